@@ -1,0 +1,1 @@
+"""Boards as data, and how a bundle comes to one."""

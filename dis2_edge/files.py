@@ -1,0 +1,120 @@
+"""Write files and folders whole or not at all: temporary name first, then rename."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dis2_edge.errors import StorageError, UserError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover - Python 3.10 on JetPack 6
+    import tomli as tomllib
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the disk's own errors, met while writing `path`, into a StorageError with a mend."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageError(
+                f"no space left while writing {path}", mend="free some space or choose another --out"
+            ) from error
+        if error.errno in _REFUSED:
+            raise StorageError(f"{path} cannot be written ({error.strerror})", mend="choose another --out") from error
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically: readers see the old file or the new one, never a part."""
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 `text` to `path` atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON, keys sorted and indented, so that equal values give equal bytes."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, error: type[UserError]) -> Any:
+    """Read JSON from `path`; what is missing or broken is raised as `error`."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as cause:
+        raise error(f"{path} does not exist") from cause
+    except (ValueError, OSError) as cause:
+        raise error(f"{path} is not readable JSON ({cause})") from cause
+
+
+def read_toml(path: Path, error: type[UserError]) -> dict[str, Any]:
+    """Read TOML from `path`; what is missing or broken is raised as `error`."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as cause:
+        raise error(f"{path} does not exist") from cause
+    except (ValueError, OSError) as cause:
+        raise error(f"{path} is not readable TOML ({cause})") from cause
+
+
+@contextlib.contextmanager
+def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Fill a temporary folder beside `path`, then rename it to `path`; on any error nothing is left behind.
+
+    An existing `path` that holds files is refused unless `replace` says that it may go.
+    """
+    path = Path(os.path.abspath(path))
+    if path.exists() and not replace and (not path.is_dir() or any(path.iterdir())):
+        raise StorageError(f"{path} exists already and is not empty", mend="choose another --out or remove it")
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        os.chmod(scratch, 0o755)
+        try:
+            yield scratch
+            if path.exists():
+                shutil.rmtree(path)
+            os.replace(scratch, path)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal, read in pieces of 1 MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()

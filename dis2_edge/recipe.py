@@ -1,0 +1,124 @@
+"""A recipe: one flat TOML file that says what is trained and quantised, and how. Every key can be set by `--set`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from dis2_edge.errors import RecipeError
+from dis2_edge.files import read_toml, tomllib
+from dis2_edge.settings import from_table, nearest
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that can be chosen about a run. The resolved recipe is written beside whatever it produced."""
+
+    network: Literal["dis2", "early_fusion"] = "dis2"
+    """dis2, or early_fusion: one U-Net over all sensors, zeros for the missing one, sensor dropout in training."""
+    preset: Literal["default", "paper"] = "default"
+    """Of dis2: default is made for integers; paper is the released model exactly, faults included."""
+    width: float = 1.0
+    """Factor on every channel count; 1.0 gives 32-64-128-256."""
+    sensors: tuple[str, ...] = ()
+    """Names of the data set's sensors in the order of scenarios; empty takes all of them."""
+    grid: tuple[int, int] = (0, 0)
+    """Height and width in pixels of the deployed network; (0, 0) takes the data set's."""
+
+    seed: int = 0
+    """Seed of weights, batches, crops and augmentation."""
+    epochs: int = 60
+    """Passes over the training split."""
+    batch: int = 8
+    """Images a step."""
+    crop: int = 0
+    """Side in pixels of the random square crop; 0 trains on the whole grid."""
+    crops_per_image: int = 1
+    """Random crops of each image in one epoch."""
+    augment: bool = True
+    """Flips, quarter turns, and brightness and contrast of optical sensors."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """adamw, or sgd with Nesterov momentum 0.99 as the paper uses."""
+    learning_rate: float = 2e-3
+    """Peak rate; it rises over the first twentieth of the steps and falls along a cosine."""
+    weight_decay: float = 1e-2
+    """Decoupled weight decay; 0 for norms and biases."""
+    scenario_share: tuple[float, ...] = ()
+    """Share of steps for each of the network's training scenarios; empty shares equally."""
+    average_decay: float = 0.99
+    """Decay of the running average of weights that is evaluated and saved; 0 keeps the last weights."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Autocast of the training step."""
+    threads: int = 0
+    """Torch threads; 0 leaves torch's own choice."""
+    evaluate_every: int = 5
+    """Epochs between two looks at the validation split."""
+
+    disentangle_weight: float = 1.0
+    """Of dis2: weight of the disentanglement loss."""
+    distill_weight: float = 5.0
+    """Of dis2: weight of the distillation losses."""
+    distill_after: float = 0.1
+    """Of dis2: share of the epochs that pass before distillation starts."""
+    temperature: float = 2.0
+    """Temperature of logits in distillation, in training and in quantisation."""
+
+    quantize_epochs: int = 4
+    """Passes over the training split while fake quantisation is on."""
+    quantize_learning_rate: float = 1e-4
+    """Peak rate of that tuning."""
+    calibration_images: int = 32
+    """Images of the training split that ranges are taken from."""
+    observer: Literal["minmax", "percentile", "mse"] = "mse"
+    """How a range is chosen from what was seen."""
+
+    def __post_init__(self) -> None:
+        above_zero = ("width", "epochs", "batch", "crops_per_image", "learning_rate", "evaluate_every", "temperature")
+        for key in above_zero:
+            if getattr(self, key) <= 0:
+                raise RecipeError(f"{key} is {getattr(self, key)}", expected="above 0")
+        if self.crop < 0 or self.crop % 16:
+            raise RecipeError(f"crop is {self.crop}", expected="0 or a multiple of 16")
+        if any(share < 0 for share in self.scenario_share) or (self.scenario_share and not sum(self.scenario_share)):
+            raise RecipeError(f"scenario_share is {self.scenario_share}", expected="shares of 0 or more, not all 0")
+
+    def to_toml(self) -> str:
+        """The recipe as a TOML file that `load` reads back to an equal recipe."""
+        lines = [f"{key} = {_toml(value)}" for key, value in dataclasses.asdict(self).items()]
+        return "\n".join(lines) + "\n"
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read the recipe at `path`, then apply overrides `key=value` (`--set`), the last one winning."""
+    table = read_toml(path, RecipeError)
+    known = {field.name for field in dataclasses.fields(Recipe)}
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise RecipeError(f"--set {override!r}", expected="key=value")
+        if key.strip() not in known:
+            raise RecipeError(f"--set: unknown key {key.strip()!r}", mend=nearest(key.strip(), known))
+        table[key.strip()] = _value(value.strip())
+    return from_table(Recipe, table, where=str(path))
+
+
+def _value(text: str) -> Any:
+    """The value after `key=`: TOML where it is TOML, else a bare word as a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return repr(value)

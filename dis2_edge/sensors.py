@@ -1,0 +1,79 @@
+"""A sensor: one modality of a task, with all that a stage must know to read, place and normalise its frames."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from dis2_edge.errors import RecipeError
+
+Kind = Literal["optical", "height", "radar", "thermal"]
+Dtype = Literal["uint8", "uint16", "float32"]
+Fit = Literal["resize", "crop", "tile"]
+IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """One sensor of a task. A frame of it is an array HxWxC of `dtype`, in `unit`."""
+
+    name: str
+    """Lower-case word; also the name of the model's input."""
+    kind: Kind
+    """optical, height, radar or thermal."""
+    channels: int
+    """Number of channels of a frame."""
+    dtype: Dtype
+    """Type of a frame's values as the source gives them."""
+    unit: str
+    """Unit of a value: DN (digital number), metres, kelvin, decibel."""
+    valid_min: float
+    """Smallest value that the sensor can mean; less is a hole."""
+    valid_max: float
+    """Largest value that the sensor can mean; more is a hole."""
+    mean: tuple[float, ...] = ()
+    """Per-channel mean of the training split, in `unit`; empty until statistics were taken."""
+    std: tuple[float, ...] = ()
+    """Per-channel standard deviation of the training split, in `unit`."""
+    size: tuple[int, int] = (0, 0)
+    """Native height and width in pixels; (0, 0) when frames may differ."""
+    to_grid: tuple[float, ...] = IDENTITY
+    """3x3 homography, row by row, from native pixel coordinates (x, y, 1) to grid pixels before `fit`."""
+    fit: Fit = "resize"
+    """How a frame of another size comes to the grid: resize, centre crop, or tile (overlapping windows)."""
+    rate_hz: float = 10.0
+    """Nominal rate in frames a second."""
+    max_age_ms: float = 250.0
+    """Oldest frame that a tick may still use, in milliseconds."""
+
+    def __post_init__(self) -> None:
+        where = f"sensor {self.name!r}"
+        if not _NAME.fullmatch(self.name):
+            raise RecipeError(f"{where}: bad name", expected="lower-case letters, digits and _, a letter first")
+        if self.channels < 1:
+            raise RecipeError(f"{where}: channels is {self.channels}", expected="1 or more")
+        if not self.valid_min < self.valid_max:
+            raise RecipeError(f"{where}: valid range {self.valid_min}..{self.valid_max}", expected="min below max")
+        if len(self.to_grid) != 9 or not all(math.isfinite(value) for value in self.to_grid):
+            raise RecipeError(f"{where}: to_grid {self.to_grid}", expected="9 finite numbers, a 3x3 homography")
+        if self.rate_hz <= 0 or self.max_age_ms <= 0:
+            raise RecipeError(f"{where}: rate_hz {self.rate_hz}, max_age_ms {self.max_age_ms}", expected="above 0")
+        for label, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (0, self.channels):
+                raise RecipeError(f"{where}: {len(values)} values of {label}", expected=f"{self.channels}, one a channel")
+
+    @property
+    def numpy_dtype(self) -> npt.DTypeLike:
+        """The NumPy type of a frame."""
+        return np.dtype(self.dtype)
+
+    @property
+    def period_ms(self) -> float:
+        """Nominal time between two frames, in milliseconds."""
+        return 1000.0 / self.rate_hz
