@@ -1,0 +1,210 @@
+"""The manifest of a bundle: all that a board knows of sensors, classes, grid, normalisation, models and policy."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dis2_edge.errors import BundleError, RecipeError
+from dis2_edge.settings import from_table
+from dis2_edge.statistics import SensorStatistics
+from dis2_edge.task import Task
+
+FORMAT = 1
+"""Version of the manifest's shape; a reader refuses every other one."""
+
+Precision = Literal["fp32", "fp16", "int8"]
+Dialect = Literal["ort", "trt"]
+Io = Literal["frame", "tensor"]
+
+_SAFE_PART = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One model file: where it is used, and what it was measured to do."""
+
+    scenario: str
+    """The sensors that it reads."""
+    precision: Precision
+    """Number format of its convolutions."""
+    dialect: Dialect
+    """ort: ONNX Runtime fuses it to integer kernels; trt: strongly typed for TensorRT."""
+    io: Io
+    """frame: raw HWC frames in, mask and confidence out; tensor: normalised NCHW in, logits out."""
+    file: str
+    """Path within the bundle."""
+    golden_agreement: float
+    """Least share (0..1) of a golden mask's pixels that must come out equal."""
+    golden_error: float
+    """Largest error (0..1) of the confidence that a golden may show."""
+    miou: float | None = None
+    """Mean IoU (0..1) on the test split, measured with this very file; None when not measured."""
+    class_iou: tuple[float | None, ...] = ()
+    """IoU of each class on that split; None for a class that did not occur."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One recorded input with the answers of every model row."""
+
+    name: str
+    """Name of the sample."""
+    file: str
+    """npz within the bundle: HWC array of each sensor; `SCENARIO/PRECISION/mask` and `.../confidence` of each row."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How the stream behaves where the rig says nothing else."""
+
+    anchor: str = ""
+    """Sensor whose frames start a tick; empty ticks at `rate_hz`."""
+    rate_hz: float = 10.0
+    """Ticks a second without an anchor, and when the anchor is silent."""
+    return_after: int = 3
+    """Good frames before a lost sensor is believed again."""
+    hold_ms: float = 500.0
+    """How long, in milliseconds, the last mask may be repeated when blind."""
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """What a file of the bundle must be."""
+
+    sha256: str
+    """SHA-256 in lower-case hexadecimal."""
+    bytes: int
+    """Size."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The contents of manifest.json, whole and consistent: a bad value raises BundleError when it is made."""
+
+    name: str
+    """Name of the bundle, for people."""
+    network: str
+    """Name of the network that the models come from."""
+    recipe_hash: str
+    """Hash of the resolved recipe, also in each model's metadata."""
+    task: Task
+    """Sensors with normalisation, classes, grid."""
+    statistics: tuple[SensorStatistics, ...]
+    """What each sensor's frames looked like in training; the thresholds of health."""
+    models: tuple[ModelRow, ...]
+    """One row for each scenario, precision, dialect and io."""
+    goldens: tuple[Golden, ...]
+    """Inputs and answers that prove an engine right."""
+    policy: Policy
+    """How the stream behaves."""
+    board: str
+    """Board profile that the bundle was made for."""
+    files: dict[str, FileRow] = dataclasses.field(default_factory=dict)
+    """Every file but manifest.json and manifest.sha256, by its path with `/`."""
+    provenance: dict[str, str] = dataclasses.field(default_factory=dict)
+    """What it was made of and with; never a time, a user or a host name."""
+    format: int = FORMAT
+    """Version of this shape."""
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise BundleError(f"bundle format {self.format}", expected=f"{FORMAT}", mend="use a matching dis2-edge")
+        if not self.models:
+            raise BundleError("the manifest lists no model", expected="one row or more")
+        _check_names(self)
+        _check_models(self)
+        _check_policy(self.policy, self.task)
+        for path, row in self.files.items():
+            safe_path(path)
+            if not _SHA256.fullmatch(row.sha256) or row.bytes < 0:
+                raise BundleError(f"{path}: bad hash or size in the manifest")
+
+    def to_table(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        table = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        table["task"] = self.task.to_table()
+        for key in ("statistics", "models", "goldens"):
+            table[key] = [dataclasses.asdict(row) for row in table[key]]
+        table["policy"] = dataclasses.asdict(self.policy)
+        table["files"] = {path: dataclasses.asdict(row) for path, row in self.files.items()}
+        table["provenance"] = dict(self.provenance)
+        return table
+
+
+def parse(text: bytes, where: str = "manifest.json") -> Manifest:
+    """The manifest in `text` (UTF-8 JSON); whatever does not fit is a BundleError that names `where`."""
+    try:
+        table = json.loads(text.decode("utf-8"), parse_constant=_no_constant)
+        if isinstance(table, dict) and table.get("format") != FORMAT:
+            found = f"{where}: bundle format {table.get('format')!r}"
+            raise BundleError(found, expected=f"{FORMAT}", mend="use the dis2-edge that made it, or a newer one")
+        files = table.pop("files", {}) if isinstance(table, dict) else {}
+        rows = {
+            str(path): from_table(FileRow, row, where=f"files.{path}", error=BundleError)
+            for path, row in dict(files).items()
+        }
+        return from_table(Manifest, table, where=where, error=BundleError, files=rows)
+    except (RecipeError, ValueError, OverflowError, RecursionError) as cause:
+        raise BundleError(f"{where} is not a readable manifest ({cause})") from cause
+
+
+def safe_path(path: str) -> str:
+    """`path` itself if it stays within the bundle on every system; else BundleError."""
+    parts = path.split("/")
+    if len(path) > 240 or len(parts) > 8 or not all(_SAFE_PART.fullmatch(part) for part in parts):
+        raise BundleError(f"unsafe path {path!r} in the bundle", expected="names of letters, digits and ._+- below it")
+    return path
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def _check_names(manifest: Manifest) -> None:
+    sensors = manifest.task.sensor_names
+    measured = tuple(row.name for row in manifest.statistics)
+    if measured not in ((), sensors):
+        raise BundleError(f"statistics of {list(measured)}", expected=f"of {list(sensors)}, in that order")
+    for kind, names in (
+        ("model row", [(row.scenario, row.precision, row.dialect, row.io) for row in manifest.models]),
+        ("golden", [golden.name for golden in manifest.goldens]),
+    ):
+        double = _first_double(names)
+        if double is not None:
+            raise BundleError(f"{kind} {double!r} stands twice in the manifest")
+
+
+def _first_double(names: Iterable[Any]) -> Any:
+    seen = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+def _check_models(manifest: Manifest) -> None:
+    for row in manifest.models:
+        if row.scenario not in manifest.task.scenarios:
+            raise BundleError(f"model row of scenario {row.scenario!r}", expected=f"one of {manifest.task.scenarios}")
+        if not (0 <= row.golden_agreement <= 1 and 0 <= row.golden_error <= 1):
+            raise BundleError(f"{row.file}: tolerances {row.golden_agreement}, {row.golden_error}", expected="0..1")
+        if len(row.class_iou) not in (0, len(manifest.task.classes)):
+            raise BundleError(f"{row.file}: {len(row.class_iou)} values of class_iou", expected="one a class")
+    for path in [row.file for row in manifest.models] + [golden.file for golden in manifest.goldens]:
+        safe_path(path)
+        if manifest.files and path not in manifest.files:
+            raise BundleError(f"{path} is used but not listed under files in the manifest")
+
+
+def _check_policy(policy: Policy, task: Task) -> None:
+    if policy.anchor and policy.anchor not in task.sensor_names:
+        raise BundleError(f"anchor {policy.anchor!r}", expected=f"one of {list(task.sensor_names)}, or empty")
+    if policy.rate_hz <= 0 or policy.return_after < 1 or policy.hold_ms < 0:
+        raise BundleError(f"policy {policy}", expected="rate_hz above 0, return_after 1 or more, hold_ms 0 or more")
