@@ -1,0 +1,126 @@
+"""What a person sees in a terminal: progress bars, tables, lines. Plain text when piped; NO_COLOR is respected."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+T = TypeVar("T")
+
+_bars: Progress | None = None
+"""The bars now on the screen; an inner `progress` adds its bar to them, as one screen holds one set."""
+
+
+def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+    """Yield `items` behind a bar with the time left, on stderr; piped, it is one line at the start and one at the end.
+
+    `total` is the number of items, where `items` has no length of its own.
+    """
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    return _drawn(items, label, total) if sys.stderr.isatty() else _logged(items, label, total)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print `rows` under `columns` to stdout. Cells are shown by `str`; cells that are numbers stand to the right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    right = [all(_is_number(row[place]) for row in cells) for place in range(len(columns))]
+    if sys.stdout.isatty():
+        _draw_table(title, columns, cells, right)
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    lines = [columns, ["-" * width for width in widths], *cells]
+    print(f"{title}\n" if title else "", end="")
+    for line in lines:
+        padded = (f"{cell:>{w}}" if r else f"{cell:<{w}}" for cell, w, r in zip(line, widths, right, strict=True))
+        print("  ".join(padded).rstrip())
+
+
+def say(text: str) -> None:
+    """Print a line to stdout."""
+    print(text, flush=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning to stderr: something that the user should know, and that stops nothing."""
+    print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def _logged(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
+    print(f"{label} ..." if total is None else f"{label} ... ({total})", file=sys.stderr, flush=True)
+    started, done = time.monotonic(), 0
+    try:
+        for item in items:
+            yield item
+            done += 1
+    finally:
+        print(f"{label}: {done} in {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
+
+
+def _drawn(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
+    global _bars
+    outer, bars = _bars, _bars or _new_bars()
+    task = bars.add_task(label, total=total)
+    if outer is None:
+        bars.start()
+        _bars = bars
+    try:
+        for item in items:
+            yield item
+            bars.advance(task)
+    finally:
+        if outer is None:
+            bars.stop()
+            _bars = None
+        else:
+            bars.remove_task(task)
+
+
+def _new_bars() -> Progress:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    # rich would carry stdout into stderr's display; that is right only when both are the same terminal.
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        redirect_stdout=sys.stdout.isatty(),
+    )
+
+
+def _draw_table(title: str, columns: Sequence[str], cells: list[list[str]], right: list[bool]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn: Any = Table(title=title or None, title_justify="left")
+    for name, to_right in zip(columns, right, strict=True):
+        drawn.add_column(Text(name), justify="right" if to_right else "left")
+    for row in cells:
+        drawn.add_row(*map(Text, row))
+    Console().print(drawn)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.rstrip("%"))
+    except ValueError:
+        return cell in ("", "-", "–")
+    return True
