@@ -1,0 +1,98 @@
+"""The model card: what a bundle is, what it was measured to do, and where it must not be trusted, for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from dis2_boards.profile import Board
+from dis2_edge.manifest import Manifest
+
+
+def model_card(manifest: Manifest, board: Board) -> str:
+    """The card as Markdown; equal manifests give equal cards."""
+    sections = (
+        _head(manifest, board),
+        "## Accuracy on the test split\n\n" + _accuracy(manifest),
+        "## IoU of each class\n\n" + _classes(manifest),
+        "## Sensors\n\n" + _sensors(manifest),
+        "## Limits\n\n" + _limits(manifest),
+        "## Where it comes from\n\n" + _table(("what", "value"), sorted(manifest.provenance.items())),
+    )
+    return "\n\n".join(section.rstrip() for section in sections) + "\n"
+
+
+def _head(manifest: Manifest, board: Board) -> str:
+    height, width = manifest.task.grid
+    classes = ", ".join(manifest.task.classes)
+    return (
+        f"# {manifest.name}\n\n"
+        f"Network `{manifest.network}` for the board `{board.name}` ({board.summary}). It tells {len(manifest.task.classes)} "
+        f"classes apart ({classes}) on a grid of {height} x {width} pixels (height x width). Recipe hash "
+        f"`{manifest.recipe_hash}`, bundle format {manifest.format}."
+    )
+
+
+def _accuracy(manifest: Manifest) -> str:
+    """One line a scenario: mean IoU of each precision side by side, and what INT8 costs."""
+    miou = {(row.scenario, str(row.precision)): row.miou for row in manifest.models}
+    precisions = [kind for kind in ("fp32", "fp16", "int8") if any(kind == row.precision for row in manifest.models)]
+    rows = []
+    for scenario in (name for name in manifest.task.scenarios if any(name == row.scenario for row in manifest.models)):
+        before, after = miou.get((scenario, "fp32")), miou.get((scenario, "int8"))
+        drop = f"{100 * (before - after):+.2f}" if before is not None and after is not None else "not measured"
+        rows.append((scenario, *(percent(miou.get((scenario, kind))) for kind in precisions), drop))
+    return _table(("scenario", *(f"mIoU {kind.upper()} (%)" for kind in precisions), "lost by INT8 (points)"), rows)
+
+
+def _classes(manifest: Manifest) -> str:
+    rows = [
+        (row.scenario, row.precision.upper(), *map(percent, row.class_iou)) for row in manifest.models if row.class_iou
+    ]
+    if not rows:
+        return "Not measured."
+    return _table(("scenario", "precision", *(f"{name} (%)" for name in manifest.task.classes)), rows)
+
+
+def _sensors(manifest: Manifest) -> str:
+    rows = [
+        (
+            sensor.name,
+            sensor.kind,
+            sensor.channels,
+            sensor.dtype,
+            sensor.unit,
+            f"{sensor.valid_min:g} to {sensor.valid_max:g}",
+            f"{sensor.rate_hz:g}",
+            f"{sensor.max_age_ms:g}",
+        )
+        for sensor in manifest.task.sensors
+    ]
+    columns = ("name", "kind", "channels", "type", "unit", "valid range", "rate (Hz)", "maximum age (ms)")
+    return _table(columns, rows)
+
+
+def _limits(manifest: Manifest) -> str:
+    served = {row.scenario for row in manifest.models}
+    unserved = [scenario for scenario in manifest.task.scenarios if scenario not in served]
+    lines = [
+        "- The figures hold for data like the training data; other places, seasons, heights of flight and sensors were "
+        "not measured.",
+        "- The confidence that comes with a mask is the network's own softmax. It is not calibrated.",
+        "- With no usable sensor there is no mask: the runtime says that it is blind and repeats the last mask for at most "
+        f"{manifest.policy.hold_ms:g} ms.",
+    ]
+    if unserved:
+        lines.append(f"- No model serves {', '.join(unserved)}; a model that needs fewer sensors takes its place.")
+    return "\n".join(lines)
+
+
+def percent(share: float | None) -> str:
+    """A share 0..1 as a percentage with two digits; `-` when there is none."""
+    return "-" if share is None or math.isnan(share) else f"{100 * share:.2f}"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; a `|` within a cell is escaped."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,83 @@
+"""Make a bundle of a quantised run for a board, and keep it only if its own verification passes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from dis2_boards import quantized
+from dis2_boards.card import model_card
+from dis2_boards.profile import Board
+from dis2_boards.quantized import QuantizedRun
+from dis2_edge import __version__, bundle
+from dis2_edge.bundle import Bundle, Manifest, Policy
+from dis2_edge.errors import BoardError, BundleError
+from dis2_edge.files import new_folder, write_text
+
+VERIFY_LIMIT_S = 600.0
+"""How long a verification may take before it is ended."""
+
+
+def deploy(qrun: Path, board: Board, out: Path) -> Bundle:
+    """Make the bundle `out` from the quantised run `qrun`: whole and proven on this machine, or not at all.
+
+    Raises CheckpointError on a run that is none or unfinished, BoardError when no model of it is for the board,
+    StorageError when the disk refuses, and BundleError when the new bundle does not pass its goldens.
+    """
+    run = quantized.read(qrun)
+    manifest = _manifest(run, board)
+    with new_folder(out) as folder:
+        _copy(qrun, folder, manifest)
+        write_text(folder / "card.md", model_card(manifest, board))
+        bundle.write(folder, manifest)
+        verify(folder)
+    return bundle.read(out)
+
+
+def verify(folder: Path) -> None:
+    """Let the version of dis2-edge that will fly the bundle verify it, in a process of its own."""
+    command = [sys.executable, "-m", "dis2_edge", "bundle", "verify", str(folder)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=VERIFY_LIMIT_S, env=environment)
+    except subprocess.TimeoutExpired as cause:
+        raise BundleError(f"the new bundle did not verify within {VERIFY_LIMIT_S:g} s; it was not kept") from cause
+    if done.returncode:
+        lines = (done.stderr.strip() or done.stdout.strip() or f"exit {done.returncode}").splitlines()
+        raise BundleError(f"the new bundle does not verify and was not kept: {lines[-1].removeprefix('error: ')}")
+
+
+def _manifest(run: QuantizedRun, board: Board) -> Manifest:
+    """What the bundle will say of itself, with the model rows that are for `board`."""
+    models = tuple(row for row in run.models if board.runs(row))
+    if not models:
+        wanted = f"{board.dialect} {board.io} files in {' or '.join(board.precisions)}"
+        raise BoardError(
+            f"no model of {run.name} is for the board {board.name!r}",
+            expected=wanted,
+            mend=f"quantize again with --precision {','.join(board.precisions)}",
+        )
+    anchor = run.task.sensors[0]
+    return Manifest(
+        name=run.name,
+        network=run.network,
+        recipe_hash=run.recipe_hash,
+        task=run.task,
+        statistics=run.statistics,
+        models=models,
+        goldens=run.goldens,
+        policy=Policy(anchor=anchor.name, rate_hz=anchor.rate_hz),
+        board=board.name,
+        provenance={**run.provenance, "deployed with": f"dis2-edge {__version__}"},
+    )
+
+
+def _copy(qrun: Path, folder: Path, manifest: Manifest) -> None:
+    """Copy what the manifest names, and the recipe; nothing else of the run travels."""
+    names = {"recipe.toml", *(row.file for row in manifest.models), *(golden.file for golden in manifest.goldens)}
+    for name in sorted(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(qrun / name, folder / name)
