@@ -144,12 +144,7 @@ def parse(text: bytes, where: str = "manifest.json") -> Manifest:
         if isinstance(table, dict) and table.get("format") != FORMAT:
             found = f"{where}: bundle format {table.get('format')!r}"
             raise BundleError(found, expected=f"{FORMAT}", mend="use the dis2-edge that made it, or a newer one")
-        files = table.pop("files", {}) if isinstance(table, dict) else {}
-        rows = {
-            str(path): from_table(FileRow, row, where=f"files.{path}", error=BundleError)
-            for path, row in dict(files).items()
-        }
-        return from_table(Manifest, table, where=where, error=BundleError, files=rows)
+        return from_table(Manifest, table, where=where, error=BundleError)
     except (RecipeError, ValueError, OverflowError, RecursionError) as cause:
         raise BundleError(f"{where} is not a readable manifest ({cause})") from cause
 
