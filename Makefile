@@ -1,0 +1,61 @@
+# The words of this project: install check test demo bench, and test-runtime. Each sets up .venv by itself.
+#
+#   make demo                      the whole way at a small size, in minutes
+#   make test                      all tests; PYTEST_ARGS="-m 'not slow' -x" are handed on
+#   make TORCH=path/to/torch.whl   set up with that torch wheel
+#   make test-runtime PYTHON=python3.10   what flies, without torch, on another Python
+
+VENV ?= .venv
+TORCH ?=
+PYTEST_ARGS ?=
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed
+EXTRAS = report,quantize,dev
+
+# The first Python of 3.10 to 3.13 that starts and can make an environment.
+SUITABLE = import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+CANDIDATES = python3 python3.13 python3.12 python3.11 python3.10
+ifeq ($(origin PYTHON), undefined)
+PYTHON = $(firstword $(foreach each,$(CANDIDATES),$(shell $(each) -c '$(SUITABLE)' 2>/dev/null && echo $(each))))
+endif
+
+.PHONY: install check test demo bench test-runtime
+
+install: $(STAMP)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+demo: $(STAMP)
+	$(BIN)/dis2-edge demo --out out/demo --replace
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/host.py
+
+$(STAMP): pyproject.toml constraints.txt
+	@python="$(PYTHON)"; if [ -z "$$python" ]; then \
+	    echo "error: no Python of 3.10 to 3.13 with venv was found; install one (on Debian also python3-venv)," >&2; \
+	    echo "       or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; fi; \
+	[ -x $(BIN)/python ] || { echo "Making $(VENV) with $$($$python --version)."; $$python -m venv $(VENV); }
+	@echo "Installing into $(VENV), versions from constraints.txt. What is not there yet is downloaded:"
+	@echo "  about 115 MB, and torch: 190 MB as a CPU wheel, or 2.6 GB as the CUDA build that pip takes by default on Linux."
+	@echo "  For the CPU wheel, tell pip where it lies: PIP_FIND_LINKS=folder, PIP_EXTRA_INDEX_URL=index,"
+	@echo "  or make TORCH=path/to/wheel. Pages of the PyTorch project name its CPU index."
+	$(BIN)/python -m pip install -q -c constraints.txt setuptools wheel $(TORCH)
+	$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[$(EXTRAS)]'
+	@touch $@
+
+# What a board carries, tested where there is no torch; JetPack 6 has Python 3.10.
+test-runtime:
+	@version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') && venv=.venv-$$version && \
+	{ [ -x $$venv/bin/python ] || $(PYTHON) -m venv $$venv; } && \
+	echo "Installing into $$venv: about 50 MB where nothing is there yet, no torch." && \
+	$$venv/bin/python -m pip install -q -c constraints.txt setuptools wheel && \
+	$$venv/bin/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[host,report,test]' && \
+	$$venv/bin/python -m pytest tests/edge tests/runtime tests/boards $(PYTEST_ARGS)
