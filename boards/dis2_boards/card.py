@@ -27,8 +27,8 @@ def _head(manifest: Manifest, board: Board) -> str:
     classes = ", ".join(manifest.task.classes)
     return (
         f"# {manifest.name}\n\n"
-        f"Network `{manifest.network}` for the board `{board.name}` ({board.summary}). It tells {len(manifest.task.classes)} "
-        f"classes apart ({classes}) on a grid of {height} x {width} pixels (height x width). Recipe hash "
+        f"Network `{manifest.network}` for the board `{board.name}` ({board.summary}). It tells "
+        f"{len(manifest.task.classes)} classes apart ({classes}) on a grid of {height} x {width} pixels (height x width). Recipe hash "
         f"`{manifest.recipe_hash}`, bundle format {manifest.format}."
     )
 
@@ -79,8 +79,8 @@ def _limits(manifest: Manifest) -> str:
         "- The figures hold for data like the training data; other places, seasons, heights of flight and sensors were "
         "not measured.",
         "- The confidence that comes with a mask is the network's own softmax. It is not calibrated.",
-        "- With no usable sensor there is no mask: the runtime says that it is blind and repeats the last mask for at most "
-        f"{manifest.policy.hold_ms:g} ms.",
+        "- With no usable sensor there is no mask: the runtime says that it is blind and repeats the last mask "
+        f"for at most {manifest.policy.hold_ms:g} ms.",
     ]
     if unserved:
         lines.append(f"- No model serves {', '.join(unserved)}; a model that needs fewer sensors takes its place.")

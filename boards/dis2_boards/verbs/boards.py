@@ -31,9 +31,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _print_one(board: Board) -> None:
     say(f"{board.name}: {board.summary}")
-    say(
-        f"models: {board.dialect} dialect, {board.io} io, {' and '.join(board.precisions)}; processors: {', '.join(board.cpu)}"
-    )
+    say(f"models: {board.dialect} dialect, {board.io} io, {' and '.join(board.precisions)}")
+    say(f"processors: {', '.join(board.cpu)}")
     rows = [
         (name, f"{figure.value:g} {figure.unit}", figure.meaning, figure.source)
         for name, figure in board.budgets.items()

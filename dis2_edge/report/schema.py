@@ -1,0 +1,192 @@
+"""What report.json holds: figures as they were measured, from which the page is drawn. Counts first, scores second."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dis2_edge.errors import DataError
+from dis2_edge.scores import Scores, scores
+from dis2_edge.settings import from_table
+from dis2_edge.timing import Latency, Machine
+
+FORMAT = 1
+"""Version of this shape."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One model of a bundle: what it answered on the split, and how long it took."""
+
+    scenario: str
+    """The sensors that it read."""
+    precision: str
+    """fp32, fp16 or int8."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Kx(K+1) pixel counts, row = truth, column = prediction, last column = no class at all."""
+    images: int
+    """Labelled images that were counted."""
+    latency: Latency
+    """Of the engine alone: frames on the grid in, mask and confidence out."""
+
+    @property
+    def scores(self) -> Scores:
+        """IoU, F1 and accuracy from the counts."""
+        return scores(np.array(self.confusion, np.int64))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG beside the report."""
+
+    file: str
+    """Path relative to report.json."""
+    caption: str
+    """What it shows, in a few words."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One image of the split, seen through every scenario."""
+
+    id: str
+    """Name of the image in the data set."""
+    why: str
+    """Why it is shown: worst, median, best."""
+    inputs: tuple[Picture, ...]
+    """Each sensor, stretched to be visible, then the truth."""
+    masks: tuple[Picture, ...]
+    """Each scenario's mask; the caption is the scenario."""
+    errors: tuple[Picture, ...]
+    """Where each of these masks is wrong; the caption is the share of known pixels that are."""
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """All that was measured of one bundle."""
+
+    id: str
+    """The bundle's short name: the start of its manifest's hash."""
+    name: str
+    """Its name for people."""
+    network: str
+    """Its network."""
+    board: str
+    """The board that it was made for."""
+    recipe_hash: str
+    """Hash of its recipe."""
+    sensors: tuple[str, ...]
+    """Names in recipe order."""
+    classes: tuple[str, ...]
+    """Names in index order."""
+    colours: tuple[str, ...]
+    """`#rrggbb` of each class."""
+    grid: tuple[int, int]
+    """Height and width in pixels."""
+    rows: tuple[Measured, ...]
+    """One a scenario and precision."""
+    tiles: tuple[Tile, ...] = ()
+    """Pictures, of the precision `pictured`."""
+    pictured: str = ""
+    """Precision of the masks in `tiles`."""
+    provenance: dict[str, str] = field(default_factory=dict)
+    """What the bundle says of its origin."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One tick of a recorded stream."""
+
+    time_s: float
+    """Since the first tick."""
+    scenario: str
+    """What was usable; `blind` when nothing was."""
+    latency_ms: float
+    """From the tick's start to its mask."""
+    expected_miou: float | None
+    """Measured mIoU (0..1) of the scenario; None when there is none."""
+    held: bool
+    """Whether the mask is the last one, repeated."""
+    reasons: tuple[str, ...] = ()
+    """What was said of each sensor that was not used: `sensor: why`."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A recorded run of one bundle over a stream of sensors."""
+
+    bundle_id: str
+    """The bundle that flew."""
+    network: str
+    """Its network."""
+    name: str
+    """Name of the run's folder."""
+    ticks: tuple[Tick, ...]
+    """In order of time."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Bundles measured on one data set and one machine, and streams that they flew."""
+
+    title: str
+    """Heading of the page."""
+    command: str
+    """The command line that made the report."""
+    version: str
+    """Version of dis2-edge."""
+    machine: Machine
+    """Where the latencies were taken."""
+    threads: int
+    """Threads of one inference."""
+    data: str
+    """Name of the data set."""
+    split: str
+    """Split that was counted."""
+    images: int
+    """Images of the split that were counted."""
+    images_in_split: int
+    """Images that the split has."""
+    bundles: tuple[Profiled, ...]
+    """One or more, in the order that was asked for."""
+    streams: tuple[Stream, ...] = ()
+    """Runs of these bundles; may be empty."""
+    format: int = FORMAT
+    """Version of this shape."""
+
+    def to_table(self) -> dict[str, Any]:
+        """Plain values, for JSON. The scores stand beside the counts that they follow from."""
+        table = dataclasses.asdict(self)
+        for bundle, plain in zip(self.bundles, table["bundles"], strict=True):
+            for row, cells in zip(bundle.rows, plain["rows"], strict=True):
+                cells["scores"] = _score_table(row.scores)
+        return table
+
+    @classmethod
+    def from_table(cls, table: Any, where: str = "report.json") -> Report:
+        """The report written by `to_table`; what does not fit is a DataError."""
+        if not isinstance(table, dict) or table.get("format") != FORMAT:
+            raise DataError(f"{where} is no report of format {FORMAT}")
+        for bundle in table.get("bundles", ()):
+            for row in bundle.get("rows", ()):
+                row.pop("scores", None)
+        return from_table(cls, table, where=where, error=DataError)
+
+
+def _score_table(found: Scores) -> dict[str, Any]:
+    return {
+        "miou": number(found.miou),
+        "iou": [number(value) for value in found.iou],
+        "f1": [number(value) for value in found.f1],
+        "mean_f1": number(found.mean_f1),
+        "oa": number(found.oa),
+    }
+
+
+def number(value: float) -> float | None:
+    """A score for JSON, which knows no nan."""
+    return None if math.isnan(value) else round(value, 6)
