@@ -1,0 +1,273 @@
+"""The one reader of data sets: a folder and its `dataset.toml` become samples, and samples come to the grid."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from dis2_edge import description as descriptions
+from dis2_edge.description import Description
+from dis2_edge.errors import DataError
+from dis2_edge.images import image_size, read_image, read_indices
+from dis2_edge.labels import class_indices, palette
+from dis2_edge.pairing import Pair, pairs
+from dis2_edge.prepare import align, align_label, fill_holes
+from dis2_edge.sensors import Dtype, Sensor
+from dis2_edge.task import Task
+from dis2_edge.tiles import Window, blocks, windows
+
+Pixels = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the sensors saw at one place, and what is there."""
+
+    id: str
+    """Name of the sample, one in its split."""
+    frames: dict[str, Pixels]
+    """Sensor name -> HxWxC of the sensor's dtype, native size or, from `DataSet.on_grid`, the grid's."""
+    label: npt.NDArray[np.uint8] | None
+    """HxW class index, or None where the data set has no labels."""
+    holes: dict[str, int] = field(default_factory=dict)
+    """Sensor name -> pixels that were holes and were filled (after `DataSet.on_grid`)."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where one sample comes from: the files, and the window of them where a scene is cut."""
+
+    pair: Pair
+    """The files."""
+    window: Window | None
+    """The part of the files that is this sample; None is all."""
+
+    @property
+    def id(self) -> str:
+        """Name of the sample; a window's place stands behind the scene's name."""
+        return f"{self.pair.id}@{self.window.name}" if self.window else self.pair.id
+
+
+class DataSet:
+    """A described data set, opened: see `open_dataset`."""
+
+    def __init__(
+        self, root: Path, description: Description, task: Task, entries: Mapping[str, tuple[Entry, ...]]
+    ) -> None:
+        self.root, self.description, self.task = root, description, task
+        self._entries = {split: {entry.id: entry for entry in table} for split, table in entries.items()}
+        self._scenes: dict[str, tuple[Path, Pixels]] = {}
+
+    @property
+    def name(self) -> str:
+        """Name of the data set."""
+        return self.description.name or self.root.resolve().name
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits; train, val and test first."""
+        return tuple(self._entries)
+
+    def ids(self, split: str) -> tuple[str, ...]:
+        """The ids of `split`, in a fixed order; DataError when there is no such split."""
+        if split not in self._entries:
+            raise DataError(f"{self.root} has no split {split!r}", expected=f"one of {', '.join(self.splits)}")
+        return tuple(self._entries[split])
+
+    def entry(self, split: str, id_: str) -> Entry:
+        """Where sample `id_` comes from; DataError when the split does not hold it."""
+        if id_ not in self.ids(split):
+            raise DataError(f"split {split!r} of {self.root} has no sample {id_!r}")
+        return self._entries[split][id_]
+
+    def read(self, split: str, id_: str) -> Sample:
+        """The sample `id_` as its files hold it: native size and dtype, holes and all.
+
+        Raises DataError that names the file: damaged, of another size, dtype or number of bands than described, or
+        with a class index that is none.
+        """
+        entry = self.entry(split, id_)
+        frames = {sensor.name: self._frame(entry, sensor) for sensor in self.task.sensors}
+        label = self._label(entry)
+        if self.description.alignment == "registered":
+            self._check_sizes(entry, {**frames, **({} if label is None else {"labels": label})})
+        return Sample(id_, frames, label)
+
+    def on_grid(self, sample: Sample, task: Task | None = None) -> Sample:
+        """`sample` with frames and label brought to the grid, and holes filled and counted.
+
+        `task`: where sensors with statistics, and the grid, are taken from; None takes the data set's own.
+        """
+        task = task or self.task
+        frames, holes = {}, {}
+        for sensor in task.sensors:
+            on_grid = align(sample.frames[sensor.name], sensor, task.grid)
+            frames[sensor.name], holes[sensor.name] = fill_holes(on_grid, sensor)
+        label = sample.label
+        if label is not None:
+            label = align_label(label, self._label_like(task), task.grid, task.ignore)
+        return Sample(sample.id, frames, label, holes)
+
+    def narrowed(self, sensors: Sequence[str] = (), grid: tuple[int, int] = (0, 0)) -> DataSet:
+        """The same data seen with only `sensors`, in that order, at `grid`; empty and (0, 0) keep what is.
+
+        A data set that is cut into windows is cut anew at another grid.
+        """
+        chosen = tuple(self.task.sensor(name) for name in sensors) or self.task.sensors
+        task = dataclasses.replace(self.task, sensors=chosen, grid=self.task.grid if grid == (0, 0) else grid)
+        if task.grid == self.task.grid:
+            entries = {split: tuple(table.values()) for split, table in self._entries.items()}
+        else:
+            entries = _entries(self.root, self.description, task.grid)
+        return DataSet(self.root, self.description, task, entries)
+
+    def _frame(self, entry: Entry, sensor: Sensor) -> Pixels:
+        path = entry.pair.frames[sensor.name]
+        pixels = self._cut(entry, sensor.name, path)
+        bands = self.description.sensors[sensor.name].bands
+        if bands:
+            pixels = _bands(pixels, bands, path)
+        if pixels.shape[2] != sensor.channels:
+            raise DataError(f"{path} has {pixels.shape[2]} bands", expected=f"{sensor.channels} of {sensor.name!r}")
+        if pixels.dtype != sensor.numpy_dtype:
+            if sensor.dtype != "float32":
+                raise DataError(f"{path} holds {pixels.dtype}", expected=f"{sensor.dtype} of {sensor.name!r}")
+            pixels = pixels.astype(np.float32)
+        if sensor.size not in ((0, 0), pixels.shape[:2]):
+            raise DataError(f"{path} has {_by(pixels)} pixels", expected=f"{sensor.size[0]}x{sensor.size[1]}, its size")
+        return pixels
+
+    def _label(self, entry: Entry) -> npt.NDArray[np.uint8] | None:
+        path = entry.pair.label
+        if path is None:
+            return None
+        if entry.window is None:
+            return class_indices(read_indices(path), self.task, path)
+        if self._scenes.get("", (None,))[0] != path:
+            self._scenes[""] = path, class_indices(read_indices(path), self.task, path)
+        return entry.window.cut_label(self._scenes[""][1], self.task.ignore)
+
+    def _cut(self, entry: Entry, name: str, path: Path) -> Pixels:
+        """The frame of an entry; of a scene that is cut, the file last read is kept."""
+        if entry.window is None:
+            return read_image(path)
+        if self._scenes.get(name, (None,))[0] != path:
+            self._scenes[name] = path, read_image(path)
+        return np.ascontiguousarray(entry.window.cut(self._scenes[name][1]))
+
+    def _check_sizes(self, entry: Entry, arrays: Mapping[str, Pixels]) -> None:
+        """Registered frames are of one size, which is the grid's unless the description says how it gets there."""
+        whole = entry.window is None and next(iter(self.description.sensors.values())).fit is None
+        sizes = {name: array.shape[:2] for name, array in arrays.items()}
+        grid = self.description.grid
+        if len(set(sizes.values())) > 1 or (whole and set(sizes.values()) != {grid}):
+            told = ", ".join(f"{name} {height}x{width}" for name, (height, width) in sizes.items())
+            raise DataError(
+                f"sample {entry.id!r} of {self.root}: {told} pixels",
+                expected=f"all of one size, the grid's {grid[0]}x{grid[1]}, as no alignment is declared",
+                mend='set fit of every sensor, or alignment = "declared" with size, to_grid and fit of each',
+            )
+
+    def _label_like(self, task: Task) -> Sensor | None:
+        """A sensor whose way to the grid the labels go."""
+        if self.description.alignment == "registered":
+            return task.sensors[0]
+        table = self.description.sensors.get(self.description.labels_like)
+        if table is None:
+            return None
+        return dataclasses.replace(task.sensors[0], to_grid=table.to_grid, fit=table.fit or "resize")
+
+
+def open_dataset(root: Path, description: Path | None = None) -> DataSet:
+    """Open the data set in folder `root`; `description` is the path of its TOML file (default: `dataset.toml` in it).
+
+    Finds every split and pairs every name at once, and looks into the first files for what the description leaves
+    out, so that what is missing shows now and not hours later. Raises DataError. The folder is only read.
+    """
+    described = descriptions.load(description or root / descriptions.FILE)
+    found = pairs(root, described)
+    first = next(iter(found.values()))[0]
+    grid = described.grid if described.grid != (0, 0) else image_size(next(iter(first.frames.values())))
+    task = Task(
+        sensors=tuple(_sensor(name, table, first.frames[name]) for name, table in described.sensors.items()),
+        classes=described.classes,
+        colours=described.colours or palette(len(described.classes)),
+        grid=grid,
+        ignore=described.ignore,
+    )
+    return DataSet(root, dataclasses.replace(described, grid=grid), task, _entries(root, described, grid))
+
+
+def _entries(root: Path, described: Description, grid: tuple[int, int]) -> dict[str, tuple[Entry, ...]]:
+    """Split -> its entries, scenes cut into windows of `grid` where the description asks for it."""
+    found = pairs(root, described)
+    tiled = any(table.fit == "tile" for table in described.sensors.values())
+    if described.split.by != "block":
+        return {
+            split: tuple(entry for pair in table for entry in (_cut_up(pair, grid) if tiled else [Entry(pair, None)]))
+            for split, table in found.items()
+        }
+    if described.split.block_px < max(grid):
+        raise DataError(f"block_px is {described.split.block_px}", expected=f"at least the grid's {grid[0]}x{grid[1]}")
+    entries: dict[str, tuple[Entry, ...]] = dict.fromkeys(described.split.shares, ())
+    for pair in found[""]:
+        shared = blocks(_scene_size(pair), described.split.block_px, described.split.shares)
+        for split, places in shared.items():
+            cut = [Entry(pair, window) for place in places for window in windows(place[2:], grid, place[:2])]
+            entries[split] += tuple(cut)
+    return entries
+
+
+def _cut_up(pair: Pair, grid: tuple[int, int]) -> list[Entry]:
+    return [Entry(pair, window) for window in windows(_scene_size(pair), grid)]
+
+
+def _scene_size(pair: Pair) -> tuple[int, int]:
+    """Size of a scene that is to be cut: the same for every sensor and label."""
+    files = [*pair.frames.values(), *([pair.label] if pair.label else [])]
+    sizes = {path: image_size(path) for path in files}
+    if len(set(sizes.values())) > 1:
+        told = ", ".join(f"{path.name} {height}x{width}" for path, (height, width) in sizes.items())
+        raise DataError(f"scene {pair.id!r}: {told} pixels", expected="all of one size, to be cut into windows")
+    return sizes[files[0]]
+
+
+def _sensor(name: str, table: descriptions.SensorTable, first: Path) -> Sensor:
+    """The sensor of a table; what it leaves out is looked up in its first file."""
+    if table.dtype is None or not table.bands:
+        pixels = read_image(first)
+    channels = len(table.bands) or pixels.shape[2]
+    dtype = table.dtype or cast(Dtype, pixels.dtype.name)
+    low, high = descriptions.valid_range(table, dtype)
+    return Sensor(
+        name=name,
+        kind=table.kind,
+        channels=channels,
+        dtype=dtype,
+        unit=descriptions.usual_unit(table, dtype),
+        valid_min=low,
+        valid_max=high,
+        mean=table.mean,
+        std=table.std,
+        size=table.size,
+        to_grid=table.to_grid,
+        fit=table.fit or "resize",
+        rate_hz=table.rate_hz,
+        max_age_ms=table.max_age_ms,
+    )
+
+
+def _bands(pixels: Pixels, bands: tuple[int, ...], path: Path) -> Pixels:
+    if min(bands) < 1 or max(bands) > pixels.shape[2]:
+        raise DataError(f"{path} has {pixels.shape[2]} bands", expected=f"bands {list(bands)}, the first being 1")
+    return np.ascontiguousarray(pixels[..., [band - 1 for band in bands]])
+
+
+def _by(pixels: Pixels) -> str:
+    return f"{pixels.shape[0]}x{pixels.shape[1]}"
