@@ -1,0 +1,94 @@
+"""Augmentation of a batch on tensors: where its pixels come from (crop, flips, quarter turns), and what light does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dis2_edge.sensors import Sensor
+
+CONTRAST = 0.2
+"""Largest relative change of an optical frame's contrast."""
+BRIGHTNESS = 0.3
+"""Largest change of an optical frame's brightness, in standard deviations of the sensor."""
+NOISE = 0.05
+"""Largest noise, in standard deviations of the sensor."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """How each image of a batch is looked at: one entry an image, the same for all sensors and the label."""
+
+    top: Tensor
+    """(B,) int64: first row of the crop."""
+    left: Tensor
+    """(B,) int64: first column of the crop."""
+    upside_down: Tensor
+    """(B,) bool: rows run backwards."""
+    mirrored: Tensor
+    """(B,) bool: columns run backwards."""
+    turned: Tensor
+    """(B,) bool: rows and columns change places; with the flips this gives all quarter turns."""
+    size: tuple[int, int]
+    """Height and width of the crop, in pixels."""
+
+
+def draw_views(
+    random: np.random.Generator, count: int, grid: tuple[int, int], size: tuple[int, int], augment: bool
+) -> Views:
+    """Draw `count` crops of `size` within `grid`; flips and turns only with `augment`, turns only of square crops."""
+    top = random.integers(0, grid[0] - size[0] + 1, count)
+    left = random.integers(0, grid[1] - size[1] + 1, count)
+    coins = random.integers(0, 2, (3, count)).astype(bool) & augment
+    coins[2] &= size[0] == size[1]
+    crop = [torch.from_numpy(values) for values in (top, left)]
+    down, across, turn = (torch.from_numpy(values) for values in coins)
+    return Views(crop[0], crop[1], upside_down=down, mirrored=across, turned=turn, size=size)
+
+
+def pixel_places(views: Views, images: Tensor, grid: tuple[int, int], device: torch.device) -> Tensor:
+    """(B, h, w) int64: for each pixel of the views its place in a stack of images (N, H, W) read as one long row.
+
+    `images` (B,) int64 says which image of the stack each view looks at.
+    """
+    height, width = views.size
+    rows = torch.arange(height, device=device).view(1, height, 1)
+    columns = torch.arange(width, device=device).view(1, 1, width)
+    turned = _column(views.turned, device)
+    y = torch.where(turned, columns, rows)  # (B, h, w)
+    x = torch.where(turned, rows, columns)
+    y = torch.where(_column(views.upside_down, device), height - 1 - y, y)
+    x = torch.where(_column(views.mirrored, device), width - 1 - x, x)
+    y, x = y + _column(views.top, device), x + _column(views.left, device)
+    return (_column(images, device) * grid[0] + y) * grid[1] + x
+
+
+def change_light(random: np.random.Generator, pixels: Tensor, sensor: Sensor) -> Tensor:
+    """Brightness and contrast of an optical sensor, each image its own; stays in the sensor's valid range.
+
+    `pixels` (B, C, H, W) float32 in the sensor's unit. Other kinds measure something absolute and are left alone.
+    """
+    contrast, brightness = random.uniform(-1, 1, (2, len(pixels))).astype(np.float32)
+    if sensor.kind != "optical":
+        return pixels
+    middle, spread = float(np.mean(sensor.mean)), float(np.mean(sensor.std))
+    gain = torch.from_numpy(1 + CONTRAST * contrast).to(pixels.device)
+    shift = torch.from_numpy(middle + BRIGHTNESS * spread * brightness).to(pixels.device)
+    lit = (pixels - middle) * gain.view(-1, 1, 1, 1) + shift.view(-1, 1, 1, 1)
+    return lit.clamp(sensor.valid_min, sensor.valid_max)
+
+
+def add_noise(random: np.random.Generator, pixels: Tensor, sensor: Sensor) -> Tensor:
+    """Normal noise on every sensor, each image with its own strength of 0..`NOISE` standard deviations."""
+    strength = torch.from_numpy(random.uniform(0, NOISE, len(pixels)).astype(np.float32)).to(pixels.device)
+    generator = torch.Generator(pixels.device).manual_seed(int(random.integers(2**62)))
+    noise = torch.randn(pixels.shape, generator=generator, device=pixels.device)
+    spread = torch.tensor(sensor.std, dtype=torch.float32, device=pixels.device)
+    return pixels + noise * strength.view(-1, 1, 1, 1) * spread.view(1, -1, 1, 1)
+
+
+def _column(values: Tensor, device: torch.device) -> Tensor:
+    return values.to(device).view(-1, 1, 1)

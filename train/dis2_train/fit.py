@@ -1,0 +1,129 @@
+"""Fit a network to a data set: from a recipe and data to a run folder that can be resumed after a kill."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from dis2_edge.errors import CheckpointError, RecipeError, StorageError
+from dis2_edge.files import new_folder, storage_errors
+from dis2_edge.recipe import Recipe
+from dis2_edge.statistics import SensorStatistics, measure, with_statistics
+from dis2_edge.terminal import warn
+from dis2_train import checkpoint, networks
+from dis2_train.batches import Split
+from dis2_train.checkpoint import Checkpoint
+from dis2_train.evaluate import evaluate, metrics
+from dis2_train.loop import Training
+from dis2_train.networks.seam import Network
+from dis2_train.resume import FILE, State, read_state, write_state
+
+if TYPE_CHECKING:
+    from dis2_edge.dataset import DataSet
+
+SAVE_EVERY_S = 30.0
+"""Least time between two resume states, which are written at the end of an epoch."""
+_SCORED_ON = ("test", "val", "train")
+"""The first of these splits that the data have is the one that the final scores are of."""
+
+
+def train(recipe: Recipe, data: DataSet, out: Path, *, device: str = "auto", resume: bool = False) -> Checkpoint:
+    """Train the recipe's network on `data` into the run folder `out`: sensors, statistics and network, then `fit`."""
+    check_out(out, recipe, resume)
+    if resume and checkpoint.is_finished(out):
+        return checkpoint.load(out)
+    data = data.narrowed(recipe.sensors or data.task.sensor_names, recipe.grid)
+    statistics = measure(data, "train")
+    network = networks.build(recipe, with_statistics(data.task, statistics))
+    return fit(network, data, recipe, out, statistics=statistics, device=device, resume=resume)
+
+
+def fit(
+    network: Network,
+    data: DataSet,
+    recipe: Recipe,
+    out: Path,
+    *,
+    statistics: Sequence[SensorStatistics] = (),
+    device: str = "auto",
+    resume: bool = False,
+    save_every_s: float = SAVE_EVERY_S,
+) -> Checkpoint:
+    """Train `network` by `recipe` on `data`, narrowed to the network's task, into the run folder `out`.
+
+    Validates every `evaluate_every` epochs and keeps the running average that did best over all scenarios; scores it
+    on the test split at the end. `resume` goes on where a killed run into `out` stood: on one CPU with one number of
+    threads the weights come out bit for bit as if it had never stopped.
+    """
+    check_out(out, recipe, resume)
+    place = choose_device(device)
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    training = Training(network.to(place), data, recipe, place)
+    _open_run(out, training.state, recipe, statistics)
+    training.run(out, save_every_s)
+    return _close_run(out, training, data, recipe, statistics)
+
+
+def check_out(out: Path, recipe: Recipe, resume: bool) -> None:
+    """Refuse a folder that is in use, or, to resume, one that is no run or a run of another recipe."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not resume:
+        raise StorageError(
+            f"{out} exists already and is not empty", mend="go on with it by --resume, or choose another --out"
+        )
+    before = checkpoint.read_start(out)[0]
+    for key in Recipe.__dataclass_fields__:
+        then, now = getattr(before, key), getattr(recipe, key)
+        if then != now:
+            raise CheckpointError(
+                f"{out} was begun with {key} = {then!r}, the recipe now says {now!r}",
+                mend=f"resume with the recipe {out / 'recipe.toml'}, or choose another --out",
+            )
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device for auto, cpu or cuda; auto takes CUDA where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise RecipeError("torch finds no CUDA device here", mend="use --device cpu, or install a CUDA build of torch")
+    return torch.device(name)
+
+
+def _open_run(out: Path, state: State, recipe: Recipe, statistics: Sequence[SensorStatistics]) -> None:
+    """Make the run folder with its first state; or take over the state it has, if its data are the same."""
+    if not (out / "recipe.toml").is_file():
+        with new_folder(out) as scratch:
+            checkpoint.begin(scratch, recipe, state.network.task, statistics)
+            write_state(scratch, state)
+        return
+    if checkpoint.read_start(out)[1] != state.network.task:
+        raise CheckpointError(f"{out} was begun on other data: its task.json differs", mend="choose another --out")
+    for left_over in [*out.glob(".*"), *(out / FILE).parent.glob(".*")]:
+        left_over.unlink()
+    read_state(out, state)
+
+
+def _close_run(
+    out: Path, training: Training, data: DataSet, recipe: Recipe, statistics: Sequence[SensorStatistics]
+) -> Checkpoint:
+    """Score the best weights and finish the run folder."""
+    network = training.state.average.network
+    if training.state.best:
+        network.load_state_dict(training.state.best)
+    name = next(name for name in _SCORED_ON if name in data.splits and data.ids(name))
+    if name != "test":
+        warn(f"there is no test split: the scores are of {name!r}")
+    split = Split(data, name, network.task, training.device)
+    counts = evaluate(network, split, network.task.scenarios, device=training.device, batch=recipe.batch, label=name)
+    table = metrics(counts, name, len(split))
+    checkpoint.finish(out, network, table)
+    with storage_errors(out):
+        shutil.rmtree(out / FILE.parent, ignore_errors=True)
+    return Checkpoint(out, recipe, network.task, tuple(statistics), table, network.cpu().eval())

@@ -1,0 +1,110 @@
+"""The state of a training between two epochs, as one file that a kill cannot halve.
+
+No random state is kept: every draw comes from (recipe.seed, epoch, step), so the counters below say all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from dis2_edge.errors import CheckpointError
+from dis2_edge.files import write_bytes
+from dis2_edge.settings import from_table
+from dis2_train.checkpoint import fill, plain, read_tensors
+from dis2_train.networks.seam import Network
+from dis2_train.schedule import Average
+
+FILE = Path("resume") / "state.safetensors"
+"""Place of the state within a run folder."""
+
+
+@dataclass
+class Counters:
+    """How far a training has come."""
+
+    epoch: int = 0
+    """Whole epochs that have passed."""
+    best_epoch: int = -1
+    """Epoch whose averaged weights did best on the validation split; -1 before the first look."""
+    best_miou: float = -1.0
+    """Their mean-over-scenarios mIoU, 0..1."""
+    seconds: float = 0.0
+    """Time spent so far."""
+
+
+@dataclass
+class State:
+    """All that changes while a network is trained."""
+
+    network: Network
+    """The network that learns."""
+    average: Average
+    """Its running average."""
+    optimizer: torch.optim.Optimizer
+    """The optimiser with its moments."""
+    counters: Counters = field(default_factory=Counters)
+    """How far it has come."""
+    best: dict[str, Tensor] = field(default_factory=dict)
+    """The best averaged weights so far, on the CPU; empty before the first look."""
+
+
+def write_state(run: Path, state: State) -> None:
+    """Replace the state in `run` at once: after a kill there is the old one or the new one."""
+    groups = {
+        "network": state.network.state_dict(),
+        "average": state.average.network.state_dict(),
+        "best": state.best,
+        "optimizer": _moments(state.optimizer),
+    }
+    tensors = {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
+    metadata = {"counters": json.dumps(dataclasses.asdict(state.counters))}
+    write_bytes(run / FILE, safetensors.torch.save(plain(tensors), metadata))
+
+
+def read_state(run: Path, state: State) -> None:
+    """Fill `state` with what `write_state` left in `run`; CheckpointError when it is damaged or does not fit."""
+    tensors, metadata = read_tensors(run / FILE)
+    where = str(run / FILE)
+    fill(state.network, _group(tensors, "network"), where=where)
+    fill(state.average.network, _group(tensors, "average"), where=where)
+    state.best = _group(tensors, "best")
+    _set_moments(state.optimizer, _group(tensors, "optimizer"), where)
+    try:
+        counters = json.loads(metadata["counters"])
+    except (KeyError, ValueError) as cause:
+        raise CheckpointError(f"{where} holds no counters", mend="train again into another --out") from cause
+    state.counters = from_table(Counters, counters, where=where, error=CheckpointError)
+
+
+def _group(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{group}/"): value for name, value in tensors.items() if name.startswith(f"{group}/")}
+
+
+def _moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's tensors as `PLACE.NAME`; a parameter that no step has touched yet has none."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{place}.{name}": value
+        for place, values in state.items()
+        for name, value in values.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _set_moments(optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor], where: str) -> None:
+    table = optimizer.state_dict()
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in moments.items():
+        place, _, name = key.partition(".")
+        state.setdefault(int(place), {})[name] = value
+    if any(place >= sum(len(group["params"]) for group in table["param_groups"]) for place in state):
+        raise CheckpointError(f"{where} holds moments of another network", mend="train again into another --out")
+    optimizer.load_state_dict({**table, "state": state})
