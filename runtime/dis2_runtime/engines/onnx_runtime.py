@@ -1,0 +1,200 @@
+"""The ONNX Runtime engine: one session a scenario, activations of all in one memory arena.
+
+Left alone, the idle threads of the last scenario's session spin on the cores that the next scenario needs: twice the
+latency at every switch, measured. ONNX Runtime's process-wide pool cures that but forbids every other session in the
+process a pool of its own; spinning that stops with each run cures it too and forbids nothing, so that is what is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dis2_edge.bundle import Bundle, ModelRow
+from dis2_edge.errors import EngineError, MissingExtraError
+from dis2_edge.settings import nearest
+from dis2_runtime.engine import Answer, Engine, Frames
+
+WARM_UPS = 2
+"""Runs on zeros when a model is opened: the first allocates, the second finds everything in place."""
+FAILURES = ["EPFail", "EngineError", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "ModelLoadCanceled", "ModelLoaded", "ModelRequiresCompilation", "NoModel", "NoSuchFile", "NotFound", "NotImplemented", "RuntimeException"]
+"""Exceptions of ONNX Runtime's own; a version that lacks one never raises it."""
+_QUIET = 4
+_TYPES = {"tensor(uint8)": "uint8", "tensor(uint16)": "uint16", "tensor(float)": "float32"}
+_arena = {"shared": False}
+"""Whether ONNX Runtime's arena for the whole process stands; it cannot be made twice."""
+
+
+class OnnxModel:
+    """One model file of io `frame`, loaded and warmed."""
+
+    def __init__(self, file: Path, threads: int = 0) -> None:
+        self._file = file
+        self._session, self._failures = _open_session(file, threads or _cores())
+        self.inputs = {value.name: _declared(file, value) for value in self._session.get_inputs()}
+        self.grid = _answer_grid(file, self._session.get_outputs())
+        self._binding = self._session.io_binding()
+        zeros = {name: np.zeros(shape, dtype) for name, (shape, dtype) in self.inputs.items()}
+        for _ in range(WARM_UPS):
+            self.run(zeros)
+
+    def run(self, frames: Frames, into: Answer | None = None) -> Answer:
+        """Mask and confidence of `frames` (one HxWxC array for each input; others are not read), new or in `into`."""
+        answer = Answer.empty(*self.grid) if into is None else into
+        self._check_buffers(answer)
+        self._binding.clear_binding_outputs()
+        bound = [self._checked(name, frames) for name in self.inputs]
+        try:
+            for name, frame in zip(self.inputs, bound, strict=True):
+                self._binding.bind_cpu_input(name, frame)
+            for name, buffer in (("mask", answer.mask), ("confidence", answer.confidence)):
+                self._binding.bind_output(name, "cpu", 0, buffer.dtype, buffer.shape, buffer.ctypes.data)
+            self._session.run_with_iobinding(self._binding)
+        except self._failures as error:
+            raise EngineError(f"{self._file.name} failed while running: {_first_line(error)}") from error
+        return answer
+
+    def _checked(self, name: str, frames: Frames) -> npt.NDArray[np.generic]:
+        """The frame for input `name`, contiguous, after its shape and dtype were held against the file's."""
+        shape, dtype = self.inputs[name]
+        expected = f"{'x'.join(map(str, shape))} {dtype}"
+        if name not in frames:
+            raise EngineError(f"{self._file.name}: no frame for input {name!r}", expected=expected)
+        frame = frames[name]
+        if frame.shape != shape or frame.dtype != dtype:
+            found = f"{'x'.join(map(str, frame.shape))} {frame.dtype}"
+            raise EngineError(f"{self._file.name}: input {name!r} is {found}", expected=expected)
+        return np.ascontiguousarray(frame)
+
+    def _check_buffers(self, answer: Answer) -> None:
+        """ONNX Runtime writes through a bare pointer: a buffer of another size would be overrun."""
+        for name, buffer in (("mask", answer.mask), ("confidence", answer.confidence)):
+            if buffer.shape != self.grid or buffer.dtype != np.uint8 or not buffer.flags.c_contiguous:
+                found = f"buffer {name!r} is {buffer.shape} {buffer.dtype}"
+                raise EngineError(f"{self._file.name}: {found}", expected=f"contiguous {self.grid} uint8")
+
+
+class OnnxEngine:
+    """Every scenario of a bundle at one precision."""
+
+    def __init__(self, bundle: Bundle, precision: str, threads: int = 0) -> None:
+        rows = _rows(bundle, precision)
+        self._models = {row.scenario: OnnxModel(bundle.file(row.file), threads) for row in rows}
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._models = {}
+
+    @property
+    def scenarios(self) -> tuple[str, ...]:
+        """The scenarios that this engine serves, in the order of the manifest."""
+        return tuple(self._models)
+
+    def infer(self, scenario: str, frames: Frames, into: Answer | None = None) -> Answer:
+        """Segment `frames` with the model of `scenario`; see `dis2_runtime.engine.Engine.infer`."""
+        if scenario not in self._models:
+            raise EngineError(f"scenario {scenario!r} is not served", mend=nearest(scenario, self._models))
+        return self._models[scenario].run(frames, into)
+
+
+def open_model(file: Path, threads: int = 0) -> OnnxModel:
+    """Load and warm one model file on its own; `threads` 0 takes all cores that this process may use."""
+    return OnnxModel(Path(file), threads)
+
+
+def _rows(bundle: Bundle, precision: str) -> list[ModelRow]:
+    """The bundle's models that this engine can fly at `precision`."""
+    usable = [row for row in bundle.manifest.models if (row.dialect, row.io) == ("ort", "frame")]
+    rows = [row for row in usable if row.precision == precision]
+    if not rows:
+        held = sorted({row.precision for row in usable})
+        found = f"{bundle.path} holds no {precision} model for ONNX Runtime"
+        raise EngineError(found, mend=f"try --precision {' or '.join(held)}" if held else "deploy it for --board host")
+    return rows
+
+
+def _open_session(file: Path, threads: int) -> tuple[Any, tuple[type[Exception], ...]]:
+    """A session on `file`, and the exceptions that it may raise."""
+    ort, failures = _onnxruntime()
+    try:
+        options = _options(ort, threads, failures)
+        session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"], enable_fallback=0)
+    except failures as error:
+        mend = "check the bundle with: dis2-edge bundle verify"
+        raise EngineError(f"{file} cannot be loaded by ONNX Runtime: {_first_line(error)}", mend=mend) from error
+    return session, failures
+
+
+def _onnxruntime() -> tuple[Any, tuple[type[Exception], ...]]:
+    try:
+        ort = importlib.import_module("onnxruntime")
+        state = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+    except ImportError as error:
+        raise MissingExtraError("onnxruntime", "host") from error
+    own = [getattr(state, name) for name in FAILURES if hasattr(state, name)]
+    return ort, (*own, RuntimeError, ValueError, MemoryError)
+
+
+def _options(ort: Any, threads: int, failures: tuple[type[Exception], ...]) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = _QUIET
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    if _shares_arena(ort, failures):
+        options.add_session_config_entry("session.use_env_allocators", "1")
+    return options
+
+
+def _shares_arena(ort: Any, failures: tuple[type[Exception], ...]) -> bool:
+    """Make the process's arena, once; False where this version of ONNX Runtime cannot."""
+    try:
+        if not _arena["shared"]:
+            place = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+            ort.create_and_register_allocator(place, ort.OrtArenaCfg(0, -1, -1, -1))
+            _arena["shared"] = True
+    except AttributeError:
+        return False
+    except failures:  # the host program made one already
+        _arena["shared"] = True
+    return _arena["shared"]
+
+
+def _declared(file: Path, value: Any) -> tuple[tuple[int, ...], npt.DTypeLike]:
+    """Shape and dtype of a model's input or output; both must be fixed."""
+    shape = tuple(value.shape)
+    if value.type not in _TYPES or not all(isinstance(size, int) for size in shape):
+        found = f"{file.name}: {value.name!r} is {value.type} of shape {list(shape)}"
+        raise EngineError(found, expected=f"a fixed shape of {', '.join(_TYPES.values())}")
+    return shape, np.dtype(_TYPES[value.type])
+
+
+def _answer_grid(file: Path, outputs: list[Any]) -> tuple[int, int]:
+    """Height and width of the outputs `mask` and `confidence`, which must be alike."""
+    found: Mapping[str, Any] = {value.name: _declared(file, value) for value in outputs}
+    shape, _ = found.get("mask", ((), None))
+    if found != dict.fromkeys(("mask", "confidence"), (shape, np.dtype("uint8"))) or len(shape) != 2:
+        raise EngineError(f"{file.name} gives {found}", expected="mask and confidence, HxW uint8 (io frame)")
+    return shape[0], shape[1]
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
