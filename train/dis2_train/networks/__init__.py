@@ -1,0 +1,28 @@
+"""The parts list: which networks there are, and how a recipe becomes one."""
+
+from __future__ import annotations
+
+import torch
+
+from dis2_edge.recipe import Recipe
+from dis2_edge.task import Task
+from dis2_train.networks.seam import Network, Output
+
+__all__ = ["Network", "Output", "build"]
+
+
+def build(recipe: Recipe, task: Task) -> Network:
+    """The network of `recipe` for `task`, with weights drawn from `recipe.seed`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        if recipe.network == "early_fusion":
+            from dis2_train.networks.early_fusion import EarlyFusion
+
+            return EarlyFusion(recipe, task)
+        if recipe.preset == "paper":
+            from dis2_train.networks.paper import PaperDis2
+
+            return PaperDis2(recipe, task)
+        from dis2_train.networks.dis2 import Dis2
+
+        return Dis2(recipe, task)

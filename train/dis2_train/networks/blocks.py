@@ -1,0 +1,65 @@
+"""The few building blocks that our own networks are made of, chosen so that a quantiser can see and fold each one."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvUnit(nn.Module):
+    """Convolution with zero padding, batch norm, and a ReLU unless `act` is False; it becomes one integer operator."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, act: bool = True) -> None:
+        super().__init__()
+        padding = (kernel - stride + 1) // 2
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.act = nn.ReLU() if act else nn.Identity()
+
+    @classmethod
+    def of(cls, conv: nn.Module, norm: nn.Module) -> ConvUnit:
+        """A unit with ReLU around a convolution and a batch norm that exist already."""
+        unit = cls(1, 1)
+        unit.conv, unit.norm = conv, norm  # type: ignore[assignment]
+        return unit
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
+        out: Tensor = self.act(self.norm(self.conv(x)))
+        return out
+
+
+class Enlarge(nn.Module):
+    """Bilinear enlargement by a whole factor, half-pixel centres: ONNX Resize, mode linear."""
+
+    def __init__(self, factor: int = 2) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, factor H, factor W)."""
+        return F.interpolate(x, scale_factor=float(self.factor), mode="bilinear", align_corners=False)
+
+
+class Concat(nn.Module):
+    """Channels of several maps behind each other."""
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Maps (B, C_i, H, W) to (B, sum of C_i, H, W)."""
+        return torch.cat(maps, dim=1)
+
+
+class Add(nn.Module):
+    """Sum of two maps, then ReLU: a residual joint that integers can compute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = nn.ReLU()
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Two maps (B, C, H, W) to one; `x` may hold K maps for each one of `y`: (B K, C, H, W) with (B, C, H, W)."""
+        if x.shape[0] != y.shape[0] and y.shape[0] != 1:
+            y = y.repeat_interleave(x.shape[0] // y.shape[0], dim=0)
+        out: Tensor = self.act(x + y)
+        return out

@@ -1,0 +1,165 @@
+"""DIS2: one encoder a sensor, one stand-in for each, one fusion and decoder for each scenario (arXiv 2601.13502)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from dis2_edge.errors import RecipeError
+from dis2_edge.recipe import Recipe
+from dis2_edge.scenario import sensors_of
+from dis2_edge.task import Task
+from dis2_train.networks import losses
+from dis2_train.networks.dis2.classwise import ClasswiseDecoder, SideHeads
+from dis2_train.networks.dis2.encoder import AuxiliaryDecoder, Encoder, Levels
+from dis2_train.networks.dis2.fusion import Fusion, token_grid
+from dis2_train.networks.flight import flight
+from dis2_train.networks.seam import Frames, Network, Output
+from dis2_train.networks.widths import scaled
+
+TAPS = ("f1", "f2", "f3", "token", "penultimate")
+
+
+class Dis2(Network):
+    """DIS2, default preset: two sensors, three scenarios, any input size that is a multiple of 16."""
+
+    def __init__(self, recipe: Recipe, task: Task) -> None:
+        super().__init__()
+        if len(task.sensors) != 2:
+            raise RecipeError(
+                f"dis2 was given {len(task.sensors)} sensors",
+                expected="two",
+                mend='name two: --set \'sensors=["a", "b"]\'',
+            )
+        self.task, self.recipe = task, recipe
+        widths = scaled(recipe.width)
+        classes = len(task.classes)
+        first, second = task.sensors
+        self.encoders = nn.ModuleDict({sensor.name: Encoder(sensor.channels, widths) for sensor in task.sensors})
+        self.stand_ins = nn.ModuleDict(
+            {first.name: Encoder(second.channels, widths), second.name: Encoder(first.channels, widths)}
+        )
+        self.auxiliaries = nn.ModuleDict({sensor.name: AuxiliaryDecoder(widths, classes) for sensor in task.sensors})
+        self.branches = nn.ModuleDict({scenario: Branch(widths, task) for scenario in task.scenarios})
+
+    @property
+    def training_scenarios(self) -> tuple[str, ...]:
+        """The scenarios that miss a sensor; the full one is trained in every step as their teacher."""
+        return self.task.scenarios[1:]
+
+    def forward(self, frames: Frames, scenario: str, taps: tuple[str, ...] = ()) -> Output:
+        """Logits at the size of `frames`; see `Network.forward`."""
+        found = self._branch(scenario)(*self._slots(frames, scenario))
+        return Output(found["logits"], {name: found[name] for name in taps})
+
+    def losses(self, frames: Frames, target: Tensor, scenario: str, progress: float) -> dict[str, Tensor]:
+        """All terms of one step: both branches, both auxiliaries, four scales, disentanglement, distillation."""
+        levels = {name: self.encoders[name](frames[name]) for name in self.task.sensor_names}
+        first, second = self.task.sensor_names
+        full = self._branch(self.task.full)(levels[first], levels[second], side=True)
+        present, stand_in = self._missing_slots(frames, scenario, levels)
+        missing = self._branch(scenario)(*self._ordered(scenario, present, stand_in), side=True)
+        terms = self._supervision(levels, full, missing, target)
+        apart = sum(losses.disentanglement(stand_in[level], present[level]) for level in range(3))
+        terms["disentangle"] = self.recipe.disentangle_weight * apart / 3
+        if progress >= self.recipe.distill_after:
+            terms["distill"] = self.recipe.distill_weight * self._distillation(missing, full)
+        return terms
+
+    def deployable(self, scenario: str, taps: tuple[str, ...] = ()) -> nn.Module:
+        """Two encoders and the branch of `scenario`, sharing this network's weights."""
+        first, second = self.task.sensor_names
+        chosen = [
+            self.encoders[name] if name in sensors_of(scenario) else self.stand_ins[name] for name in (first, second)
+        ]
+        return flight(TwoSlots(*chosen, self._branch(scenario)), len(sensors_of(scenario)), taps)
+
+    def tap_names(self, scenario: str) -> tuple[str, ...]:
+        """Fused maps of three levels, the global token and the penultimate map."""
+        return TAPS
+
+    def blocks(self, scenario: str) -> tuple[str, ...]:
+        """Encoders, levels of fusion, stages of the decoder."""
+        fusion = [f"inner.branch.fusion.{name}" for name in ("fuse1", "fuse2", "fuse3", "down1", "down2", "fuse4")]
+        decoder = [f"inner.branch.decoder.{name}" for name in ("stage3", "stage2", "stage1", "mix", "refine")]
+        return ("inner.first", "inner.second", *fusion, *decoder)
+
+    def _branch(self, scenario: str) -> nn.Module:
+        if scenario not in self.branches:
+            raise RecipeError(f"unknown scenario {scenario!r}", expected=" or ".join(self.branches))
+        return self.branches[scenario]
+
+    def _slots(self, frames: Frames, scenario: str) -> tuple[Levels, Levels]:
+        """Levels for both slots: the sensor's own encoder, or the stand-in that reads the other sensor."""
+        used = sensors_of(scenario)
+        first, second = (
+            self.encoders[name](frames[name]) if name in used else self.stand_ins[name](frames[used[0]])
+            for name in self.task.sensor_names
+        )
+        return first, second
+
+    def _missing_slots(self, frames: Frames, scenario: str, levels: dict[str, Levels]) -> tuple[Levels, Levels]:
+        """(levels of the sensor that is there, levels of the stand-in for the other)."""
+        (here,) = sensors_of(scenario)
+        (gone,) = (name for name in self.task.sensor_names if name != here)
+        return levels[here], self.stand_ins[gone](frames[here])
+
+    def _ordered(self, scenario: str, present: Levels, stand_in: Levels) -> tuple[Levels, Levels]:
+        return (present, stand_in) if scenario == self.task.sensor_names[0] else (stand_in, present)
+
+    def _supervision(
+        self, levels: dict[str, Levels], full: dict[str, Tensor], missing: dict[str, Tensor], target: Tensor
+    ) -> dict[str, Tensor]:
+        ignore = self.task.ignore
+        terms = {
+            "full": losses.supervised(full["logits"], target, ignore),
+            "missing": losses.supervised(missing["logits"], target, ignore),
+        }
+        for name, encoded in levels.items():
+            terms[f"auxiliary_{name}"] = losses.supervised(self.auxiliaries[name](encoded), target, ignore)
+        sides = [found[key] for found in (full, missing) for key in found if key.startswith("side")]
+        terms["scales"] = (
+            sum(
+                (losses.supervised(side, target, ignore) for side in sides),
+                target.new_zeros((), dtype=full["logits"].dtype),
+            )
+            / 4
+        )
+        return terms
+
+    def _distillation(self, student: dict[str, Tensor], teacher: dict[str, Tensor]) -> Tensor:
+        features = sum(losses.feature_distance(student[name], teacher[name]) for name in TAPS)
+        logits = losses.logit_distance(student["logits"], teacher["logits"], self.recipe.temperature)
+        return features / len(TAPS) + logits
+
+
+class Branch(nn.Module):
+    """Fusion, class-wise attention and decoder of one scenario."""
+
+    def __init__(self, widths: tuple[int, int, int, int], task: Task) -> None:
+        super().__init__()
+        self.fusion = Fusion(widths, token_grid(task.grid))
+        self.decoder = ClasswiseDecoder(len(task.classes), widths)
+        self.side_heads = SideHeads(len(task.classes), (widths[3], widths[2], widths[1], 4))
+
+    def forward(self, first: Levels, second: Levels, side: bool = False) -> dict[str, Tensor]:
+        """Levels of both slots to logits and taps by name, and with `side` the logits of four scales (`side0`...)."""
+        fused, token = self.fusion(first, second)
+        logits, penultimate, maps = self.decoder(fused)
+        found = {"logits": logits, "token": token, "penultimate": penultimate}
+        found |= {"f1": fused[0], "f2": fused[1], "f3": fused[2]}
+        if side:
+            found |= {f"side{scale}": logit for scale, logit in enumerate(self.side_heads(maps))}
+        return found
+
+
+class TwoSlots(nn.Module):
+    """The encoders of both slots and the branch of one scenario."""
+
+    def __init__(self, first: nn.Module, second: nn.Module, branch: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second, self.branch = first, second, branch
+
+    def forward(self, *frames: Tensor) -> dict[str, Tensor]:
+        """One or two tensors (B, C, H, W) to logits and taps by name; a lone sensor feeds both slots."""
+        found: dict[str, Tensor] = self.branch(self.first(frames[0]), self.second(frames[-1]))
+        return found
