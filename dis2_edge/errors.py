@@ -79,4 +79,9 @@ class MissingExtraError(UserError):
     """An optional package that is not installed; the message holds the pip line."""
 
     def __init__(self, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
         super().__init__(f"the package {package!r} is not installed", mend=f"pip install 'dis2-edge[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        # Worker processes hand their errors over pickled, which by default calls __init__ with the message alone.
+        return type(self), (self.package, self.extra)

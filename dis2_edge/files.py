@@ -22,7 +22,7 @@ else:  # pragma: no cover - Python 3.10 on JetPack 6
     import tomli as tomllib
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+_REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 
 
 @contextlib.contextmanager
@@ -35,7 +35,7 @@ def storage_errors(path: Path) -> Iterator[None]:
             raise StorageError(
                 f"no space left while writing {path}", mend="free some space or choose another --out"
             ) from error
-        if error.errno in _REFUSED:
+        if error.errno in _REFUSED and _about(error, path):
             raise StorageError(f"{path} cannot be written ({error.strerror})", mend="choose another --out") from error
         raise
 
@@ -74,17 +74,22 @@ def read_json(path: Path, error: type[UserError]) -> Any:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError as cause:
         raise error(f"{path} does not exist") from cause
-    except (ValueError, OSError) as cause:
+    except (ValueError, OSError, RecursionError) as cause:
         raise error(f"{path} is not readable JSON ({cause})") from cause
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The table of TOML `text`; a ValueError says where it is broken."""
+    return tomllib.loads(text)
 
 
 def read_toml(path: Path, error: type[UserError]) -> dict[str, Any]:
     """Read TOML from `path`; what is missing or broken is raised as `error`."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return parse_toml(path.read_text("utf-8"))
     except FileNotFoundError as cause:
         raise error(f"{path} does not exist") from cause
-    except (ValueError, OSError) as cause:
+    except (ValueError, OSError, RecursionError) as cause:
         raise error(f"{path} is not readable TOML ({cause})") from cause
 
 
@@ -103,9 +108,7 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         os.chmod(scratch, 0o755)
         try:
             yield scratch
-            if path.exists():
-                shutil.rmtree(path)
-            os.replace(scratch, path)
+            _swap(scratch, path)
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
@@ -118,3 +121,27 @@ def sha256(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def _swap(scratch: Path, path: Path) -> None:
+    """Put `scratch` in the place of `path`; what stood there is removed only after the new folder stands."""
+    if not os.path.lexists(path):
+        os.replace(scratch, path)
+        return
+    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")) / "old"
+    os.replace(path, aside)
+    try:
+        os.replace(scratch, path)
+    except BaseException:
+        os.replace(aside, path)
+        raise
+    finally:
+        shutil.rmtree(aside.parent, ignore_errors=True)
+
+
+def _about(error: OSError, path: Path) -> bool:
+    """Whether `error` is about `path` or what is being written beside it, not about some file read meanwhile."""
+    if not isinstance(error.filename, (str, bytes)):
+        return True
+    named, near = Path(os.path.abspath(os.fsdecode(error.filename))), Path(os.path.abspath(path.parent))
+    return named.is_relative_to(near) or near.is_relative_to(named)

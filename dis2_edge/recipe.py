@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from dis2_edge.errors import RecipeError
-from dis2_edge.files import read_toml, tomllib
+from dis2_edge.files import parse_toml, read_toml
 from dis2_edge.settings import from_table, nearest
+
+_ABOVE_ZERO = (
+    "width",
+    "epochs",
+    "batch",
+    "crops_per_image",
+    "learning_rate",
+    "evaluate_every",
+    "temperature",
+    "calibration_images",
+)
+_NOT_BELOW_ZERO = (
+    "seed",
+    "crop",
+    "weight_decay",
+    "threads",
+    "disentangle_weight",
+    "distill_weight",
+    "quantize_epochs",
+    "quantize_learning_rate",
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +82,7 @@ class Recipe:
 
     disentangle_weight: float = 1.0
     """Of dis2: weight of the disentanglement loss."""
-    distill_weight: float = 5.0
+    distill_weight: float = 1.0
     """Of dis2: weight of the distillation losses."""
     distill_after: float = 0.1
     """Of dis2: share of the epochs that pass before distillation starts."""
@@ -76,13 +99,24 @@ class Recipe:
     """How a range is chosen from what was seen."""
 
     def __post_init__(self) -> None:
-        above_zero = ("width", "epochs", "batch", "crops_per_image", "learning_rate", "evaluate_every", "temperature")
-        for key in above_zero:
-            if getattr(self, key) <= 0:
+        for key in _ABOVE_ZERO:
+            if not 0 < getattr(self, key) < math.inf:
                 raise RecipeError(f"{key} is {getattr(self, key)}", expected="above 0")
-        if self.crop < 0 or self.crop % 16:
+        for key in _NOT_BELOW_ZERO:
+            if not 0 <= getattr(self, key) < math.inf:
+                raise RecipeError(f"{key} is {getattr(self, key)}", expected="0 or more")
+        if not 0 <= self.average_decay < 1:
+            raise RecipeError(f"average_decay is {self.average_decay}", expected="0 or more and below 1")
+        if not 0 <= self.distill_after <= 1:
+            raise RecipeError(f"distill_after is {self.distill_after}", expected="0..1")
+        if self.crop % 16:
             raise RecipeError(f"crop is {self.crop}", expected="0 or a multiple of 16")
-        if any(share < 0 for share in self.scenario_share) or (self.scenario_share and not sum(self.scenario_share)):
+        if min(self.grid) < 0 or min(self.grid) == 0 < max(self.grid):
+            raise RecipeError(f"grid is {list(self.grid)}", expected="height and width above 0, or [0, 0]")
+        if len(set(self.sensors)) != len(self.sensors):
+            raise RecipeError(f"sensors are {list(self.sensors)}", expected="each name once")
+        shares = self.scenario_share
+        if not all(0 <= share < math.inf for share in shares) or (shares and not sum(shares)):
             raise RecipeError(f"scenario_share is {self.scenario_share}", expected="shares of 0 or more, not all 0")
 
     def to_toml(self) -> str:
@@ -108,8 +142,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 def _value(text: str) -> Any:
     """The value after `key=`: TOML where it is TOML, else a bare word as a string."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
         return text
 
 
@@ -119,6 +153,6 @@ def _toml(value: Any) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
+        # JSON's escapes are TOML's too, but for DEL, which TOML wants escaped.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value)

@@ -1,7 +1,7 @@
 """Scenarios: the sensors usable at a tick, written in recipe order and joined by `+`.
 
-A task of sensors (rgb, ndsm) has the scenarios `rgb+ndsm` (full), `rgb` and `ndsm`. With no sensor the runtime is blind,
-which is a state and not a scenario.
+A task of sensors (rgb, ndsm) has the scenarios `rgb+ndsm` (full), `rgb` and `ndsm`. With no sensor the runtime is
+blind, which is a state and not a scenario.
 """
 
 from __future__ import annotations

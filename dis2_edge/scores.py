@@ -7,15 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dis2_edge.errors import InternalError
+
 Counts = npt.NDArray[np.int64]
 
 
 def confusion(truth: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], classes: int) -> Counts:
-    """Counts KxK int64, row = truth, column = prediction. Pixels whose truth is no class (ignore) do not count.
+    """Counts Kx(K+1) int64: row = truth, column = prediction, the last one for a prediction that is no class.
 
-    `truth`, `mask`: arrays of one shape, uint8. A predicted index outside the classes counts in no column but in the
-    row's loss, as an extra last column that `Scores` treats as wrong: counts are Kx(K+1).
+    `truth`, `mask`: arrays of one shape, uint8. Pixels whose truth is no class (ignore) do not count; a prediction
+    outside the classes is wrong for its row and helps no column.
     """
+    if truth.shape != mask.shape:
+        raise InternalError(f"truth has shape {truth.shape} and mask {mask.shape}; they are compared pixel by pixel")
     known = truth < classes
     rows = truth[known].astype(np.int64)
     columns = np.minimum(mask[known].astype(np.int64), classes)

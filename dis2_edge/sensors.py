@@ -17,6 +17,8 @@ Dtype = Literal["uint8", "uint16", "float32"]
 Fit = Literal["resize", "crop", "tile"]
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_RESERVED = {"blind", "mask", "confidence", "logits"}
+"""Names that already mean something beside a sensor's: the state without sensors, and a model's outputs."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Sensor:
         where = f"sensor {self.name!r}"
         if not _NAME.fullmatch(self.name):
             raise RecipeError(f"{where}: bad name", expected="lower-case letters, digits and _, a letter first")
+        if self.name in _RESERVED:
+            raise RecipeError(f"{where}: bad name", expected="a name other than those of scenarios and outputs")
         if self.channels < 1:
             raise RecipeError(f"{where}: channels is {self.channels}", expected="1 or more")
         if not self.valid_min < self.valid_max:
@@ -66,7 +70,8 @@ class Sensor:
             raise RecipeError(f"{where}: rate_hz {self.rate_hz}, max_age_ms {self.max_age_ms}", expected="above 0")
         for label, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (0, self.channels):
-                raise RecipeError(f"{where}: {len(values)} values of {label}", expected=f"{self.channels}, one a channel")
+                found = f"{where}: {len(values)} values of {label}"
+                raise RecipeError(found, expected=f"{self.channels}, one a channel")
 
     @property
     def numpy_dtype(self) -> npt.DTypeLike:

@@ -74,7 +74,8 @@ def coerce(value: Any, hint: Any, where: str, error: type[UserError] = RecipeErr
     if origin is dict:
         if not isinstance(value, Mapping):
             raise error(f"{where} is {value!r}", expected="a table")
-        return {str(key): coerce(item, typing.get_args(hint)[1], f"{where}.{key}", error) for key, item in value.items()}
+        kind = typing.get_args(hint)[1]
+        return {str(key): coerce(item, kind, f"{where}.{key}", error) for key, item in value.items()}
     if dataclasses.is_dataclass(hint):
         return value if isinstance(value, hint) else from_table(hint, value, where=where, error=error)  # type: ignore[arg-type]
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):

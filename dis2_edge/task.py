@@ -7,6 +7,7 @@ runtime knows about sensors, classes, grid and normalisation.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from dis2_edge import scenario as scenarios
 from dis2_edge.errors import RecipeError, UserError
 from dis2_edge.sensors import Sensor
 from dis2_edge.settings import from_table, nearest
+
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,13 @@ class Task:
         if not names or len(set(names)) != len(names):
             raise RecipeError(f"sensors {list(names)}", expected="one or more, each name once")
         if len(self.colours) != len(self.classes) or not self.classes:
-            raise RecipeError(f"{len(self.classes)} classes and {len(self.colours)} colours", expected="one colour a class")
+            found = f"{len(self.classes)} classes and {len(self.colours)} colours"
+            raise RecipeError(found, expected="one colour a class")
+        if not all(self.classes) or len(set(self.classes)) != len(self.classes):
+            raise RecipeError(f"classes {list(self.classes)}", expected="each name once, none empty")
+        for colour in self.colours:
+            if not _COLOUR.fullmatch(colour):
+                raise RecipeError(f"colour {colour!r}", expected="#rrggbb, six hexadecimal digits")
         if not len(self.classes) <= self.ignore <= 255:
             raise RecipeError(f"ignore is {self.ignore}", expected=f"{len(self.classes)}..255, outside the classes")
         if min(self.grid) < 1:
