@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -75,20 +77,28 @@ def change_light(random: np.random.Generator, pixels: Tensor, sensor: Sensor) ->
     if sensor.kind != "optical":
         return pixels
     middle, spread = float(np.mean(sensor.mean)), float(np.mean(sensor.std))
-    gain = torch.from_numpy(1 + CONTRAST * contrast).to(pixels.device)
-    shift = torch.from_numpy(middle + BRIGHTNESS * spread * brightness).to(pixels.device)
-    lit = (pixels - middle) * gain.view(-1, 1, 1, 1) + shift.view(-1, 1, 1, 1)
-    return lit.clamp(sensor.valid_min, sensor.valid_max)
+    gain = _per_image(1 + CONTRAST * contrast, pixels.device)
+    shift = _per_image(np.float32(middle) + np.float32(BRIGHTNESS * spread) * brightness, pixels.device)
+    return ((pixels - middle) * gain + shift).clamp(sensor.valid_min, sensor.valid_max)
 
 
 def add_noise(random: np.random.Generator, pixels: Tensor, sensor: Sensor) -> Tensor:
     """Normal noise on every sensor, each image with its own strength of 0..`NOISE` standard deviations."""
-    strength = torch.from_numpy(random.uniform(0, NOISE, len(pixels)).astype(np.float32)).to(pixels.device)
+    strength = _per_image(random.uniform(0, NOISE, len(pixels)).astype(np.float32), pixels.device)
     generator = torch.Generator(pixels.device).manual_seed(int(random.integers(2**62)))
     noise = torch.randn(pixels.shape, generator=generator, device=pixels.device)
-    spread = torch.tensor(sensor.std, dtype=torch.float32, device=pixels.device)
-    return pixels + noise * strength.view(-1, 1, 1, 1) * spread.view(1, -1, 1, 1)
+    return pixels + noise * strength * per_channel(sensor.std, pixels.device)
+
+
+@functools.lru_cache(maxsize=64)
+def per_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """`values` as float32 (1, C, 1, 1) on `device`, kept there: a copy each step would make the GPU wait."""
+    return torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1)
 
 
 def _column(values: Tensor, device: torch.device) -> Tensor:
-    return values.to(device).view(-1, 1, 1)
+    return values.to(device, non_blocking=True).view(-1, 1, 1)
+
+
+def _per_image(values: npt.NDArray[np.float32], device: torch.device) -> Tensor:
+    return torch.from_numpy(values).to(device, non_blocking=True).view(-1, 1, 1, 1)

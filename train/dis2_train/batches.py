@@ -16,7 +16,7 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress
-from dis2_train.augment import add_noise, change_light, draw_views, pixel_places
+from dis2_train.augment import add_noise, change_light, draw_views, per_channel, pixel_places
 
 if TYPE_CHECKING:
     from dis2_edge.dataset import DataSet
@@ -138,8 +138,7 @@ def whole_images(split: Split, batch: int) -> Iterator[Batch]:
 
 def normalised(pixels: Tensor, sensor: Sensor) -> Tensor:
     """(B, C, H, W) float32 in the sensor's unit to (pixels - mean) / std, contiguous; as `dis2_edge.prepare` does."""
-    mean = torch.tensor(sensor.mean, dtype=torch.float32, device=pixels.device).view(1, -1, 1, 1)
-    std = torch.tensor(sensor.std, dtype=torch.float32, device=pixels.device).view(1, -1, 1, 1)
+    mean, std = (per_channel(values, pixels.device) for values in (sensor.mean, sensor.std))
     return ((pixels - mean) / std).contiguous()
 
 

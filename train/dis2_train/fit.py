@@ -31,7 +31,15 @@ _SCORED_ON = ("test", "val", "train")
 """The first of these splits that the data have is the one that the final scores are of."""
 
 
-def train(recipe: Recipe, data: DataSet, out: Path, *, device: str = "auto", resume: bool = False) -> Checkpoint:
+def train(
+    recipe: Recipe,
+    data: DataSet,
+    out: Path,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    save_every_s: float = SAVE_EVERY_S,
+) -> Checkpoint:
     """Train the recipe's network on `data` into the run folder `out`: sensors, statistics and network, then `fit`."""
     check_out(out, recipe, resume)
     if resume and checkpoint.is_finished(out):
@@ -39,7 +47,9 @@ def train(recipe: Recipe, data: DataSet, out: Path, *, device: str = "auto", res
     data = data.narrowed(recipe.sensors or data.task.sensor_names, recipe.grid)
     statistics = measure(data, "train")
     network = networks.build(recipe, with_statistics(data.task, statistics))
-    return fit(network, data, recipe, out, statistics=statistics, device=device, resume=resume)
+    return fit(
+        network, data, recipe, out, statistics=statistics, device=device, resume=resume, save_every_s=save_every_s
+    )
 
 
 def fit(

@@ -55,8 +55,8 @@ class Average:
         decay = min(self.decay, (1 + step) / (10 + step))
         ours, theirs = [pair[0] for pair in self._smooth], [pair[1] for pair in self._smooth]
         torch._foreach_lerp_(ours, theirs, 1 - decay)
-        for mine, its in self._exact:
-            mine.copy_(its)
+        if self._exact:
+            torch._foreach_copy_([pair[0] for pair in self._exact], [pair[1] for pair in self._exact])
 
 
 def _tensors(network: Network) -> list[Tensor]:
