@@ -86,7 +86,7 @@ class ClasswiseAttention(nn.Module):
 
     def __init__(self, width: int, classes: int, size: tuple[int, int]) -> None:
         super().__init__()
-        self.size = size
+        self.classes, self.size = classes, size
         self.scale = 1 / math.sqrt(width)
         self.queries = nn.Parameter(torch.empty(classes, width))
         nn.init.xavier_uniform_(self.queries)
@@ -95,4 +95,4 @@ class ClasswiseAttention(nn.Module):
         """One re-weighted copy (B, C, h, w) of `fused` (B, C, h, w) a class."""
         scores = torch.matmul(self.queries, fused.flatten(2)) * self.scale  # (B, K, N)
         weights = torch.unflatten(scores.softmax(dim=-1), -1, self.size)  # (B, K, h, w)
-        return [fused * weights[:, index : index + 1] for index in range(self.queries.shape[0])]
+        return [fused * weights[:, index : index + 1] for index in range(self.classes)]
