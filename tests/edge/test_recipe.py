@@ -84,7 +84,7 @@ def test_faults_of_set_are_refused_too(tmp_path: Path, override: str, message: s
 
 
 def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="gone.toml does not exist"):
+    with pytest.raises(RecipeError, match=r"gone\.toml does not exist"):
         load(tmp_path / "gone.toml")
 
 

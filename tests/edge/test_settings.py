@@ -1,4 +1,4 @@
-"""dis2_edge.settings: tables to dataclasses; wrong keys and types are told with where, what was expected, and a mend."""
+"""dis2_edge.settings: tables to dataclasses; wrong keys and types are told with where, what and how to mend."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
