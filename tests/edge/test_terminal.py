@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,7 +26,8 @@ class Screen(io.StringIO):
 def one_screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     """Make stderr and stdout one terminal (called by the test itself: pytest puts its own back after fixtures)."""
     shown = Screen()
-    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setattr(sys, "stderr", shown)
     monkeypatch.setattr(sys, "stdout", shown)
@@ -47,7 +49,7 @@ def test_a_fault_inside_a_bar_still_ends_it(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_items_that_fail_end_the_bar_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = one_screen(monkeypatch)
+    one_screen(monkeypatch)
 
     def items() -> Iterator[int]:
         yield 1
@@ -104,11 +106,13 @@ def test_a_drawn_table_shows_cells_as_they_are(monkeypatch: pytest.MonkeyPatch) 
     assert "[red]roof[/red]" in screen.getvalue()
 
 
-def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("asked", [True, False])
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch, asked: bool) -> None:
     screen = one_screen(monkeypatch)
-    monkeypatch.setenv("NO_COLOR", "1")
-    terminal.table("Scores", ["class"], [["roof"]])
-    assert "\x1b[3" not in screen.getvalue()
+    if asked:
+        monkeypatch.setenv("NO_COLOR", "1")
+    list(terminal.progress(range(3), "tiles"))
+    assert bool(re.search(r"\x1b\[(?:\d+;)*3[0-8]", screen.getvalue())) != asked
 
 
 def test_say_goes_to_stdout_and_warn_to_stderr(capsys: Capture) -> None:
