@@ -28,8 +28,9 @@ def _head(manifest: Manifest, board: Board) -> str:
     return (
         f"# {manifest.name}\n\n"
         f"Network `{manifest.network}` for the board `{board.name}` ({board.summary}). It tells "
-        f"{len(manifest.task.classes)} classes apart ({classes}) on a grid of {height} x {width} pixels (height x width). Recipe hash "
-        f"`{manifest.recipe_hash}`, bundle format {manifest.format}."
+        f"{len(manifest.task.classes)} classes apart ({classes}) "
+        f"on a grid of {height} x {width} pixels (height x width). "
+        f"Recipe hash `{manifest.recipe_hash}`, bundle format {manifest.format}."
     )
 
 

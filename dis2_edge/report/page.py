@@ -1,0 +1,167 @@
+"""Draw the report's page: one HTML file that needs no network, no script and no other file."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dis2_edge.errors import DataError, MissingExtraError
+from dis2_edge.report import plots
+from dis2_edge.report.plots import ms
+from dis2_edge.report.schema import Measured, Picture, Profiled, Report, Tile
+from dis2_edge.report.timeline import changes, timeline
+from dis2_edge.scenario import BLIND, sensors_of
+
+_ROOM = Path(__file__).parent
+
+
+def need_templates() -> None:
+    """Say before a long measurement, not after it, that the page cannot be drawn."""
+    if importlib.util.find_spec("jinja2") is None:
+        raise MissingExtraError("jinja2", "report")
+
+
+def render(report: Report, folder: Path) -> str:
+    """The page of `report`; its pictures are read from `folder` and put into the page itself."""
+    need_templates()
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters.update(percent=percent, points=points, ms=ms)
+    environment.globals.update(
+        plots=plots,
+        timeline=timeline,
+        changes=changes,
+        summary=summary,
+        sentences=sentences,
+        confusions=confusions,
+        tile_rows=tile_rows,
+        styles=_styles(report),
+        picture=lambda shown: _embedded(shown, folder),
+    )
+    template = environment.from_string((_ROOM / "page.html.jinja").read_text("utf-8"))
+    return template.render(report=report, style=(_ROOM / "style.css").read_text("utf-8"))
+
+
+def percent(share: float | None) -> str:
+    """A share 0..1 in percent, one digit; a dash when there is none."""
+    return "–" if share is None or math.isnan(share) else f"{100 * share:.1f}"
+
+
+def points(share: float | None) -> str:
+    """A difference of shares in points, with its sign."""
+    return "–" if share is None or math.isnan(share) else f"{100 * share:+.2f}".replace("-", "−")
+
+
+def summary(report: Report) -> list[dict[str, Any]]:
+    """One row a bundle and scenario: FP32 beside INT8, what was lost, what was won."""
+    rows = []
+    for turn, bundle in enumerate(report.bundles):
+        scenarios = dict.fromkeys(row.scenario for row in bundle.rows)
+        for place, scenario in enumerate(scenarios):
+            before, after = _found(bundle, scenario, "fp32"), _found(bundle, scenario, "int8")
+            rows.append(
+                {
+                    "bundle": bundle,
+                    "first": not place,
+                    "span": len(scenarios),
+                    "turn": turn,
+                    "scenario": scenario,
+                    "fp32": before,
+                    "int8": after,
+                    "worst": _worst_class(bundle, before, after),
+                    "lost": before.scores.miou - after.scores.miou if before and after else None,
+                    "speed_up": before.latency.median_ms / after.latency.median_ms if before and after else None,
+                }
+            )
+    return rows
+
+
+def sentences(report: Report) -> list[str]:
+    """What each bundle does when a sensor is lost, in words."""
+    told = []
+    for bundle in report.bundles:
+        kind = "int8" if any(row.precision == "int8" for row in bundle.rows) else bundle.rows[0].precision
+        rows = {row.scenario: row for row in bundle.rows if row.precision == kind}
+        full = max(rows, key=lambda name: len(sensors_of(name)))
+        miou = rows[full].scores.miou
+        parts = [
+            f"without {' and '.join(name for name in sensors_of(full) if name not in sensors_of(scenario))} "
+            f"{percent(row.scores.miou)} % ({points(row.scores.miou - miou)} points)"
+            for scenario, row in rows.items()
+            if scenario != full
+        ]
+        told.append(
+            f"{bundle.name} in {kind.upper()}: mean IoU {percent(miou)} % with {full}; " + "; ".join(parts) + "."
+        )
+    return told
+
+
+def confusions(bundle: Profiled) -> list[dict[str, Any]]:
+    """A table a scenario: share of each true class's pixels that were called each class; INT8 where measured."""
+    tables = []
+    for scenario in dict.fromkeys(row.scenario for row in bundle.rows):
+        row = _found(bundle, scenario, "int8") or _found(bundle, scenario, "fp32")
+        if row is None:
+            continue
+        counts = np.array(row.confusion, np.float64)
+        total = counts.sum(axis=1, keepdims=True)
+        shares = np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
+        columns = len(bundle.classes) + bool(counts[:, -1].any())
+        tables.append(
+            {
+                "scenario": scenario,
+                "precision": row.precision,
+                "shares": shares[:, :columns].tolist(),
+                "pixels": total[:, 0].astype(int).tolist(),
+                "oa": row.scores.oa,
+            }
+        )
+    return tables
+
+
+def tile_rows(report: Report) -> list[list[tuple[Profiled, Tile]]]:
+    """The tiles of all bundles, those of one image together."""
+    by_image: dict[str, list[tuple[Profiled, Tile]]] = {}
+    for bundle in report.bundles:
+        for tile in bundle.tiles:
+            by_image.setdefault(tile.id, []).append((bundle, tile))
+    return list(by_image.values())
+
+
+def _found(bundle: Profiled, scenario: str, precision: str) -> Measured | None:
+    rows = [row for row in bundle.rows if (row.scenario, row.precision) == (scenario, precision)]
+    return rows[0] if rows else None
+
+
+def _worst_class(bundle: Profiled, before: Measured | None, after: Measured | None) -> str:
+    """The class that lost most between two rows, with its points."""
+    if before is None or after is None:
+        return "–"
+    lost = np.array(before.scores.iou) - np.array(after.scores.iou)
+    if np.isnan(lost).all():
+        return "–"
+    index = int(np.nanargmax(lost))
+    return f"{bundle.classes[index]} {points(float(-lost[index]))}"
+
+
+def _styles(report: Report) -> dict[str, str]:
+    """Scenario -> the style of its colour, the same in every plot."""
+    names = [row.scenario for bundle in report.bundles for row in bundle.rows]
+    names += [tick.scenario for stream in report.streams for tick in stream.ticks if tick.scenario != BLIND]
+    return {name: f"sc{place % 7}" for place, name in enumerate(dict.fromkeys(names))}
+
+
+def _embedded(shown: Picture, folder: Path) -> str:
+    try:
+        data = (folder / shown.file).read_bytes()
+    except OSError as cause:
+        raise DataError(f"the report's picture {shown.file} cannot be read ({cause.strerror})") from cause
+    return f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}"

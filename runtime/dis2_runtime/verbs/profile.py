@@ -1,0 +1,84 @@
+"""`dis2-edge profile`: accuracy and latency of bundles on labelled data, as JSON and a page."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from dis2_edge.report.page import percent, points, summary
+from dis2_edge.report.plots import ms
+from dis2_edge.report.schema import Report
+from dis2_edge.terminal import say, table
+from dis2_runtime.profile import Choices, profile
+
+EXAMPLE = "dis2-edge profile bundles/ombria --data DATA --describe train/datasets/ombria.toml --out reports/ombria"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="bundles to measure, side by side")
+    parser.add_argument("--data", type=Path, required=True, help="folder of a labelled data set")
+    parser.add_argument("--describe", type=Path, metavar="FILE", help="its description (default: DATA/dataset.toml)")
+    parser.add_argument("--out", type=Path, required=True, help="new folder for report.json and report.html")
+    parser.add_argument("--split", default="test", help="split to measure on (default: test)")
+    parser.add_argument("--images", type=int, default=0, metavar="N", help="at most N of its images (default: all)")
+    parser.add_argument("--precision", default="", metavar="fp32,int8", help="precisions (default: all in the bundle)")
+    parser.add_argument("--threads", type=int, default=0, help="threads of one inference (default: all cores)")
+    parser.add_argument("--calls", type=int, default=200, help="timed calls of each model (default: 200)")
+    parser.add_argument(
+        "--stream",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        dest="streams",
+        help="show a stream that `dis2-edge run` recorded in DIR; may be given again",
+    )
+    parser.add_argument("--title", default="", help="heading of the page")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, then print the figures and say where the page is."""
+    choices = Choices(
+        split=args.split,
+        images=args.images,
+        precisions=tuple(name for name in args.precision.split(",") if name),
+        threads=args.threads,
+        calls=args.calls,
+    )
+    report = profile(
+        args.bundles,
+        args.data,
+        args.out,
+        describe=args.describe,
+        choices=choices,
+        streams=args.streams,
+        title=args.title,
+        command=shlex.join(["dis2-edge", *sys.argv[1:]]),
+    )
+    print_summary(report)
+    say(f"the page is {args.out / 'report.html'}")
+    return 0
+
+
+def print_summary(report: Report) -> None:
+    """The report's first table, for a terminal."""
+    rows = []
+    for row in summary(report):
+        before, after = row["fp32"], row["int8"]
+        rows.append(
+            (
+                row["bundle"].name,
+                row["scenario"],
+                percent(before.scores.miou if before else None),
+                percent(after.scores.miou if after else None),
+                points(-row["lost"] if row["lost"] is not None else None),
+                ms(before.latency.median_ms if before else None),
+                ms(after.latency.median_ms if after else None),
+                f"{row['speed_up']:.2f}x" if row["speed_up"] else "–",
+            )
+        )
+    columns = ("network", "scenario", "mIoU FP32 (%)", "mIoU INT8 (%)", "INT8 - FP32", "ms FP32", "ms INT8", "speed-up")
+    table(f"{report.images} images of {report.data} ({report.split}), {report.threads} threads", columns, rows)
