@@ -67,12 +67,10 @@ def metrics(counts: Mapping[str, Counts], split: str, images: int) -> dict[str, 
 
 
 def table_rows(table: Mapping[str, Any], task: Task) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of `metrics` for `dis2_edge.terminal.table`, in per cent, one row a scenario."""
+    """Columns and rows of `metrics` for `dis2_edge.terminal.table`, in per cent, one row a scenario in recipe order."""
     columns = ["scenario", "mIoU", *(f"IoU {name}" for name in task.classes), "mean F1", "OA"]
-    rows = [
-        [scenario, *map(_percent, (row["miou"], *row["iou"], row["mean_f1"], row["oa"]))]
-        for scenario, row in table["scenarios"].items()
-    ]
+    found = [(scenario, table["scenarios"][scenario]) for scenario in task.scenarios if scenario in table["scenarios"]]
+    rows = [[name, *map(_percent, (row["miou"], *row["iou"], row["mean_f1"], row["oa"]))] for name, row in found]
     return columns, rows
 
 

@@ -125,6 +125,7 @@ def _close_run(
 ) -> Checkpoint:
     """Score the best weights and finish the run folder."""
     network = training.state.average.network
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     if training.state.best:
         network.load_state_dict(training.state.best)
     name = next(name for name in _SCORED_ON if name in data.splits and data.ids(name))

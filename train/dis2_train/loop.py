@@ -36,6 +36,8 @@ class Training:
 
     def __init__(self, network: Network, data: DataSet, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
+        if device.type == "cpu":  # measured: a step of dis2, of the paper preset and of early fusion takes 10-15 % less
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.sampler = Sampler(Split(data, "train", network.task, device), recipe)
         self.validation = Split(data, "val", network.task, device) if "val" in data.splits else None
         self.scenarios = network.training_scenarios
@@ -78,7 +80,7 @@ class Training:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
             terms = network.losses(batch.frames, batch.target, scenario, step / self.steps)
-        torch.stack([term.float() for term in terms.values()]).sum().backward()  # type: ignore[no-untyped-call]
+        torch.stack([term.float() for term in terms.values()]).sum().backward()
         optimizer.step()
         self.state.average.follow(step)
         for name, term in terms.items():

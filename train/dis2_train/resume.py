@@ -101,10 +101,14 @@ def _moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def _set_moments(optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor], where: str) -> None:
     table = optimizer.state_dict()
+    learned = [value for group in optimizer.param_groups for value in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in moments.items():
         place, _, name = key.partition(".")
-        state.setdefault(int(place), {})[name] = value
-    if any(place >= sum(len(group["params"]) for group in table["param_groups"]) for place in state):
-        raise CheckpointError(f"{where} holds moments of another network", mend="train again into another --out")
+        if int(place) >= len(learned) or (value.ndim and value.shape != learned[int(place)].shape):
+            raise CheckpointError(f"{where} holds moments of another network", mend="train again into another --out")
+        # In the parameter's memory layout, so that the next step adds up in the same order as without a stop.
+        state.setdefault(int(place), {})[name] = (
+            torch.empty_like(learned[int(place)], device="cpu").copy_(value) if value.ndim else value
+        )
     optimizer.load_state_dict({**table, "state": state})
