@@ -57,7 +57,9 @@ def percent(share: float | None) -> str:
 
 def points(share: float | None) -> str:
     """A difference of shares in points, with its sign."""
-    return "–" if share is None or math.isnan(share) else f"{100 * share:+.2f}".replace("-", "−")
+    if share is None or math.isnan(share):
+        return "–"
+    return f"{round(100 * share, 2) + 0.0:+.2f}".replace("-", "−")  # adding 0 turns -0.0 into 0.0
 
 
 def summary(report: Report) -> list[dict[str, Any]]:

@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from dis2_edge.report.schema import Measured, Profiled, Report
-from dis2_edge.report.svg import dot, drawing, line, rect, round_steps, words
+from dis2_edge.report.svg import drawing, line, rect, round_steps, words
 
-WIDTH = 720.0
-_LEFT, _RIGHT = 190.0, 74.0
+WIDTH = 1020.0
+_LEFT, _RIGHT = 190.0, 70.0
 _SPAN = WIDTH - _LEFT - _RIGHT
 
 
@@ -48,23 +48,23 @@ def by_class(bundle: Profiled, styles: dict[str, str]) -> str:
 
 
 def latencies(report: Report) -> str:
-    """Each model's calls as a box (quartiles), whiskers (5 % to 95 %), the median a line, the slowest a dot."""
+    """Each model's calls as a box (quartiles), whiskers (5 % to 95 %), the median a line and in figures."""
     rows = [(bundle, row) for bundle in report.bundles for row in bundle.rows]
-    highest = max(float(np.percentile(row.latency.samples_ms, 99)) for _, row in rows)
+    highest = max(float(np.percentile(row.latency.samples_ms, 95)) for _, row in rows)
     steps = round_steps(highest * 1.05)
     scale, y, top = _SPAN / steps[-1], 8.0, 8.0
     parts: list[str] = []
     for place, (bundle, row) in enumerate(rows):
         if not place or rows[place - 1][0] is not bundle:
-            y += 20
+            y += 30 if place else 20
             parts.append(words(0, y - 5, bundle.name, "head"))
         parts += _box(row, y, scale, steps[-1])
         y += 24
     axis = []
     for value in steps:
-        axis.append(line(_LEFT + value * scale, top, _LEFT + value * scale, y, "grid"))
+        axis.append(line(_LEFT + value * scale, top + 14, _LEFT + value * scale, y, "grid"))
         axis.append(words(_LEFT + value * scale, y + 14, f"{value:g}", "tick", "middle"))
-    axis.append(words(WIDTH, y + 14, "ms", "tick", "end"))
+    axis.append(words(WIDTH, top + 6, "median, ms", "tick", "end"))
     return drawing(WIDTH, y + 20, axis + parts, "Latency of each scenario and precision")
 
 
@@ -113,14 +113,10 @@ def _box(row: Measured, y: float, scale: float, highest: float) -> list[str]:
     style = "int8" if row.precision == "int8" else "fp32"
     told = f"{row.scenario} {row.precision}: median {ms(latency.median_ms)} ms, p95 {ms(latency.p95_ms)}, n {latency.n}"
     at = [_LEFT + min(float(value), highest) * scale for value in (low, first, latency.median_ms, third, high)]
-    slowest = max(latency.samples_ms)
-    parts = [
+    return [
         words(_LEFT - 10, y + 14, f"{row.scenario}  {row.precision.upper()}", "name", "end"),
         line(at[0], y + 10, at[4], y + 10, f"whisker {style}"),
         rect(at[1], y + 3, max(at[3] - at[1], 1.5), 14, f"box {style}", told),
         line(at[2], y + 1, at[2], y + 19, "median"),
+        words(WIDTH, y + 14, ms(latency.median_ms), "value", "end"),
     ]
-    if slowest <= highest:
-        parts.append(dot(_LEFT + slowest * scale, y + 10, 2, f"far {style}", f"slowest: {ms(slowest)} ms"))
-    beyond = max(at[4], _LEFT + (slowest * scale if slowest <= highest else 0))
-    return [*parts, words(beyond + 8, y + 14, ms(latency.median_ms), "value")]

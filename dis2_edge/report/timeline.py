@@ -91,7 +91,7 @@ def _latency(stream: Stream, scale: float) -> list[str]:
     top, height = _LATENCY
     highest = max(tick.latency_ms for tick in stream.ticks)
     steps = round_steps(highest, 3)
-    parts = [words(_LEFT - 8, top - 8, "latency", "tick", "end")]
+    parts = [words(_LEFT - 8, top - 12, "latency", "tick", "end")]
     for value in steps:
         y = top + height * (1 - value / steps[-1])
         parts += [line(_LEFT, y, WIDTH - _RIGHT, y, "grid"), words(_LEFT - 8, y + 4, f"{value:g} ms", "tick", "end")]
