@@ -194,8 +194,6 @@ def _check_models(manifest: Manifest) -> None:
             raise BundleError(f"{row.file}: {len(row.class_iou)} values of class_iou", expected="one a class")
     for path in [row.file for row in manifest.models] + [golden.file for golden in manifest.goldens]:
         safe_path(path)
-        if manifest.files and path not in manifest.files:
-            raise BundleError(f"{path} is used but not listed under files in the manifest")
 
 
 def _check_policy(policy: Policy, task: Task) -> None:

@@ -46,8 +46,14 @@ def verify(folder: Path) -> None:
     except subprocess.TimeoutExpired as cause:
         raise BundleError(f"the new bundle did not verify within {VERIFY_LIMIT_S:g} s; it was not kept") from cause
     if done.returncode:
-        lines = (done.stderr.strip() or done.stdout.strip() or f"exit {done.returncode}").splitlines()
-        raise BundleError(f"the new bundle does not verify and was not kept: {lines[-1].removeprefix('error: ')}")
+        raise BundleError(f"the new bundle does not verify and was not kept: {_said(done)}")
+
+
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    """The message of a verification that failed; of one that broke, the last line of its trace."""
+    lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit {done.returncode}"]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return (errors or lines)[-1]
 
 
 def _manifest(run: QuantizedRun, board: Board) -> Manifest:
