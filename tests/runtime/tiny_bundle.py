@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle, Manifest, ModelRow, Policy
+from dis2_edge.images import write_png, write_tiff
 from dis2_edge.scenario import sensors_of
 from dis2_edge.sensors import Sensor
 from dis2_edge.statistics import SensorStatistics
@@ -65,11 +66,26 @@ def expected(task: Task, scenario: str, frames: Mapping[str, np.ndarray]) -> np.
 def frames_of(task: Task, seed: int = 0) -> dict[str, np.ndarray]:
     """One plausible frame of each sensor, on the grid, unlike for every seed."""
     random = np.random.default_rng(seed)
-    frames = {}
+    return {sensor.name: ground(sensor, task.grid, random) for sensor in task.sensors}
+
+
+def ground(sensor: Sensor, size: tuple[int, int], random: np.random.Generator) -> np.ndarray:
+    """HxWxC that looks like ground: a few waves and a little noise around the sensor's mean, in its dtype and range."""
+    rows, columns = np.mgrid[: size[0], : size[1]][..., None] / 16
+    phase = random.uniform(0, 6, (2, sensor.channels))
+    waves = np.sin(rows + phase[0]) + np.cos(columns * 1.3 + phase[1]) + random.normal(0, 0.1, (*size, sensor.channels))
+    values = np.array(sensor.mean) + np.array(sensor.std) * 0.8 * waves
+    return np.clip(values, sensor.valid_min, sensor.valid_max).astype(sensor.dtype)
+
+
+def write_scene(folder: Path, task: Task, size: tuple[int, int] = (60, 200), seed: int = 0) -> Path:
+    """The scene of a simulated flight: one raster a sensor."""
+    random = np.random.default_rng(seed)
     for sensor in task.sensors:
-        noise = random.normal(sensor.mean, sensor.std, (*task.grid, sensor.channels))
-        frames[sensor.name] = np.clip(noise, sensor.valid_min, sensor.valid_max).astype(sensor.dtype)
-    return frames
+        pixels = ground(sensor, size, random)
+        write = write_png if sensor.dtype == "uint8" else write_tiff
+        write(folder / f"{sensor.name}.{'png' if sensor.dtype == 'uint8' else 'tif'}", pixels)
+    return folder
 
 
 def linear_model(task: Task, scenario: str) -> onnx.ModelProto:

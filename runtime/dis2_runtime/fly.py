@@ -1,0 +1,149 @@
+"""Fly a bundle: put sources, faults, engine, stream and sinks together, run, sum up. The verb `run` as a function."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from dis2_edge import bundle as bundles
+from dis2_edge.bundle import Bundle
+from dis2_edge.errors import SourceError, StorageError
+from dis2_edge.files import write_json
+from dis2_edge.settings import nearest
+from dis2_edge.task import Task
+from dis2_edge.timing import describe_machine
+from dis2_runtime import sources as source_uris
+from dis2_runtime.engine import Engine
+from dis2_runtime.engines import open_engine
+from dis2_runtime.faults import FaultedSource, FaultPlan
+from dis2_runtime.feed import Feed, LiveFeed, SteppedFeed
+from dis2_runtime.rig import Rig, RigSensor
+from dis2_runtime.sinks import Sink, open_sinks
+from dis2_runtime.sources import Source
+from dis2_runtime.sources.shifted import ShiftedSource
+from dis2_runtime.stream import Limits, Stream
+
+
+@dataclass(frozen=True)
+class Flight:
+    """What a run is made of, besides the bundle."""
+
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Source URI by sensor; wins over the rig's."""
+    rig: Rig = field(default_factory=Rig)
+    """The aircraft."""
+    faults: FaultPlan = field(default_factory=FaultPlan)
+    """What goes wrong on purpose."""
+    precision: Literal["int8", "fp32"] = "int8"
+    """Which models fly."""
+    speed: Literal["real", "max"] = "real"
+    """real: by the clock; max: simulated time, as fast as it goes, the same on every machine."""
+    limits: Limits = field(default_factory=Limits)
+    """When to end."""
+    threads: int = 0
+    """Threads of one inference; 0 takes all cores."""
+
+
+def fly(
+    bundle_path: Path,
+    out: Path,
+    flight: Flight,
+    stop: threading.Event | None = None,
+    announce: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Run the bundle at `bundle_path` and write masks/, telemetry.jsonl and summary.json to `out`; returns the summary.
+
+    Everything is read and checked before `out` is made. `stop` ends the run from another thread or a signal handler.
+    `announce` gets a line for every change of scenario. Raises UserErrors only.
+    """
+    _refuse_full(out)
+    bundle = bundles.read(bundle_path)
+    bundles.verify_hashes(bundle)
+    task = flight.rig.task(bundle.manifest.task)
+    policy = flight.rig.policy_over(bundle.manifest.policy, task)
+    stop = stop or threading.Event()
+    with contextlib.ExitStack() as stack:
+        sources = stack.enter_context(_opened(_sources(flight, task)))
+        engine = stack.enter_context(open_engine(bundle, flight.precision, flight.threads))
+        sinks = stack.enter_context(_open_sinks(flight, out, task))
+        stream = Stream(bundle.manifest, task, policy, flight.precision, engine, sinks)
+        feed: Feed = SteppedFeed(sources) if flight.speed == "max" else LiveFeed(sources, stop)
+        try:
+            ended_by = stream.run(feed, flight.limits, stop, announce)
+        finally:
+            feed.stop()
+        summary = _summary(stream, bundle, flight, ended_by, feed.now_ns() / 1e9, engine)
+    write_json(out / "summary.json", summary)
+    return summary
+
+
+def _refuse_full(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise StorageError(f"{out} exists already and is not empty", mend="choose another --out or remove it")
+
+
+def _sources(flight: Flight, task: Task) -> dict[str, Source]:
+    """A source for every sensor that has a URI, with its fault and its offset around it."""
+    uris = {
+        name: (settings.source, flight.rig.base) for name, settings in flight.rig.sensors.items() if settings.source
+    }
+    uris |= {name: (uri, Path()) for name, uri in flight.sources.items()}
+    for name in uris:
+        if name not in task.sensor_names:
+            raise SourceError(f"--source: unknown sensor {name!r}", mend=nearest(name, task.sensor_names))
+    if not uris:
+        raise SourceError("no sensor has a source", expected="one or more", mend="give --source SENSOR=URI or --rig")
+    made: dict[str, Source] = {}
+    for name, (uri, base) in uris.items():
+        sensor = task.sensor(name)
+        made[name] = source_uris.make_source(sensor, task.grid, source_uris.parse(uri, base))
+        offset_ms = flight.rig.sensors.get(name, RigSensor()).offset_ms
+        if offset_ms:
+            made[name] = ShiftedSource(made[name], offset_ms)
+        if any(fault.sensor == name for fault in flight.faults.fault):
+            made[name] = FaultedSource(made[name], sensor, flight.faults)
+    return made
+
+
+@contextlib.contextmanager
+def _opened(sources: dict[str, Source]) -> Iterator[dict[str, Source]]:
+    """All sources open; on the way out all are closed."""
+    try:
+        for source in sources.values():
+            source.open()
+        yield sources
+    finally:
+        for source in sources.values():
+            source.close()
+
+
+@contextlib.contextmanager
+def _open_sinks(flight: Flight, out: Path, task: Task) -> Iterator[list[Sink]]:
+    sinks = open_sinks(flight.rig.sinks, out, task)
+    try:
+        yield sinks
+    finally:
+        for sink in sinks:
+            sink.close()
+
+
+def _summary(
+    stream: Stream, bundle: Bundle, flight: Flight, ended_by: str, elapsed_s: float, engine: Engine
+) -> dict[str, Any]:
+    return {
+        "bundle": {"id": bundle.id, "name": bundle.manifest.name, "network": bundle.manifest.network},
+        "precision": flight.precision,
+        "speed": flight.speed,
+        "threads": flight.threads,
+        "served_scenarios": list(engine.scenarios),
+        "machine": dataclasses.asdict(describe_machine()),
+        "ended_by": ended_by,
+        "elapsed_s": round(elapsed_s, 3),
+        "due": stream.totals.answered + stream.missed,
+        **stream.totals.table(),
+    }

@@ -1,0 +1,54 @@
+"""All sensors together: mail in, for each tick the health of every sensor and the frames that may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dis2_edge.statistics import SensorStatistics
+from dis2_edge.task import Task
+from dis2_runtime.frames import Mail
+from dis2_runtime.health import Health, Judge
+from dis2_runtime.sync import Choice, Sync
+
+
+@dataclass(frozen=True)
+class View:
+    """What the sensors offer at one moment."""
+
+    health: dict[str, Health]
+    """State of every sensor."""
+    choice: Choice
+    """The frames that a tick may use."""
+
+
+class Senses:
+    """One judge a sensor, one sync for all. Pure: no thread, no clock."""
+
+    def __init__(self, task: Task, training: Sequence[SensorStatistics], return_after: int) -> None:
+        known = {row.name: row for row in training}
+        self.judges = {sensor.name: Judge(sensor, known.get(sensor.name)) for sensor in task.sensors}
+        self._sync = Sync(task, return_after)
+
+    def receive(self, mail: Mail) -> None:
+        """Take in what came from one sensor."""
+        judge = self.judges[mail.sensor]
+        for heard in mail.heard:
+            judge.hear(heard)
+        if mail.frame is not None:
+            verdict = judge.see(mail.frame)
+            self._sync.receive(mail.frame, mail.heard[-1].at_ns, good=verdict.good)
+        if mail.problem:
+            judge.miss(mail.problem)
+        if mail.ended:
+            judge.end(mail.ended, failed=mail.failed)
+
+    def view(self, now_ns: int) -> View:
+        """Health and usable frames at `now_ns`."""
+        health = {name: judge.health(now_ns) for name, judge in self.judges.items()}
+        return View(health, self._sync.choose(now_ns, health))
+
+    def reject(self, sensor: str, reason: str) -> None:
+        """A chosen frame could not be brought to the grid: the sensor has to earn its way back."""
+        self._sync.doubt(sensor)
+        self.judges[sensor].miss(reason)

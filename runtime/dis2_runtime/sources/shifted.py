@@ -1,0 +1,31 @@
+"""A source whose clock is off by a known time: its stamps are moved onto the run's clock, arrivals stay."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from dis2_runtime.frames import Delivery
+from dis2_runtime.sources import Source
+
+
+class ShiftedSource:
+    """Adds `offset_ms` to the capture time of every frame of a source."""
+
+    def __init__(self, source: Source, offset_ms: float) -> None:
+        self._source, self._offset_ns = source, round(offset_ms * 1e6)
+
+    def open(self) -> None:
+        """Open what is wrapped."""
+        self._source.open()
+
+    def close(self) -> None:
+        """Close what is wrapped."""
+        self._source.close()
+
+    def next(self) -> Delivery | None:
+        """The next delivery, its stamp moved."""
+        delivery = self._source.next()
+        if delivery is None or delivery.frame is None:
+            return delivery
+        frame = dataclasses.replace(delivery.frame, time_ns=delivery.frame.time_ns + self._offset_ns)
+        return dataclasses.replace(delivery, frame=frame)

@@ -1,0 +1,75 @@
+"""When ticks fall due: with each frame of an anchor sensor, or at a fixed rate. Pure: times come from the caller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dis2_edge.bundle import Policy
+from dis2_edge.task import Task
+
+SILENT_PERIODS = 1.5
+"""Silence of the anchor, in periods, after which a timer takes over."""
+CROWDED_PERIODS = 0.5
+"""Anchor frames closer than this to the tick before, in periods, start none: a burst is one tick."""
+BACKLOG = 100
+"""Ticks that are answered when they are noticed late together; older ones are counted as missed."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A moment that wants a mask."""
+
+    number: int
+    """Counted from 0 without a gap, unless ticks were missed."""
+    time_ns: int
+    """When it fell due."""
+    cause: str
+    """What set it off."""
+
+
+class Ticker:
+    """Counts due ticks. Call `hear` for arrivals of the anchor in order, then `fallen_due`."""
+
+    def __init__(self, task: Task, policy: Policy) -> None:
+        self.anchor = policy.anchor
+        rate_hz = task.sensor(policy.anchor).rate_hz if policy.anchor else policy.rate_hz
+        self._period_ns = 1e9 / rate_hz
+        self._fallen: list[Tick] = []
+        self._count = 0
+        self._last_ns = 0.0
+        self._patience_ns = SILENT_PERIODS * self._period_ns
+        self.missed = 0
+        """Ticks that fell due and were never handed out."""
+
+    def hear(self, at_ns: int) -> None:
+        """A frame of the anchor arrived at `at_ns`."""
+        self._run_timer(at_ns - 1)
+        if at_ns - self._last_ns >= CROWDED_PERIODS * self._period_ns:
+            self._fall_due(at_ns, self.anchor)
+            self._last_ns, self._patience_ns = float(at_ns), SILENT_PERIODS * self._period_ns
+
+    @property
+    def next_ns(self) -> int:
+        """When the next tick falls due if no anchor frame comes before."""
+        if self._fallen:
+            return self._fallen[0].time_ns
+        return round(self._last_ns + self._patience_ns if self.anchor else (self._count + 1) * self._period_ns)
+
+    def fallen_due(self, now_ns: int) -> list[Tick]:
+        """The ticks until `now_ns` that were not handed out yet, in order; all but the last are late."""
+        self._run_timer(now_ns)
+        fallen, self._fallen = self._fallen, []
+        self.missed += max(0, len(fallen) - BACKLOG)
+        return fallen[-BACKLOG:]
+
+    def _run_timer(self, until_ns: int) -> None:
+        while not self.anchor and round((self._count + 1) * self._period_ns) <= until_ns:
+            self._fall_due(round((self._count + 1) * self._period_ns), "rate")
+        while self.anchor and round(self._last_ns + self._patience_ns) <= until_ns:
+            self._last_ns += self._patience_ns
+            self._patience_ns = self._period_ns
+            self._fall_due(round(self._last_ns), f"timer, {self.anchor} is silent")
+
+    def _fall_due(self, time_ns: int, cause: str) -> None:
+        self._fallen.append(Tick(self._count, time_ns, cause))
+        self._count += 1

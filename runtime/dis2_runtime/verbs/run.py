@@ -1,0 +1,111 @@
+"""The verb `run`: stream sensors through a bundle, a mask every tick."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dis2_edge import bundle as bundles
+from dis2_edge.errors import SourceError, UserError
+from dis2_edge.terminal import say, table
+from dis2_runtime import faults, rig
+from dis2_runtime.fly import Flight, fly
+from dis2_runtime.sources import SCHEMES
+from dis2_runtime.stream import Limits
+
+EXAMPLE = (
+    "dis2-edge run out/bundle --source rgb=flight:DATA/flight --source ndsm=flight:DATA/flight "
+    "--out out/run --seconds 20 --speed max"
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    schemes = "; ".join(f"{name}:DIR {summary}" for name, summary in SCHEMES.items())
+    parser.add_argument("bundle", type=Path, help="folder made by dis2-edge deploy")
+    parser.add_argument("--source", action="append", default=[], metavar="SENSOR=URI", help=schemes)
+    parser.add_argument("--rig", type=Path, help="TOML file of the aircraft: sources, geometry, policy, sinks")
+    parser.add_argument("--out", type=Path, required=True, help="new folder for masks, telemetry.jsonl, summary.json")
+    parser.add_argument("--faults", type=Path, help="TOML file of faults to play; see dis2-edge faults")
+    parser.add_argument("--seconds", type=float, help="end at this time of the run")
+    parser.add_argument("--ticks", type=int, help="end after so many ticks")
+    parser.add_argument("--precision", choices=("int8", "fp32"), default="int8", help="which models fly (int8)")
+    parser.add_argument("--speed", choices=("real", "max"), default="real", help="by the clock, or as fast as it goes")
+    parser.add_argument("--threads", type=int, default=0, help="threads of one inference; 0: all cores")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fly until a limit, the end of the sources, or a signal."""
+    limits = Limits(_above_zero("--ticks", args.ticks), _above_zero("--seconds", args.seconds))
+    if args.threads < 0:
+        raise UserError(f"--threads is {args.threads}", expected="0 or more")
+    sensors = bundles.read(args.bundle).manifest.task.sensors
+    flight = Flight(
+        sources=_sources(args.source),
+        rig=rig.load(args.rig) if args.rig else rig.Rig(),
+        faults=faults.load(args.faults, sensors) if args.faults else faults.FaultPlan(),
+        precision=args.precision,
+        speed=args.speed,
+        limits=limits,
+        threads=args.threads,
+    )
+    with _ended_by_signals() as stop:
+        summary = fly(args.bundle, args.out, flight, stop, say)
+    _show(summary, args.out)
+    return 0
+
+
+def _sources(words: list[str]) -> dict[str, str]:
+    sources: dict[str, str] = {}
+    for word in words:
+        sensor, equals, uri = word.partition("=")
+        if not equals or not sensor or not uri:
+            raise SourceError(f"--source {word!r}", expected="SENSOR=URI", mend="for example rgb=folder:pictures/rgb")
+        if sensor in sources:
+            raise SourceError(f"--source gives {sensor!r} twice", expected="one source a sensor")
+        sources[sensor] = uri
+    return sources
+
+
+def _above_zero(name: str, value: Any) -> Any:
+    if value is not None and not 0 < value < math.inf:
+        raise UserError(f"{name} is {value}", expected="above 0")
+    return value
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, so that a run ends with its summary."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _show(summary: dict[str, Any], out: Path) -> None:
+    latency = summary["latency_ms"]
+    figures = ["-" if latency[key] is None else f"{latency[key]:.1f}" for key in ("p50", "p95", "p99")]
+    states = [summary["states"].get(state, 0) for state in ("fresh", "held", "blind")]
+    table(
+        f"{summary['answered']} of {summary['due']} ticks answered in {summary['elapsed_s']:.1f} s "
+        f"({summary['precision']}, ended by {summary['ended_by']})",
+        ["fresh", "held", "blind", "switches", "p50 ms", "p95 ms", "p99 ms"],
+        [[*states, summary["switches"], *figures]],
+    )
+    rows = sorted(summary["scenarios"].items(), key=lambda item: -item[1])
+    table("Ticks by scenario", ["scenario", "ticks"], rows)
+    rows = [
+        [name, row["ticks_used"], row["dropped"], ", ".join(f"{state} {n}" for state, n in row["health"].items())]
+        for name, row in summary["sensors"].items()
+    ]
+    table("Sensors", ["sensor", "ticks used", "frames lost", "state in ticks"], rows)
+    say(f"masks, telemetry.jsonl and summary.json are in {out}")
