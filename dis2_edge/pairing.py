@@ -65,7 +65,7 @@ def _paired(root: Path, description: Description, split: str) -> tuple[Pair, ...
     _refuse_empty(root, description, split, tables)
     listed = _listed(root, description, split)
     keyed = _keyed(tables, listed)
-    wanted = sorted(set().union(*keyed.values()) if listed is None else listed)
+    wanted = sorted(set().union(*keyed.values())) if listed is None else listed
     _refuse_unpaired(root, split, wanted, keyed)
     return tuple(
         Pair(id_, {name: keyed[name][id_] for name in keyed if name}, keyed[""][id_] if "" in keyed else None)
@@ -135,7 +135,7 @@ def _listed(root: Path, description: Description, split: str) -> list[str] | Non
     ids = [line.strip() for line in lines if line.strip()]
     if not ids:
         raise DataError(f"split {split!r} is empty: {path} names no sample")
-    return ids
+    return list(dict.fromkeys(ids))
 
 
 def _refuse_empty(root: Path, description: Description, split: str, tables: Tables) -> None:

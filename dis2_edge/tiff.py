@@ -1,7 +1,8 @@
-"""TIFF files that Pillow cannot hold: several channels of uint16 or float32 (orthophotos, radar stacks)."""
+"""TIFF files that Pillow cannot hold: channels of uint16 or float32, or more than four (orthophotos, radar stacks)."""
 
 from __future__ import annotations
 
+import mmap
 import struct
 import zlib
 from pathlib import Path
@@ -19,19 +20,20 @@ _KINDS = {1: "u", 2: "i", 3: "f"}
 
 
 def wanted(path: Path) -> bool:
-    """Whether `path` is a TIFF of several channels with more than 8 bits each, which Pillow narrows or refuses."""
+    """Whether `path` is a TIFF of several channels that Pillow narrows or refuses: more than 8 bits, or unusually many."""
     if path.suffix.lower() not in (".tif", ".tiff"):
         return False
     with path.open("rb") as file:
         if file.read(4) not in (b"II*\0", b"MM\0*"):
             return False
-    tags, _ = _tags(path.read_bytes())
-    return _one(tags, 277, 1) > 1 and tags.get(258, (1,))[0] > 8
+    tags = _tags_of(path)
+    channels = _one(tags, 277, 1)
+    return channels > 1 and (tags.get(258, (1,))[0] > 8 or channels not in (3, 4))
 
 
 def size(path: Path) -> tuple[int, int]:
     """Height and width in pixels."""
-    tags, _ = _tags(path.read_bytes())
+    tags = _tags_of(path)
     return _one(tags, 257), _one(tags, 256)
 
 
@@ -112,7 +114,13 @@ def zlib_bytes(raw: bytes) -> bytes:
         raise ValueError(str(error)) from error
 
 
-def _tags(data: bytes) -> tuple[Tags, str]:
+def _tags_of(path: Path) -> Tags:
+    """The tags alone, without reading the pixels of a large file."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return _tags(data)[0]
+
+
+def _tags(data: bytes | mmap.mmap) -> tuple[Tags, str]:
     """The first directory's tags -> values, and the byte order as NumPy writes it."""
     order = "<" if data[:2] == b"II" else ">"
     (start,) = struct.unpack_from(f"{order}I", data, 4)

@@ -123,10 +123,10 @@ def overlaid(picture: Picture, label: npt.NDArray[np.uint8], colours: Sequence[s
 
 
 def viewable(pixels: npt.NDArray[Any], channels: int = 3) -> Picture:
-    """HxWx3 uint8 of a frame HxWxC, stretched from its 1st to its 99th hundredth; holes are black."""
+    """HxWx3 uint8 of a frame HxWxC, each channel stretched from its 1st to its 99th hundredth; holes are black."""
     finite = np.nan_to_num(pixels[..., :channels].astype(np.float32))
-    low, high = np.percentile(finite, [1, 99])
-    stretched = np.clip((finite - low) / max(float(high - low), 1e-6), 0, 1) * 255
+    low, high = np.percentile(finite, [1, 99], axis=(0, 1))
+    stretched = np.clip((finite - low) / np.maximum(high - low, 1e-6), 0, 1) * 255
     picture = stretched.astype(np.uint8)
     return picture if picture.shape[2] == 3 else np.repeat(picture[..., :1], 3, axis=2)
 
