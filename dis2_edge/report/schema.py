@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -101,32 +101,36 @@ class Profiled:
 class Tick:
     """One tick of a recorded stream."""
 
+    number: int
+    """Its number in the recording."""
     time_s: float
-    """Since the first tick."""
+    """Time of the run at which it fell due."""
     scenario: str
-    """What was usable; `blind` when nothing was."""
+    """What the mask was made from; `blind` when no mask was made."""
+    state: Literal["fresh", "held", "blind"]
+    """fresh from the engine, the last mask held, or no mask."""
     latency_ms: float
-    """From the tick's start to its mask."""
+    """From the moment that the tick fell due to its mask."""
     expected_miou: float | None
-    """Measured mIoU (0..1) of the scenario; None when there is none."""
-    held: bool
-    """Whether the mask is the last one, repeated."""
-    reasons: tuple[str, ...] = ()
-    """What was said of each sensor that was not used: `sensor: why`."""
+    """mIoU (0..1) that the scenario's model reached on its test split; None without a fresh mask."""
+    why: str = ""
+    """Why this scenario, in words."""
 
 
 @dataclass(frozen=True)
 class Stream:
     """A recorded run of one bundle over a stream of sensors."""
 
-    bundle_id: str
-    """The bundle that flew."""
+    bundle: str
+    """Short name of the bundle that flew; empty when the recording does not tell."""
     network: str
-    """Its network."""
+    """Its network; empty when the recording does not tell."""
     name: str
     """Name of the run's folder."""
     ticks: tuple[Tick, ...]
     """In order of time."""
+    masks: tuple[Picture, ...] = ()
+    """Masks around the changes of scenario."""
 
 
 @dataclass(frozen=True)

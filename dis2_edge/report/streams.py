@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dis2_edge.errors import DataError
-from dis2_edge.report.schema import Stream, Tick
+from dis2_edge.files import write_bytes
+from dis2_edge.report.schema import Picture, Stream, Tick
+from dis2_edge.settings import from_table
 
-TELEMETRY, ABOUT = "telemetry.jsonl", "stream.json"
+TELEMETRY, SUMMARY = "telemetry.jsonl", "summary.json"
+MOST_CHANGES = 4
+"""Changes of scenario whose masks are shown."""
 
 
 def read_stream(folder: Path) -> Stream:
@@ -23,34 +27,49 @@ def read_stream(folder: Path) -> Stream:
     ticks = tuple(_tick(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip())
     if not ticks:
         raise DataError(f"{path} holds no tick", expected="one line a tick")
-    about = _about(folder / ABOUT)
-    return Stream(about.get("bundle", ""), about.get("network", ""), about.get("name") or folder.resolve().name, ticks)
+    about = _about(folder / SUMMARY)
+    return Stream(about.get("bundle", "")[:12], about.get("network", ""), folder.resolve().name, ticks)
+
+
+def with_masks(stream: Stream, folder: Path, out: Path, stem: str) -> Stream:
+    """`stream` with the masks just before and after each of its first changes copied below `out`/pictures.
+
+    A recording without masks is given back as it is.
+    """
+    chosen: dict[int, Tick] = {}
+    changes = [
+        (old, new) for old, new in zip(stream.ticks, stream.ticks[1:], strict=False) if old.scenario != new.scenario
+    ]
+    for old, new in changes[:MOST_CHANGES]:
+        chosen.update({old.number: old, new.number: new})
+    masks = []
+    for tick in chosen.values():
+        source = folder / "masks" / f"{tick.number:08d}.png"
+        if source.is_file():
+            file = f"pictures/{stem}-{tick.number:08d}.png"
+            write_bytes(out / file, source.read_bytes())
+            held = "" if tick.state == "fresh" else f", {tick.state}"
+            masks.append(Picture(file, f"{tick.time_s:.2f} s: {tick.scenario}{held}"))
+    return dataclasses.replace(stream, masks=tuple(masks))
 
 
 def _tick(line: str, where: str) -> Tick:
     try:
         row = json.loads(line)
-        expected = row["expected_miou"]
-        return Tick(
-            time_s=float(row["time_s"]),
-            scenario=str(row["scenario"]),
-            latency_ms=float(row["latency_ms"]),
-            expected_miou=None if expected is None else float(expected),
-            held=bool(row["held"]),
-            reasons=_reasons(row),
-        )
-    except (ValueError, TypeError, KeyError, AttributeError) as cause:
+        table = {
+            "number": row["tick"],
+            "time_s": row["time_ms"] / 1000,
+            **{key: row[key] for key in ("scenario", "state", "latency_ms", "expected_miou", "why")},
+        }
+    except (ValueError, TypeError, KeyError) as cause:
         raise DataError(f"{where} is no tick of a stream ({cause!r})", mend="run the stream again") from cause
+    return from_table(Tick, table, where=where, error=DataError)
 
 
-def _reasons(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """`sensor: why` of each sensor that was not used at this tick."""
-    return tuple(f"{name}: {said}" for name, said in sorted(row.get("why", {}).items()) if said)
-
-
-def _about(path: Path) -> dict[str, str]:
+def _about(path: Path) -> dict[str, Any]:
+    """What the run said of itself at its end; nothing when it was cut off."""
     try:
         table = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return {str(key): str(value) for key, value in table.items()} if isinstance(table, dict) else {}
+    return {key: value for key, value in table.items() if isinstance(value, str)} if isinstance(table, dict) else {}

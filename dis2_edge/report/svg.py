@@ -35,12 +35,6 @@ def words(x: float, y: float, text: str, style: str = "", anchor: str = "start")
     return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def path(points: list[tuple[float, float]], style: str) -> str:
-    """A line through `points`, not filled."""
-    steps = " ".join(f"{'L' if place else 'M'}{x:.1f} {y:.1f}" for place, (x, y) in enumerate(points))
-    return f'<path class="{style}" d="{steps}"/>'
-
-
 def round_steps(highest: float, wanted: int = 5) -> list[float]:
     """About `wanted` round numbers from 0 to at least `highest`: steps of 1, 2, 2.5 or 5 times a power of ten."""
     if highest <= 0 or not math.isfinite(highest):

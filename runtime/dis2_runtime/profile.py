@@ -15,7 +15,7 @@ from dis2_edge.errors import BundleError, EngineError
 from dis2_edge.files import new_folder
 from dis2_edge.report import page
 from dis2_edge.report.schema import Profiled, Report
-from dis2_edge.report.streams import read_stream
+from dis2_edge.report.streams import read_stream, with_masks
 from dis2_edge.report.write import write
 from dis2_edge.timing import describe_machine, usable_cores
 from dis2_runtime.measure import Findings, Images, Precision, measure_bundle
@@ -62,7 +62,7 @@ def profile(
     choices = choices or Choices()
     opened = [_proven(path) for path in paths]
     dataset = open_dataset(data, describe)
-    flown = tuple(read_stream(path) for path in streams)
+    flown = [read_stream(path) for path in streams]
     with new_folder(out) as folder:
         measured = [
             _measure(bundle, Images(bundle, dataset, choices.split, choices.images), choices) for bundle in opened
@@ -80,7 +80,10 @@ def profile(
             images=len(images.names),
             images_in_split=images.in_split,
             bundles=tuple(_profiled(row, chosen, choices, folder) for row in measured),
-            streams=flown,
+            streams=tuple(
+                with_masks(stream, path, folder, f"stream{place}")
+                for place, (stream, path) in enumerate(zip(flown, streams, strict=True))
+            ),
         )
         write(report, folder)
     return report
