@@ -55,6 +55,12 @@ def test_seed_epoch_and_step_determine_the_batch(split, tiny_recipe):
         assert not _equal(sampler.batch(3, 1), other)
 
 
+def test_each_epoch_cuts_the_images_anew(split, tiny_recipe, monkeypatch):
+    sampler = Sampler(split, tiny_recipe(augment=False))
+    monkeypatch.setattr(sampler, "_order", lambda epoch: np.arange(10))
+    assert not _equal(sampler.batch(0, 0), sampler.batch(1, 0))
+
+
 def test_held_and_reread_splits_give_the_same_batches(split, tiny_data, tiny_task, tiny_recipe):
     reread = Split(tiny_data, "train", tiny_task, CPU, in_memory_bytes=0)
     assert _equal(Sampler(split, tiny_recipe()).batch(1, 1), Sampler(reread, tiny_recipe()).batch(1, 1))

@@ -86,6 +86,7 @@ def test_a_kill_while_the_state_is_written_can_be_resumed(tmp_path, tiny_folder)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(ROOTS)}
     killed = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
+    (tmp_path / "cut" / ".log.csv.a1b2").write_text("what a kill leaves")
     data = open_dataset(tiny_folder)
     train(recipe, data, tmp_path / "cut", device="cpu", resume=True)
     train(recipe, data, tmp_path / "whole", device="cpu")
@@ -140,16 +141,21 @@ def test_a_damaged_state_is_named(cut, tiny_network, tiny_data, tiny_recipe):
         fit(tiny_network(), tiny_data, tiny_recipe(), cut, resume=True)
 
 
-def test_a_disk_that_fills_up_at_the_end_leaves_a_run_to_resume(
-    cut, tmp_path, tiny_network, tiny_data, tiny_recipe, monkeypatch
+@pytest.mark.parametrize("name", ["log.csv", "state.safetensors", "metrics.json", "weights.safetensors"])
+def test_a_disk_that_fills_up_leaves_a_run_to_resume(
+    cut, tmp_path, tiny_network, tiny_data, tiny_recipe, monkeypatch, name
 ):
-    def full(path, data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    replace = os.replace
+
+    def full(source, target):
+        if Path(target).name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr("dis2_edge.files.os.replace", full)
-        with pytest.raises(StorageError, match="no space left"):
-            fit(tiny_network(), tiny_data, tiny_recipe(), cut, resume=True)
+        patch.setattr(os, "replace", full)
+        with pytest.raises(StorageError, match=f"no space left while writing .*{name}"):
+            fit(tiny_network(), tiny_data, tiny_recipe(), cut, resume=True, save_every_s=0)
     assert not list(cut.rglob(".*"))
     assert not checkpoint.is_finished(cut)
     fit(tiny_network(), tiny_data, tiny_recipe(), cut, resume=True)

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import itertools
 from pathlib import Path
 
 from dis2_edge import recipe
@@ -13,7 +14,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "training.md"
 def _docstrings():
     body = ast.parse(inspect.getsource(recipe))
     fields = next(node for node in body.body if isinstance(node, ast.ClassDef) and node.name == "Recipe").body
-    for field, words in zip(fields, fields[1:], strict=False):
+    for field, words in itertools.pairwise(fields):
         if isinstance(field, ast.AnnAssign):
             assert isinstance(words, ast.Expr), f"{field.target.id} has no docstring"
             yield field.target.id, words.value.value
