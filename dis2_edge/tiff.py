@@ -20,7 +20,7 @@ _KINDS = {1: "u", 2: "i", 3: "f"}
 
 
 def wanted(path: Path) -> bool:
-    """Whether `path` is a TIFF of several channels that Pillow narrows or refuses: more than 8 bits, or unusually many."""
+    """Whether `path` is a TIFF of several channels that Pillow narrows or refuses: over 8 bits, or unusually many."""
     if path.suffix.lower() not in (".tif", ".tiff"):
         return False
     with path.open("rb") as file:
