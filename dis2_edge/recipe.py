@@ -62,7 +62,7 @@ class Recipe:
     crops_per_image: int = 1
     """Random crops of each image in one epoch."""
     augment: bool = True
-    """Flips, quarter turns, and brightness and contrast of optical sensors."""
+    """Flips, quarter turns, noise, and brightness and contrast of sensors that are optical or give digital numbers."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """adamw, or sgd with Nesterov momentum 0.99 as the paper uses."""
     learning_rate: float = 2e-3

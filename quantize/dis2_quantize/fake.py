@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dis2_edge.errors import DataError, InternalError
 from dis2_quantize.observe import Observer
 from dis2_train.networks.blocks import ConvUnit
 
@@ -30,11 +31,11 @@ class ActivationQuant(nn.Module):
         self.register_buffer("amax", torch.zeros(()))
 
     def freeze(self) -> None:
-        """End observation: keep the range that the observer chose. Raises ValueError, with the name, if none was seen."""
+        """End observation: keep the range that the observer chose. Raises DataError if it saw nothing."""
         if self.observer is None:
             return
         if not self.observer.seen:
-            raise ValueError(f"no calibration sample reached {self.name}")
+            raise DataError(f"no calibration sample reached {self.name}", mend="give more images to calibrate on")
         self.signed = self.observer.low < 0
         self.amax.fill_(self.observer.largest(SIGNED_STEPS if self.signed else ACTIVATION_STEPS))
         self.observer = None
@@ -47,10 +48,16 @@ class ActivationQuant(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Any tensor to one of the same shape, rounded; while observing, `x` itself."""
         if self.observer is not None:
-            self.observer.see(x)
+            self._observe(x)
             return x
         zero_point = 128 if self.signed else 0
         return torch.fake_quantize_per_tensor_affine(x, self.scale, zero_point, 0, 255)
+
+    def _observe(self, x: Tensor) -> None:
+        if not bool(torch.isfinite(x).all()):
+            raise DataError(f"a value at {self.name} is not finite", expected="finite activations", mend="train again")
+        if self.observer is not None:
+            self.observer.see(x)
 
 
 class QuantConvUnit(nn.Module):
@@ -85,7 +92,8 @@ class QuantConvUnit(nn.Module):
 def folded(unit: ConvUnit) -> tuple[Tensor, Tensor]:
     """Weight and bias of one convolution that equals the unit's convolution and its batch norm in eval mode."""
     norm = unit.norm
-    assert norm.running_mean is not None and norm.running_var is not None
+    if norm.running_mean is None or norm.running_var is None:
+        raise InternalError("a unit's batch norm keeps no statistics, so it cannot be folded")
     gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     weight = unit.conv.weight * gain[:, None, None, None]
     return weight.detach().clone(), (norm.bias - norm.running_mean * gain).detach().clone()

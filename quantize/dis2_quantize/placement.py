@@ -1,7 +1,7 @@
 """Placement: which tensors of a deployable network become integers, as a policy that can be read.
 
-The network is traced into units. Integer units are convolutions with folded norm, sums and concatenations; enlarging and
-regrouping only move integers and keep their scale. Everything else (attention, heads) is an island of floating point.
+The network is traced into units. Integer units are convolutions with folded norm, sums and concatenations; enlarging
+and regrouping only move integers and keep their scale. The rest (attention, heads) is an island of floating point.
 The first convolution of each sensor stays in floating point too: it costs 1 % of the operations and sees the sensor's
 whole range. A tensor is rounded once, where it is made, if any integer unit makes or reads it.
 """
@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import copy
 
-import torch
 from torch import fx, nn
 
 from dis2_quantize.fake import ActivationQuant, QuantConvUnit
-from dis2_train.networks.blocks import Add, Concat, ConvUnit, Enlarge
+from dis2_train.networks.blocks import Add, Concat, ConvUnit, Enlarge, Regroup
 
 INTEGER = (ConvUnit, QuantConvUnit, Add, Concat)
-CARRIED = ("Enlarge", "GatherClasses")
+CARRIED = (Enlarge, Regroup)
 
 
 class UnitTracer(fx.Tracer):
@@ -25,7 +24,7 @@ class UnitTracer(fx.Tracer):
 
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
         """Units, carriers and islands are leaves; what merely composes them is traced through."""
-        if isinstance(module, (*INTEGER, Enlarge)) or type(module).__name__ in CARRIED:
+        if isinstance(module, (*INTEGER, *CARRIED)):
             return True
         return not any(isinstance(inner, ConvUnit) for inner in module.modules())
 
@@ -60,65 +59,9 @@ def place(traced: fx.GraphModule, observer: str, keep_float: tuple[str, ...] = (
     return traced
 
 
-def stems(traced: fx.GraphModule) -> set[fx.Node]:
-    """The nodes that read a sensor's frame directly."""
-    return {user for node in traced.graph.find_nodes(op="placeholder") for user in node.users}
-
-
 def quantizers(network: nn.Module) -> list[ActivationQuant]:
     """Every activation quantiser of a placed network, each once."""
     return [module for module in network.modules() if isinstance(module, ActivationQuant)]
-
-
-def _is_integer(node: fx.Node, units: dict[str, nn.Module], keep_float: tuple[str, ...]) -> bool:
-    if node.op != "call_module" or not isinstance(units[str(node.target)], INTEGER):
-        return False
-    if any(str(node.target).startswith(f"{block}.") or node.target == block for block in keep_float):
-        return False
-    return not any(isinstance(source, fx.Node) and source.op == "placeholder" for source in node.args)
-
-
-def _round_output(
-    traced: fx.GraphModule, node: fx.Node, units: dict[str, nn.Module], integer: set[fx.Node], observer: str
-) -> None:
-    """Put a rounding behind `node` where an integer unit makes or reads its tensor."""
-    if node.op == "output":
-        return
-    if node.op == "call_module" and type(units[str(node.target)]).__name__ in CARRIED:
-        (source,) = (arg for arg in node.args if isinstance(arg, fx.Node))
-        if source.op == "call_module" and isinstance(traced.get_submodule(str(source.target)), ActivationQuant):
-            _insert(traced, node, str(source.target))
-        return
-    if node.op == "placeholder" or not (node in integer or _read_by_integers(node, units, integer)):
-        return
-    name = f"round_{node.name}"
-    traced.add_submodule(name, ActivationQuant(name, observer))
-    _insert(traced, node, name)
-
-
-def _read_by_integers(node: fx.Node, units: dict[str, nn.Module], integer: set[fx.Node]) -> bool:
-    """Whether an integer unit reads `node`, directly or through a carrier; only tensors count, not tuples."""
-    for user in node.users:
-        if user in integer:
-            return True
-        if (
-            user.op == "call_module"
-            and type(units[str(user.target)]).__name__ in CARRIED
-            and _read_by_integers(user, units, integer)
-        ):
-            return True
-    return False
-
-
-def _insert(traced: fx.GraphModule, node: fx.Node, name: str) -> None:
-    with traced.graph.inserting_after(node):
-        rounding = traced.graph.call_module(name, (node,))
-    node.replace_all_uses_with(rounding, delete_user_cb=lambda user: user is not rounding)
-
-
-def _replace(traced: fx.GraphModule, target: str, module: nn.Module) -> None:
-    parent, _, name = target.rpartition(".")
-    setattr(traced.get_submodule(parent), name, module)
 
 
 def freeze(network: nn.Module) -> None:
@@ -140,6 +83,59 @@ def without_taps(network: fx.GraphModule) -> fx.GraphModule:
     return network
 
 
-def finite(x: torch.Tensor) -> bool:
-    """Whether every value of `x` is finite."""
-    return bool(torch.isfinite(x).all())
+def _is_integer(node: fx.Node, units: dict[str, nn.Module], keep_float: tuple[str, ...]) -> bool:
+    if node.op != "call_module" or not isinstance(units[str(node.target)], INTEGER):
+        return False
+    if any(str(node.target).startswith(f"{block}.") or node.target == block for block in keep_float):
+        return False
+    return not any(_is_frame(source, units) for source in (node, *node.args))
+
+
+def _is_frame(value: fx.node.Argument, units: dict[str, nn.Module]) -> bool:
+    """Whether `value` is a sensor's frame, or several of them stacked."""
+    if not isinstance(value, fx.Node):
+        return False
+    if value.op == "placeholder":
+        return True
+    stacked = value.op == "call_module" and isinstance(units[str(value.target)], Concat)
+    return stacked and all(_is_frame(source, units) for source in value.args)
+
+
+def _round_output(
+    traced: fx.GraphModule, node: fx.Node, units: dict[str, nn.Module], integer: set[fx.Node], observer: str
+) -> None:
+    """Put a rounding behind `node` where an integer unit makes or reads its tensor."""
+    if node.op == "output":
+        return
+    if _is_carrier(node, units):
+        (source,) = (arg for arg in node.args if isinstance(arg, fx.Node))
+        if source.op == "call_module" and isinstance(traced.get_submodule(str(source.target)), ActivationQuant):
+            _insert(traced, node, str(source.target))
+        return
+    if node.op == "placeholder" or not (node in integer or _read_by_integers(node, units, integer)):
+        return
+    name = f"round_{node.name}"
+    traced.add_submodule(name, ActivationQuant(name, observer))
+    _insert(traced, node, name)
+
+
+def _read_by_integers(node: fx.Node, units: dict[str, nn.Module], integer: set[fx.Node]) -> bool:
+    """Whether an integer unit reads `node`, directly or through a carrier; only tensors count, not tuples."""
+    return any(
+        user in integer or (_is_carrier(user, units) and _read_by_integers(user, units, integer)) for user in node.users
+    )
+
+
+def _is_carrier(node: fx.Node, units: dict[str, nn.Module]) -> bool:
+    return node.op == "call_module" and isinstance(units[str(node.target)], CARRIED)
+
+
+def _insert(traced: fx.GraphModule, node: fx.Node, name: str) -> None:
+    with traced.graph.inserting_after(node):
+        rounding = traced.graph.call_module(name, (node,))
+    node.replace_all_uses_with(rounding, delete_user_cb=lambda user: user is not rounding)
+
+
+def _replace(traced: fx.GraphModule, target: str, module: nn.Module) -> None:
+    parent, _, name = target.rpartition(".")
+    setattr(traced.get_submodule(parent), name, module)

@@ -63,7 +63,14 @@ def test_light_changes_each_optical_image_its_own_way_within_the_valid_range():
 @pytest.mark.parametrize("kind", ["height", "radar", "thermal"])
 def test_light_leaves_sensors_alone_that_measure_something_absolute(kind):
     pixels = torch.rand(2, 2, 4, 4)
-    assert change_light(np.random.default_rng(0), pixels, dataclasses.replace(OPTICAL, kind=kind)) is pixels
+    absolute = dataclasses.replace(OPTICAL, kind=kind, unit="metres")
+    assert change_light(np.random.default_rng(0), pixels, absolute) is pixels
+
+
+def test_light_changes_a_radar_picture_of_digital_numbers():
+    pixels = torch.full((2, 2, 4, 4), 100.0)
+    radar = dataclasses.replace(OPTICAL, kind="radar", unit="DN")
+    assert (change_light(np.random.default_rng(0), pixels, radar) != pixels).all()
 
 
 def test_noise_is_mild_in_the_units_of_each_channel():

@@ -13,9 +13,9 @@ from torch import Tensor
 from dis2_edge.sensors import Sensor
 
 CONTRAST = 0.2
-"""Largest relative change of an optical frame's contrast."""
+"""Largest relative change of contrast."""
 BRIGHTNESS = 0.3
-"""Largest change of an optical frame's brightness, in standard deviations of the sensor."""
+"""Largest change of brightness, in standard deviations of the sensor."""
 NOISE = 0.05
 """Largest noise, in standard deviations of the sensor."""
 
@@ -69,12 +69,13 @@ def pixel_places(views: Views, images: Tensor, grid: tuple[int, int], device: to
 
 
 def change_light(random: np.random.Generator, pixels: Tensor, sensor: Sensor) -> Tensor:
-    """Brightness and contrast of an optical sensor, each image its own; stays in the sensor's valid range.
+    """Brightness and contrast of a sensor whose level says little, each image its own; stays in its valid range.
 
-    `pixels` (B, C, H, W) float32 in the sensor's unit. Other kinds measure something absolute and are left alone.
+    `pixels` (B, C, H, W) float32 in the sensor's unit. These sensors are optical, or give digital numbers (unit DN),
+    as a radar picture stretched for the eye does. What measures something absolute is left alone.
     """
     contrast, brightness = random.uniform(-1, 1, (2, len(pixels))).astype(np.float32)
-    if sensor.kind != "optical":
+    if sensor.kind != "optical" and sensor.unit != "DN":
         return pixels
     middle, spread = float(np.mean(sensor.mean)), float(np.mean(sensor.std))
     gain = _per_image(1 + CONTRAST * contrast, pixels.device)

@@ -63,3 +63,29 @@ class Add(nn.Module):
             y = y.repeat_interleave(x.shape[0] // y.shape[0], dim=0)
         out: Tensor = self.act(x + y)
         return out
+
+
+class Regroup(nn.Module):
+    """(B K, C, H, W) to (B, K C, H, W): maps that were computed as one batch, side by side."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B K, C, H, W) to (B, K C, H, W)."""
+        split: Tensor = x.unflatten(0, (-1, self.groups))
+        return split.flatten(1, 2)
+
+
+class SelfAttention(nn.Module):
+    """softmax(Q K' / sqrt(d)) V over several heads; without weights, so that an engine may put its own kernel here."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Queries (B, N, width), keys and values (B, M, width) to (B, N, width)."""
+        q, k, v = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)

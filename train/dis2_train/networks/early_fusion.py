@@ -29,15 +29,11 @@ class EarlyFusion(Network):
         w1, w2, w3, w4 = scaled(recipe.width)
         channels = sum(sensor.channels for sensor in task.sensors)
         plan = {"stem": (channels, w1, 4, 2), "level1": (w1, w1, 3, 1)}
-        plan |= {"down2": (w1, w2, 4, 2), "level2": (w2, w2, 3, 1), "down3": (w2, w3, 4, 2), "level3": (w3, w3, 3, 1)}
-        plan |= {"down4": (w3, w4, 4, 2), "level4": (w4, w4, 3, 1), "up3": (w4, w3, 3, 1), "merge3": (2 * w3, w3, 3, 1)}
-        plan |= {
-            "up2": (w3, w2, 3, 1),
-            "merge2": (2 * w2, w2, 3, 1),
-            "up1": (w2, w1, 3, 1),
-            "merge1": (2 * w1, w1, 3, 1),
-        }
-        plan |= {"refine": (w1, w1, 3, 1)}
+        for level, above, width in ((2, w1, w2), (3, w2, w3), (4, w3, w4)):
+            plan |= {f"down{level}": (above, width, 4, 2), f"level{level}": (width, width, 3, 1)}
+        for level, below, width in ((3, w4, w3), (2, w3, w2), (1, w2, w1)):
+            plan |= {f"up{level}": (below, width, 3, 1), f"merge{level}": (2 * width, width, 3, 1)}
+        plan["refine"] = (w1, w1, 3, 1)
         self.units = nn.ModuleDict({name: ScenarioUnit(*shape, task.scenarios) for name, shape in plan.items()})
         self.head = nn.Conv2d(w1, len(task.classes), 1)
 
@@ -74,7 +70,8 @@ class EarlyFusion(Network):
             start += sensor.channels
         channels = tuple(index for name in sensors_of(scenario) for index in starts[name])
         units = {name: unit.at(scenario) for name, unit in self.units.items() if isinstance(unit, ScenarioUnit)}
-        units["stem"].conv = PartialConv(units["stem"].conv, channels)
+        stem = units["stem"]
+        units["stem"] = ConvUnit.of(PartialConv(stem.conv, channels), stem.norm)
         return UNet(units, self.head)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def supervised(logits: Tensor, target: Tensor, ignore: int) -> Tensor:
-    """Weighted cross-entropy plus Dice of logits (B, K, h, w) against `target` (B, H, W); enlarged to the target's size.
+    """Weighted cross-entropy plus Dice of logits (B, K, h, w), enlarged to the size of `target` (B, H, W).
 
     The weight of class k in image b is 1 - n_bk / n_b: rare classes count more. Ignored pixels count nowhere.
     """

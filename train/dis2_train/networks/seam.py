@@ -56,8 +56,8 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def tap_names(self, scenario: str) -> tuple[str, ...]:
-        """Inner tensors that a student of `scenario` may be taught on; the full scenario's teacher has the same names."""
+        """Inner tensors that a student of `scenario` may be taught on; the full scenario's teacher has them too."""
 
     @abstractmethod
     def blocks(self, scenario: str) -> tuple[str, ...]:
-        """Module-name prefixes within `deployable(scenario)` that quantisation may keep in floating point as a whole."""
+        """Module names within `deployable(scenario)` that quantisation may keep in floating point as a whole."""

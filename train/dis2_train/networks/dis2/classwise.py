@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dis2_train.networks.blocks import Add, ConvUnit, Enlarge
+from dis2_train.networks.blocks import Add, ConvUnit, Enlarge, Regroup
 from dis2_train.networks.dis2.encoder import Levels
 
 
@@ -26,7 +26,8 @@ class ClasswiseAttention(nn.Module):
         scores = torch.matmul(self.queries, places) * self.queries.shape[1] ** -0.5  # (B, K, N)
         weights = scores.softmax(dim=2) * places.shape[2]
         maps = weights.unsqueeze(2) * places.unsqueeze(1)  # (B, K, C, N)
-        return maps.flatten(0, 1).unflatten(2, f4.shape[2:])
+        shaped: Tensor = maps.flatten(0, 1).unflatten(2, f4.shape[2:])
+        return shaped
 
 
 class ClasswiseStage(nn.Module):
@@ -61,14 +62,14 @@ class ClasswiseDecoder(nn.Module):
         self.stage3 = ClasswiseStage(w4, w3, w3, lateral=w3)
         self.stage2 = ClasswiseStage(w3, w2, w2, lateral=w2)
         self.stage1 = ClasswiseStage(w2, w1, per_class, lateral=w1)
-        self.gather = GatherClasses(classes)
+        self.gather = Regroup(classes)
         self.mix = ConvUnit(classes * per_class, 2 * w1)
         self.refine = ConvUnit(2 * w1, w1)
         self.head = nn.Conv2d(w1, classes, 1)
         self.enlarge = Enlarge(2)
 
     def forward(self, fused: Levels) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """F1..F4 to (logits (B, K, H, W), penultimate map (B, w1, H/2, W/2), the four class maps of deep supervision)."""
+        """F1..F4 to (logits (B, K, H, W), penultimate map (B, w1, H/2, W/2), class maps of the four scales)."""
         f1, f2, f3, f4 = fused
         c4 = self.attention(f4)
         c3 = self.stage3(c4, f3)
@@ -76,18 +77,6 @@ class ClasswiseDecoder(nn.Module):
         c1 = self.stage1(c2, f1)
         penultimate = self.refine(self.mix(self.gather(c1)))
         return self.enlarge(self.head(penultimate)), penultimate, (c4, c3, c2, c1)
-
-
-class GatherClasses(nn.Module):
-    """(B K, C, H, W) to (B, K C, H, W): the maps of all classes side by side."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.classes = classes
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B K, C, H, W) to (B, K C, H, W)."""
-        return x.unflatten(0, (-1, self.classes)).flatten(1, 2)
 
 
 class SideHeads(nn.Module):

@@ -11,7 +11,7 @@ Levels = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class Encoder(nn.Module):
-    """Four convolutions 4x4 of stride 2, each with batch norm and ReLU. Four are trained: one a sensor, one a stand-in."""
+    """Four convolutions 4x4 of stride 2, each with batch norm and ReLU; one a sensor and one a stand-in."""
 
     def __init__(self, channels: int, widths: tuple[int, int, int, int]) -> None:
         super().__init__()

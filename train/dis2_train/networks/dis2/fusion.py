@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dis2_train.networks.blocks import Add, Concat, ConvUnit
+from dis2_train.networks.blocks import Add, Concat, ConvUnit, SelfAttention
 from dis2_train.networks.dis2.encoder import Levels
 
 HEADS = 8
@@ -125,19 +125,6 @@ class TransformerLayer(nn.Module):
         inner = self.drop(F.relu(self.wide(x)))
         out: Tensor = self.norm2(x + self.drop(self.narrow(inner)))
         return out
-
-
-class SelfAttention(nn.Module):
-    """softmax(Q K' / sqrt(d)) V over several heads; without weights, so that an engine may put its own kernel here."""
-
-    def __init__(self, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Three tensors (B, N, width) to one."""
-        q, k, v = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
-        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 def _fuse(width: int) -> nn.Sequential:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from dis2_edge.errors import RecipeError
@@ -59,19 +60,17 @@ class Dis2(Network):
         present, stand_in = self._missing_slots(frames, scenario, levels)
         missing = self._branch(scenario)(*self._ordered(scenario, present, stand_in), side=True)
         terms = self._supervision(levels, full, missing, target)
-        apart = sum(losses.disentanglement(stand_in[level], present[level]) for level in range(3))
-        terms["disentangle"] = self.recipe.disentangle_weight * apart / 3
+        apart = torch.stack([losses.disentanglement(stand_in[level], present[level]) for level in range(3)])
+        terms["disentangle"] = self.recipe.disentangle_weight * apart.mean()
         if progress >= self.recipe.distill_after:
             terms["distill"] = self.recipe.distill_weight * self._distillation(missing, full)
         return terms
 
     def deployable(self, scenario: str, taps: tuple[str, ...] = ()) -> nn.Module:
         """Two encoders and the branch of `scenario`, sharing this network's weights."""
-        first, second = self.task.sensor_names
-        chosen = [
-            self.encoders[name] if name in sensors_of(scenario) else self.stand_ins[name] for name in (first, second)
-        ]
-        return flight(TwoSlots(*chosen, self._branch(scenario)), len(sensors_of(scenario)), taps)
+        used = sensors_of(scenario)
+        slots = [self.encoders[name] if name in used else self.stand_ins[name] for name in self.task.sensor_names]
+        return flight(TwoSlots(slots[0], slots[1], self._branch(scenario)), len(used), taps)
 
     def tap_names(self, scenario: str) -> tuple[str, ...]:
         """Fused maps of three levels, the global token and the penultimate map."""
@@ -116,20 +115,13 @@ class Dis2(Network):
         }
         for name, encoded in levels.items():
             terms[f"auxiliary_{name}"] = losses.supervised(self.auxiliaries[name](encoded), target, ignore)
-        sides = [found[key] for found in (full, missing) for key in found if key.startswith("side")]
-        terms["scales"] = (
-            sum(
-                (losses.supervised(side, target, ignore) for side in sides),
-                target.new_zeros((), dtype=full["logits"].dtype),
-            )
-            / 4
-        )
+        sides = [found[f"side{scale}"] for found in (full, missing) for scale in range(4)]
+        terms["scales"] = torch.stack([losses.supervised(side, target, ignore) for side in sides]).sum() / 4
         return terms
 
     def _distillation(self, student: dict[str, Tensor], teacher: dict[str, Tensor]) -> Tensor:
-        features = sum(losses.feature_distance(student[name], teacher[name]) for name in TAPS)
-        logits = losses.logit_distance(student["logits"], teacher["logits"], self.recipe.temperature)
-        return features / len(TAPS) + logits
+        features = torch.stack([losses.feature_distance(student[name], teacher[name]) for name in TAPS])
+        return features.mean() + losses.logit_distance(student["logits"], teacher["logits"], self.recipe.temperature)
 
 
 class Branch(nn.Module):

@@ -1,0 +1,45 @@
+"""Goldens: recorded inputs, with what every model file answers to them, by which a board proves its engine."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dis2_edge.dataset import DataSet
+from dis2_edge.files import write_bytes
+from dis2_edge.manifest import Golden
+from dis2_edge.task import Task
+from dis2_quantize.judge import Candidate
+from dis2_runtime.engines.onnx_runtime import open_model
+
+GOLDENS = 3
+
+
+def record(candidates: Sequence[Candidate], data: DataSet, task: Task, split: str, folder: Path) -> tuple[Golden, ...]:
+    """Write goldens of images spread over `split` into `folder`/goldens; equal inputs give equal bytes."""
+    ids = data.ids(split)
+    chosen = [ids[place] for place in sorted({round(step) for step in np.linspace(0, len(ids) - 1, GOLDENS)})]
+    models = {candidate: open_model(candidate.file) for candidate in candidates}
+    goldens = []
+    for number, name in enumerate(chosen):
+        arrays: dict[str, npt.NDArray[Any]] = dict(data.on_grid(data.read(split, name), task).frames)
+        frames = dict(arrays)
+        for candidate, model in models.items():
+            answer = model.run(frames)
+            arrays[f"{candidate.scenario}/{candidate.precision}/mask"] = answer.mask
+            arrays[f"{candidate.scenario}/{candidate.precision}/confidence"] = answer.confidence
+        file = f"goldens/{number}.npz"
+        write_bytes(folder / file, _packed(arrays))
+        goldens.append(Golden(name=f"{split} {name}", file=file))
+    return tuple(goldens)
+
+
+def _packed(arrays: dict[str, npt.NDArray[Any]]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()

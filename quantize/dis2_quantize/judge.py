@@ -1,0 +1,90 @@
+"""Judge model files: each is run as the file it is, by the engine that flies it, on the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dis2_edge.dataset import DataSet
+from dis2_edge.errors import DataError
+from dis2_edge.manifest import Precision
+from dis2_edge.scores import Counts, Scores, confusion, scores
+from dis2_edge.task import Task
+from dis2_edge.terminal import progress
+from dis2_runtime.engines.onnx_runtime import OnnxModel, open_model
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model file that is to be judged."""
+
+    scenario: str
+    """The sensors that it reads."""
+    precision: Precision
+    """fp32 or int8."""
+    file: Path
+    """Where it is."""
+
+
+@dataclass
+class Verdict:
+    """What one file did on the split."""
+
+    candidate: Candidate
+    """The file."""
+    counts: Counts
+    """Confusion counts Kx(K+1)."""
+    equal_pixels: int = 0
+    """Pixels at which its mask equals that of the reference file of the same scenario."""
+    pixels: int = 0
+    """Pixels compared."""
+    size: int = 0
+    """Bytes of the file."""
+
+    @property
+    def scores(self) -> Scores:
+        """IoU, F1 and overall accuracy."""
+        return scores(self.counts)
+
+    @property
+    def agreement(self) -> float:
+        """Share of pixels (0..1) at which it says what the reference says."""
+        return self.equal_pixels / self.pixels if self.pixels else 1.0
+
+
+def judge(candidates: Sequence[Candidate], data: DataSet, task: Task, split: str) -> list[Verdict]:
+    """A verdict for every file; the first file of each scenario is the reference that the others agree with or not."""
+    if not data.ids(split):
+        raise DataError(f"split {split!r} is empty", expected="images to judge on")
+    models = [open_model(candidate.file) for candidate in candidates]
+    classes = len(task.classes)
+    verdicts = [Verdict(candidate, np.zeros((classes, classes + 1), np.int64)) for candidate in candidates]
+    for verdict in verdicts:
+        verdict.size = verdict.candidate.file.stat().st_size
+    for name in progress(data.ids(split), f"judge on {split}"):
+        sample = data.on_grid(data.read(split, name), task)
+        if sample.label is None:
+            raise DataError(f"{split}/{name} has no label", expected="labels to judge by")
+        _judge_image(models, verdicts, sample.frames, sample.label, classes)
+    return verdicts
+
+
+def _judge_image(
+    models: Sequence[OnnxModel],
+    verdicts: Sequence[Verdict],
+    frames: dict[str, npt.NDArray[Any]],
+    label: npt.NDArray[np.uint8],
+    classes: int,
+) -> None:
+    references: dict[str, npt.NDArray[Any]] = {}
+    for model, verdict in zip(models, verdicts, strict=True):
+        mask = model.run(frames).mask
+        reference = references.setdefault(verdict.candidate.scenario, mask)
+        verdict.counts += confusion(label, mask, classes)
+        verdict.equal_pixels += int((mask == reference).sum())
+        verdict.pixels += mask.size

@@ -1,0 +1,164 @@
+"""From a run to a quantised run: students, calibration, tuning, model files, verdicts, goldens."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from dis2_edge import __version__
+from dis2_edge.dataset import DataSet
+from dis2_edge.errors import CheckpointError, DataError, RecipeError
+from dis2_edge.files import new_folder, write_json, write_text
+from dis2_edge.manifest import Golden, ModelRow, Precision
+from dis2_edge.recipe import Recipe
+from dis2_quantize import placement
+from dis2_quantize.export import export
+from dis2_quantize.goldens import record
+from dis2_quantize.judge import Candidate, Verdict, judge
+from dis2_quantize.student import Student, calibrate, make_student
+from dis2_quantize.tune import tune
+from dis2_train.batches import Split
+from dis2_train.checkpoint import Checkpoint
+
+PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
+TOLERANCE: dict[str, tuple[float, float]] = {"fp32": (0.999, 0.02), "int8": (0.98, 0.25)}
+"""Least agreement and largest confidence error of a golden: other processors round sums in another order."""
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What `quantize` made."""
+
+    path: Path
+    """The quantised run."""
+    verdicts: tuple[Verdict, ...]
+    """One for each model file."""
+
+
+def quantize(run: Checkpoint, recipe: Recipe, data: DataSet, out: Path, precisions: Sequence[str]) -> Quantized:
+    """Quantise the trained `run` by `recipe` into the folder `out`, whole or not at all.
+
+    Agreement is measured against the FP32 file of the same scenario, where FP32 is asked for.
+    """
+    check(run, data, precisions)
+    data = data.narrowed(run.task.sensor_names, run.task.grid)
+    split = judged_split(data)
+    with new_folder(out) as folder:
+        networks: dict[Precision, dict[str, torch.fx.GraphModule]] = {}
+        if "fp32" in precisions:  # first: it is the reference
+            networks["fp32"] = _plain(run)
+        if "int8" in precisions:
+            networks["int8"] = {student.scenario: student.network for student in _students(run, recipe, data)}
+        candidates = _export(run, recipe, networks, folder)
+        verdicts = judge(candidates, data, run.task, split)
+        goldens = record(candidates, data, run.task, split, folder)
+        _write_index(run, recipe, data, split, verdicts, goldens, folder)
+    return Quantized(out, tuple(verdicts))
+
+
+def check(run: Checkpoint, data: DataSet, precisions: Sequence[str]) -> None:
+    """Refuse what cannot be quantised, before anything is computed."""
+    unknown = [name for name in precisions if name not in PRECISIONS]
+    if unknown or not precisions:
+        raise RecipeError(f"precision {','.join(unknown) or 'none'!r}", expected=f"some of {', '.join(PRECISIONS)}")
+    if data.task.classes != run.task.classes:
+        found = f"the data set {data.name!r} has the classes {list(data.task.classes)}"
+        raise CheckpointError(found, expected=f"{list(run.task.classes)}, which {run.path} was trained for")
+
+
+def judged_split(data: DataSet) -> str:
+    """The split that files are judged on: test, or else val."""
+    for name in ("test", "val"):
+        if name in data.splits and data.ids(name):
+            return name
+    raise DataError(f"{data.name!r} has neither a test nor a val split", expected="labelled images to judge on")
+
+
+def _plain(run: Checkpoint) -> dict[str, torch.fx.GraphModule]:
+    return {scenario: placement.trace(run.network.deployable(scenario)) for scenario in run.task.scenarios}
+
+
+def _students(run: Checkpoint, recipe: Recipe, data: DataSet) -> list[Student]:
+    """A calibrated and tuned student for each scenario."""
+    cpu = torch.device("cpu")
+    train = Split(data, "train", run.task, cpu)
+    validation = Split(data, "val", run.task, cpu) if "val" in data.splits and data.ids("val") else None
+    students = [make_student(run.network, scenario, recipe) for scenario in run.task.scenarios]
+    calibrate(students, train, recipe.calibration_images)
+    if recipe.quantize_epochs:
+        tune(students, run.network, train, validation, recipe)
+    return students
+
+
+def _export(
+    run: Checkpoint, recipe: Recipe, networks: dict[Precision, dict[str, torch.fx.GraphModule]], folder: Path
+) -> list[Candidate]:
+    metadata = {"recipe_hash": recipe_hash(recipe), "network": f"{recipe.network}/{recipe.preset}"}
+    candidates = []
+    for precision, scenarios in networks.items():
+        for scenario, network in scenarios.items():
+            file = folder / "models" / f"{scenario}-{precision}-ort-frame.onnx"
+            export(network, run.task, scenario, file, metadata)
+            candidates.append(Candidate(scenario, precision, file))
+    return candidates
+
+
+def _write_index(
+    run: Checkpoint,
+    recipe: Recipe,
+    data: DataSet,
+    split: str,
+    verdicts: Sequence[Verdict],
+    goldens: Sequence[Golden],
+    folder: Path,
+) -> None:
+    provenance = {"data set": data.name, "judged on": f"{split}, {len(data.ids(split))} images"}
+    provenance |= {"quantised with": f"dis2-edge {__version__}, torch {torch.__version__}"}
+    index = {
+        "name": f"{data.name}-{recipe.network}",
+        "network": f"{recipe.network}/{recipe.preset}",
+        "recipe_hash": recipe_hash(recipe),
+        "task": run.task.to_table(),
+        "statistics": [dataclasses.asdict(row) for row in run.statistics],
+        "models": [dataclasses.asdict(_row(verdict, folder)) for verdict in verdicts],
+        "goldens": [dataclasses.asdict(golden) for golden in goldens],
+        "provenance": provenance,
+    }
+    write_json(folder / "drift.json", {f"{v.candidate.scenario}/{v.candidate.precision}": _drift(v) for v in verdicts})
+    write_text(folder / "recipe.toml", recipe.to_toml())
+    write_json(folder / "quantized.json", index)
+
+
+def _row(verdict: Verdict, folder: Path) -> ModelRow:
+    candidate = verdict.candidate
+    agreement, error = TOLERANCE[candidate.precision]
+    found = verdict.scores
+    return ModelRow(
+        scenario=candidate.scenario,
+        precision=candidate.precision,
+        dialect="ort",
+        io="frame",
+        file=candidate.file.relative_to(folder).as_posix(),
+        golden_agreement=agreement,
+        golden_error=error,
+        miou=_known(found.miou),
+        class_iou=tuple(map(_known, found.iou)),
+    )
+
+
+def _drift(verdict: Verdict) -> dict[str, object]:
+    return {"confusion": verdict.counts.tolist(), "agreement": verdict.agreement, "pixels": verdict.pixels}
+
+
+def _known(value: float) -> float | None:
+    return None if value != value else value
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """SHA-256 of the resolved recipe's text."""
+    return hashlib.sha256(recipe.to_toml().encode("utf-8")).hexdigest()

@@ -1,0 +1,70 @@
+"""The export wrapper: a network between raw frames and a mask, as a model file of io `frame` computes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from dis2_edge.sensors import Sensor
+from dis2_train.networks.blocks import SelfAttention
+
+
+class FrameModel(nn.Module):
+    """Frames HxWxC, each sensor's dtype and unit, to `mask` and `confidence` (H, W) uint8, 255 = certain."""
+
+    def __init__(self, network: nn.Module, sensors: tuple[Sensor, ...]) -> None:
+        super().__init__()
+        self.network, self.sensors = network, sensors
+
+    def forward(self, *frames: Tensor) -> tuple[Tensor, Tensor]:
+        """One frame a sensor, in the scenario's order."""
+        inputs = [normalised(frame, sensor) for frame, sensor in zip(frames, self.sensors, strict=True)]
+        logits = self.network(*inputs)
+        best = logits.amax(dim=1, keepdim=True)
+        confidence = (logits - best).exp().sum(dim=1).reciprocal()  # softmax of the largest logit
+        return logits.argmax(dim=1)[0].to(torch.uint8), (confidence[0] * 255 + 0.5).to(torch.uint8)
+
+
+def normalised(frame: Tensor, sensor: Sensor) -> Tensor:
+    """(H, W, C) in the sensor's unit to (1, C, H, W) float: (x - mean) / std, as one product and one sum."""
+    std = torch.tensor(sensor.std)
+    scaled = frame.float() * (1 / std) - torch.tensor(sensor.mean) / std
+    return scaled.permute(2, 0, 1).unsqueeze(0)
+
+
+class _FusedAttention(torch.autograd.Function):
+    """ONNX Runtime's fused attention operator; exists only while a file is written."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+        """Any tensor of the right shape: tracing needs no more."""
+        return q + 0
+
+    @staticmethod
+    def symbolic(graph: Any, q: Any, k: Any, v: Any, heads: int) -> Any:
+        """The node that the file gets."""
+        return graph.op("com.microsoft::MultiHeadAttention", q, k, v, num_heads_i=heads).setType(q.type())
+
+
+class FusedSelfAttention(nn.Module):
+    """Stands for a SelfAttention in a file of the `ort` dialect: the score matrix is never written to memory."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Queries (B, N, width), keys and values (B, M, width) to (B, N, width)."""
+        out: Tensor = _FusedAttention.apply(q, k, v, self.heads)  # type: ignore[no-untyped-call]
+        return out
+
+
+def fuse_attention(network: fx.GraphModule) -> fx.GraphModule:
+    """Put the fused operator in the place of every self-attention; the network then only exports."""
+    for name, module in list(network.named_modules()):
+        if isinstance(module, SelfAttention):
+            parent, _, child = name.rpartition(".")
+            setattr(network.get_submodule(parent), child, FusedSelfAttention(module.heads))
+    return network
