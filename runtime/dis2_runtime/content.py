@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dis2_edge.sensors import Sensor
 from dis2_edge.statistics import SensorStatistics
 
-LOOKS = 64
+LOOKS = 48
 """Rows and columns that are looked at, at most, spread over the frame."""
 HOLES_MORE = 0.25
 """Share of holes above the largest of training that still passes."""
@@ -105,6 +105,8 @@ def _garbage(
         return f"every value is {mean:g}"
     if training is not None and _far_out(mean, training):
         return f"mean {mean:.4g}, in training {training.frame_mean_low:.4g}..{training.frame_mean_high:.4g}"
+    if sensor.kind == "height" and not (training and spread > training.frame_std_high):
+        return ""  # the heights of a flat field are noise, and rightly so
     steps = np.where(valid.all(axis=2), np.diff(sample, axis=2)[:, :, 0], 0.0)
     ratio = float(np.square(steps, dtype=np.float64).mean()) / (_variance(sample, valid) or math.inf)
     return f"white noise: neighbours differ like strangers ({ratio:.2f})" if ratio > NOISE_RATIO else ""

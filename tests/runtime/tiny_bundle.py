@@ -50,7 +50,7 @@ def make_bundle(
             rows.append(ModelRow(scenario, precision, "ort", "frame", file, 0.99, 0.05, miou=0.8 - rank / 10))
     (folder / "recipe.toml").write_text('network = "linear"\n')
     (folder / "card.md").write_text("# A linear classifier\n")
-    statistics = tuple(_statistics(sensor) for sensor in task.sensors)
+    statistics = tuple(training_of(sensor) for sensor in task.sensors)
     policy = policy or Policy(rate_hz=10, return_after=3, hold_ms=400)
     manifest = Manifest("tiny", "linear", "0" * 64, task, statistics, tuple(rows), (), policy, "host")
     return bundles.write(folder, manifest)
@@ -121,7 +121,8 @@ def linear_model(task: Task, scenario: str) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
-def _statistics(sensor: Sensor) -> SensorStatistics:
+def training_of(sensor: Sensor) -> SensorStatistics:
+    """Statistics that `ground` keeps to."""
     mean, std = sensor.mean[0], sensor.std[0]
     return SensorStatistics(
         sensor.name,
