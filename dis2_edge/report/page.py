@@ -13,7 +13,7 @@ import numpy as np
 from dis2_edge.errors import DataError, MissingExtraError
 from dis2_edge.report import plots
 from dis2_edge.report.plots import ms
-from dis2_edge.report.schema import Measured, Picture, Profiled, Report, Tile
+from dis2_edge.report.schema import Measured, Picture, Profiled, Report, Stream, Tile
 from dis2_edge.report.timeline import changes, timeline
 from dis2_edge.scenario import BLIND, sensors_of
 
@@ -43,6 +43,7 @@ def render(report: Report, folder: Path) -> str:
         sentences=sentences,
         confusions=confusions,
         tile_rows=tile_rows,
+        flown_by=flown_by,
         styles=_styles(report),
         picture=lambda shown: _embedded(shown, folder),
     )
@@ -87,22 +88,23 @@ def summary(report: Report) -> list[dict[str, Any]]:
 
 
 def sentences(report: Report) -> list[str]:
-    """What each bundle does when a sensor is lost, in words."""
+    """What each bundle does when a sensor is lost, and in its worst scenario, in words."""
     told = []
     for bundle in report.bundles:
         kind = "int8" if any(row.precision == "int8" for row in bundle.rows) else bundle.rows[0].precision
         rows = {row.scenario: row for row in bundle.rows if row.precision == kind}
         full = max(rows, key=lambda name: len(sensors_of(name)))
         miou = rows[full].scores.miou
-        parts = [
-            f"without {' and '.join(name for name in sensors_of(full) if name not in sensors_of(scenario))} "
-            f"{percent(row.scores.miou)} % ({points(row.scores.miou - miou)} points)"
-            for scenario, row in rows.items()
-            if scenario != full
-        ]
-        told.append(
-            f"{bundle.name} in {kind.upper()}: mean IoU {percent(miou)} % with {full}; " + "; ".join(parts) + "."
-        )
+        parts = [f"{bundle.name} in {kind.upper()}: mean IoU {percent(miou)} % with {full}"]
+        for lost in sensors_of(full):
+            left = "+".join(name for name in sensors_of(full) if name != lost)
+            if left in rows:
+                found = rows[left].scores.miou
+                parts.append(f"without {lost} {percent(found)} % ({points(found - miou)} points)")
+        worst = min(rows, key=lambda name: rows[name].scores.miou)
+        if len(sensors_of(worst)) < len(sensors_of(full)) - 1:
+            parts.append(f"at worst, with {worst} alone, {percent(rows[worst].scores.miou)} %")
+        told.append("; ".join(parts) + ".")
     return told
 
 
@@ -136,6 +138,12 @@ def tile_rows(report: Report) -> list[list[tuple[Profiled, Tile]]]:
         for tile in bundle.tiles:
             by_image.setdefault(tile.id, []).append((bundle, tile))
     return list(by_image.values())
+
+
+def flown_by(report: Report, stream: Stream) -> str:
+    """The name of the bundle that flew `stream`, where it is among the report's."""
+    names = [bundle.name for bundle in report.bundles if bundle.id == stream.bundle]
+    return names[0] if names else stream.network or stream.name
 
 
 def _found(bundle: Profiled, scenario: str, precision: str) -> Measured | None:

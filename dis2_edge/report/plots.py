@@ -12,6 +12,7 @@ from dis2_edge.report.svg import drawing, line, rect, round_steps, words
 WIDTH = 1020.0
 _LEFT, _RIGHT = 190.0, 70.0
 _SPAN = WIDTH - _LEFT - _RIGHT
+_ROOM_FOR_VALUE = 44.0
 
 
 def by_scenario(report: Report) -> str:
@@ -98,12 +99,15 @@ def _share_bar(y: float, height: float, shares: dict[str, float], style: str, ti
     if math.isnan(share):
         return [words(_LEFT + 4, y + height - 3, "does not occur" if kind else "not served", "tick")]
     told = f"{title}: " + ", ".join(f"{name.upper()} {100 * value:.2f} %" for name, value in shares.items())
+    before = shares.get("fp32", math.nan) if kind == "int8" else math.nan
     parts = [rect(_LEFT, y, _SPAN * share, height, style, told)]
-    before = shares.get("fp32", math.nan)
-    if kind == "int8" and not math.isnan(before):
+    if not math.isnan(before):
         parts.append(line(_LEFT + _SPAN * before, y - 1, _LEFT + _SPAN * before, y + height + 1, "mark"))
-    end = _LEFT + _SPAN * max(share, 0.0 if math.isnan(before) else before)
-    parts.append(words(end + 5, y + height / 2 + 4, f"{100 * share:.1f}", "value"))
+    low, high = (share, share) if math.isnan(before) else (min(share, before), max(share, before))
+    if _SPAN * low > _ROOM_FOR_VALUE:  # inside, left of the mark, so that nobody reads it as the mark's
+        parts.append(words(_LEFT + _SPAN * low - 6, y + height / 2 + 4, f"{100 * share:.1f}", "inside", "end"))
+    else:
+        parts.append(words(_LEFT + _SPAN * high + 5, y + height / 2 + 4, f"{100 * share:.1f}", "value"))
     return parts
 
 

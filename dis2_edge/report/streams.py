@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 from dis2_edge.errors import DataError
 from dis2_edge.files import write_bytes
@@ -28,7 +27,7 @@ def read_stream(folder: Path) -> Stream:
     if not ticks:
         raise DataError(f"{path} holds no tick", expected="one line a tick")
     about = _about(folder / SUMMARY)
-    return Stream(about.get("bundle", "")[:12], about.get("network", ""), folder.resolve().name, ticks)
+    return Stream(about.get("id", ""), about.get("network", ""), folder.resolve().name, ticks)
 
 
 def with_masks(stream: Stream, folder: Path, out: Path, stem: str) -> Stream:
@@ -48,7 +47,7 @@ def with_masks(stream: Stream, folder: Path, out: Path, stem: str) -> Stream:
         if source.is_file():
             file = f"pictures/{stem}-{tick.number:08d}.png"
             write_bytes(out / file, source.read_bytes())
-            held = "" if tick.state == "fresh" else f", {tick.state}"
+            held = ", the last mask held" if tick.state == "held" else ""
             masks.append(Picture(file, f"{tick.time_s:.2f} s: {tick.scenario}{held}"))
     return dataclasses.replace(stream, masks=tuple(masks))
 
@@ -66,10 +65,10 @@ def _tick(line: str, where: str) -> Tick:
     return from_table(Tick, table, where=where, error=DataError)
 
 
-def _about(path: Path) -> dict[str, Any]:
-    """What the run said of itself at its end; nothing when it was cut off."""
+def _about(path: Path) -> dict[str, str]:
+    """Which bundle flew, by id and network; nothing when the run was cut off before it said so."""
     try:
-        table = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        bundle = json.loads(path.read_text("utf-8"))["bundle"]
+        return {key: str(bundle[key]) for key in ("id", "network")}
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return {key: value for key, value in table.items() if isinstance(value, str)} if isinstance(table, dict) else {}

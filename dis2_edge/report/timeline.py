@@ -25,7 +25,7 @@ def timeline(stream: Stream, styles: dict[str, str]) -> str:
     """Three lanes over one time axis: scenario, its measured mIoU, latency. `styles` gives each scenario's colour."""
     first, ends = stream.ticks[0].time_s, _ends(stream)
     place = _Place(first, _SPAN / max(ends[-1] - first, 1e-9))
-    parts = [*_time_axis(ends[-1] - first, place), *_strip(stream, ends, place, styles)]
+    parts = [*_time_axis(first, ends[-1], place), *_strip(stream, ends, place, styles)]
     parts += [*_miou(stream, ends, place), *_latency(stream, place)]
     return drawing(WIDTH, 246, parts, f"Timeline of {stream.name}")
 
@@ -40,10 +40,10 @@ class _Place:
     """Where a moment of the stream stands on the drawing."""
 
     def __init__(self, first_s: float, units_per_s: float) -> None:
-        self._first_s, self.units_per_s = first_s, units_per_s
+        self._first_s, self._units_per_s = first_s, units_per_s
 
     def __call__(self, time_s: float) -> float:
-        return _LEFT + (time_s - self._first_s) * self.units_per_s
+        return _LEFT + (time_s - self._first_s) * self._units_per_s
 
 
 def _ends(stream: Stream) -> list[float]:
@@ -53,13 +53,13 @@ def _ends(stream: Stream) -> list[float]:
     return [*times[1:], times[-1] + mean_s]
 
 
-def _time_axis(length_s: float, place: _Place) -> list[str]:
+def _time_axis(first_s: float, end_s: float, place: _Place) -> list[str]:
     bottom = _LATENCY[0] + _LATENCY[1]
     parts = []
-    for value in round_steps(length_s, 8):
-        if value <= length_s * 1.001:
-            x = _LEFT + value * place.units_per_s
-            parts += [line(x, 12, x, bottom, "grid"), words(x, bottom + 15, f"{value:g} s", "tick", "middle")]
+    for value in round_steps(end_s, 8):
+        if first_s <= value <= end_s:
+            parts += [line(place(value), 12, place(value), bottom, "grid")]
+            parts += [words(place(value), bottom + 15, f"{value:g} s", "tick", "middle")]
     return parts
 
 

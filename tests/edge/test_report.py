@@ -182,9 +182,13 @@ def test_loss_and_speed_up_are_those_of_the_rows() -> None:
 
 
 def test_sentences_name_what_was_lost() -> None:
-    told = page.sentences(report(profiled("first")))[0]
-    assert "without ndsm and tir" in told
-    assert told.count("without") == 6
+    bundle = profiled("first")
+    told = page.sentences(report(bundle))[0]
+    miou = {row.scenario: row.scores.miou for row in bundle.rows if row.precision == "int8"}
+    assert f"{100 * miou['rgb+ndsm+tir']:.1f} % with rgb+ndsm+tir" in told
+    for lost, left in (("rgb", "ndsm+tir"), ("ndsm", "rgb+tir"), ("tir", "rgb+ndsm")):
+        assert f"without {lost} {100 * miou[left]:.1f} %" in told
+    assert f"with {min(miou, key=lambda name: miou[name])} alone" in told
 
 
 def test_pictures_stand_in_the_page(tmp_path: Path) -> None:
@@ -255,6 +259,22 @@ def test_masks_around_changes_are_taken_along(tmp_path: Path) -> None:
 def test_a_broken_line_of_telemetry_is_named(tmp_path: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(DataError, match=r"telemetry\.jsonl, line 1"):
         read_stream(telemetry(tmp_path / "run", ["rgb"], **changes))
+
+
+@pytest.mark.parametrize(
+    ("summary", "network"),
+    [
+        ('{"bundle": {"id": "ab", "name": "n", "network": "dis2"}}', "dis2"),
+        ('{"bundle": 3}', ""),
+        ("[", ""),
+        ("[]", ""),
+    ],
+)
+def test_a_recording_tells_which_bundle_flew_where_it_can(tmp_path: Path, summary: str, network: str) -> None:
+    run = telemetry(tmp_path / "run", ["rgb"])
+    (run / "summary.json").write_text(summary)
+    stream = read_stream(run)
+    assert (stream.network, stream.bundle) == (network, "ab" if network else "")
 
 
 def test_no_recording_is_named(tmp_path: Path) -> None:
