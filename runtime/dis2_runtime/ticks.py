@@ -36,8 +36,8 @@ class Ticker:
         self._period_ns = 1e9 / rate_hz
         self._fallen: list[Tick] = []
         self._count = 0
-        self._last_ns = 0.0
-        self._patience_ns = SILENT_PERIODS * self._period_ns
+        self._last_ns = -self._period_ns  # so that an anchor's frame at 0 starts a tick
+        self._patience_ns = (SILENT_PERIODS + 1) * self._period_ns
         self.missed = 0
         """Ticks that fell due and were never handed out."""
 
