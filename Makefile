@@ -36,7 +36,7 @@ demo: $(STAMP)
 	$(BIN)/dis2-edge demo --out out/demo --replace
 
 bench: $(STAMP)
-	$(BIN)/python benchmarks/host.py
+	$(BIN)/python -m benchmarks.host
 
 $(STAMP): pyproject.toml constraints.txt
 	@python="$(PYTHON)"; if [ -z "$$python" ]; then \

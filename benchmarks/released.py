@@ -1,0 +1,88 @@
+"""The contestant to beat: DIS2 in torch eager, run as the released code runs it.
+
+`PaperDis2` computes the released function; this file also gives it the released operators, which cost differently on a
+CPU: the normalisation as a three-dimensional instance norm, torch's own Transformer layer with its inference path, and
+enlargement to a size that is already there. Auxiliary decoders and side heads run, the class loop runs one by one, and
+what they make is thrown away.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dis2_edge.recipe import Recipe
+from dis2_edge.task import Task
+from dis2_train.networks.paper import PaperDis2
+from dis2_train.networks.paper.attention import DROPOUT, HEADS, TokenMixer
+from dis2_train.networks.paper.decoder import ClasswiseDecoder
+
+
+class ReleasedDis2:
+    """The released model with random weights of `seed`, for batches of one."""
+
+    def __init__(self, task: Task, seed: int = 0) -> None:
+        torch.manual_seed(seed)
+        self.task = task
+        self.network = with_released_operators(PaperDis2(Recipe(preset="paper"), task).eval())
+
+    def infer(self, scenario: str, frames: Mapping[str, Tensor]) -> Tensor:
+        """Class probabilities (1, K, H, W) of normalised `frames`, (1, C, H, W) a sensor; no gradients."""
+        with torch.no_grad():
+            return self.network.forward_as_released(frames, scenario).probabilities
+
+
+def with_released_operators(network: PaperDis2) -> PaperDis2:
+    """A copy of `network` that computes the same by the operators of the released code."""
+    network = copy.deepcopy(network)
+    for parent in list(network.modules()):
+        for name, part in list(parent.named_children()):
+            if isinstance(part, nn.GroupNorm):
+                setattr(parent, name, WholeSampleNorm())
+            elif isinstance(part, TokenMixer):
+                setattr(parent, name, torch_layer(part))
+            elif isinstance(part, ClasswiseDecoder):
+                part.combine = nn.Sequential(SameSize(network.task), part.combine)
+    return network.eval()
+
+
+class WholeSampleNorm(nn.InstanceNorm3d):
+    """A three-dimensional instance norm over a batch of one: the sample is taken for one channel."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+
+class SameSize(nn.Module):
+    """Bilinear enlargement of each class's channels to the size that they have."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.grid, self.classes = task.grid, len(task.classes)
+
+    def forward(self, together: Tensor) -> Tensor:
+        """(1, 4K, H, W) to the same."""
+        parts = together.chunk(self.classes, dim=1)
+        sized = [F.interpolate(part, size=self.grid, mode="bilinear", align_corners=False) for part in parts]
+        return torch.cat(sized, dim=1)
+
+
+def torch_layer(mixer: TokenMixer) -> nn.TransformerEncoderLayer:
+    """torch's encoder layer with the weights of `mixer`."""
+    width = mixer.join.in_features
+    layer = nn.TransformerEncoderLayer(width, HEADS, width, DROPOUT, batch_first=True)
+    names = {
+        **{f"self_attn.in_proj_{kind}": f"project.{kind}" for kind in ("weight", "bias")},
+        **{f"self_attn.out_proj.{kind}": f"join.{kind}" for kind in ("weight", "bias")},
+        **{f"linear1.{kind}": f"widen.{kind}" for kind in ("weight", "bias")},
+        **{f"linear2.{kind}": f"narrow.{kind}" for kind in ("weight", "bias")},
+        **{f"norm1.{kind}": f"norm_attention.{kind}" for kind in ("weight", "bias")},
+        **{f"norm2.{kind}": f"norm_forward.{kind}" for kind in ("weight", "bias")},
+    }
+    weights = mixer.state_dict()
+    layer.load_state_dict({theirs: weights[ours] for theirs, ours in names.items()})
+    return layer.eval()

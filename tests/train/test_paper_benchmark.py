@@ -1,0 +1,48 @@
+"""The benchmark's contestant computes the released function, and contestants take turns."""
+
+import pytest
+import torch
+
+from benchmarks.host import WARM_UP, take_turns
+from benchmarks.released import ReleasedDis2, WholeSampleNorm, with_released_operators
+from dis2_edge.scenario import sensors_of
+from dis2_train.networks.paper.attention import TokenMixer
+from tests.train.paper_tasks import NDSM, RGB, frames_of, task_of
+
+TASK = task_of(RGB, NDSM, grid=(32, 48))
+
+
+@pytest.fixture(scope="module")
+def released() -> ReleasedDis2:
+    return ReleasedDis2(TASK)
+
+
+@pytest.mark.parametrize("scenario", TASK.scenarios)
+def test_the_released_operators_compute_what_the_preset_computes(released: ReleasedDis2, scenario: str) -> None:
+    torch.manual_seed(0)
+    plain = type(released.network)(released.network.recipe, TASK).eval()
+    frames = frames_of(TASK, batch=1)
+    used = {name: frames[name] for name in sensors_of(scenario)}
+    with torch.no_grad():
+        expected = plain(used, scenario).logits.softmax(dim=1)
+    assert float(expected.std()) > 1e-3
+    torch.testing.assert_close(released.infer(scenario, used), expected, rtol=0, atol=1e-5)
+
+
+def test_every_operator_is_exchanged_and_the_original_left_alone() -> None:
+    plain = ReleasedDis2(TASK).network
+    kinds = {type(module) for module in plain.modules()}
+    assert TokenMixer not in kinds
+    assert torch.nn.GroupNorm not in kinds
+    assert {WholeSampleNorm, torch.nn.TransformerEncoderLayer} <= kinds
+    original = type(plain)(plain.recipe, TASK)
+    with_released_operators(original)
+    assert any(isinstance(module, TokenMixer) for module in original.modules())
+
+
+def test_contestants_take_turns_and_warm_up_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.host.PAUSE_S", 0.0)
+    calls: list[tuple[str, int]] = []
+    taken = take_turns({name: lambda turn, name=name: calls.append((name, turn)) for name in "ab"}, 3, "turns")
+    assert calls == [(name, turn) for turn in range(WARM_UP + 3) for name in "ab"]
+    assert {name: latency.n for name, latency in taken.items()} == {"a": 3, "b": 3}
