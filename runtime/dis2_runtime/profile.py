@@ -10,7 +10,7 @@ from typing import cast
 from dis2_edge import __version__
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
-from dis2_edge.dataset import open_dataset
+from dis2_edge.dataset import DataSet, open_dataset
 from dis2_edge.errors import BundleError, EngineError
 from dis2_edge.files import new_folder
 from dis2_edge.report import page
@@ -63,12 +63,13 @@ def profile(
     opened = [_proven(path) for path in paths]
     dataset = open_dataset(data, describe)
     flown = [read_stream(path) for path in streams]
+    jobs = [
+        _job(bundle, dataset, choices) for bundle in opened
+    ]  # all that can be refused is, before the first is timed
     with new_folder(out) as folder:
-        measured = [
-            _measure(bundle, Images(bundle, dataset, choices.split, choices.images), choices) for bundle in opened
-        ]
-        chosen = telling(_shared([row.found.error_shares for row in measured]))
-        images = measured[0].images
+        measured = [_measure(job, choices) for job in jobs]
+        chosen = telling(_shared([found.error_shares for found in measured]))
+        images = jobs[0].images
         report = Report(
             title=title or f"{' and '.join(bundle.manifest.name for bundle in opened)} on {dataset.name}",
             command=command,
@@ -79,7 +80,9 @@ def profile(
             split=choices.split,
             images=len(images.names),
             images_in_split=images.in_split,
-            bundles=tuple(_profiled(row, chosen, choices, folder) for row in measured),
+            bundles=tuple(
+                _profiled(job, found, chosen, choices, folder) for job, found in zip(jobs, measured, strict=True)
+            ),
             streams=tuple(
                 with_masks(stream, path, folder, f"stream{place}")
                 for place, (stream, path) in enumerate(zip(flown, streams, strict=True))
@@ -90,13 +93,12 @@ def profile(
 
 
 @dataclass(frozen=True)
-class _Measured:
-    """One bundle, what it was measured on, and what came of it."""
+class _Job:
+    """One bundle, and what it is measured on."""
 
     bundle: Bundle
     images: Images
     precisions: tuple[str, ...]
-    found: Findings
 
 
 def _proven(path: Path) -> Bundle:
@@ -105,10 +107,12 @@ def _proven(path: Path) -> Bundle:
     return bundle
 
 
-def _measure(bundle: Bundle, images: Images, choices: Choices) -> _Measured:
-    precisions = _precisions(bundle, choices.precisions)
-    found = measure_bundle(bundle, images, precisions, choices.threads, choices.calls, choices.seconds)
-    return _Measured(bundle, images, precisions, found)
+def _job(bundle: Bundle, data: DataSet, choices: Choices) -> _Job:
+    return _Job(bundle, Images(bundle, data, choices.split, choices.images), _precisions(bundle, choices.precisions))
+
+
+def _measure(job: _Job, choices: Choices) -> Findings:
+    return measure_bundle(job.bundle, job.images, job.precisions, choices.threads, choices.calls, choices.seconds)
 
 
 def _shared(error_shares: Sequence[Mapping[str, list[float]]]) -> dict[str, list[float]]:
@@ -117,11 +121,11 @@ def _shared(error_shares: Sequence[Mapping[str, list[float]]]) -> dict[str, list
     return {name: [share for table in error_shares for share in table[name]] for name in common}
 
 
-def _profiled(row: _Measured, chosen: Mapping[str, str], choices: Choices, folder: Path) -> Profiled:
-    manifest, task = row.bundle.manifest, row.bundle.manifest.task
-    pictured = cast(Precision, row.precisions[-1])
+def _profiled(job: _Job, found: Findings, chosen: Mapping[str, str], choices: Choices, folder: Path) -> Profiled:
+    manifest, task = job.bundle.manifest, job.bundle.manifest.task
+    pictured = cast(Precision, job.precisions[-1])
     return Profiled(
-        id=row.bundle.id,
+        id=job.bundle.id,
         name=manifest.name,
         network=manifest.network,
         board=manifest.board,
@@ -130,8 +134,8 @@ def _profiled(row: _Measured, chosen: Mapping[str, str], choices: Choices, folde
         classes=task.classes,
         colours=task.colours,
         grid=task.grid,
-        rows=tuple(row.found.rows),
-        tiles=show(row.bundle, row.images, chosen, pictured, choices.threads, folder),
+        rows=tuple(found.rows),
+        tiles=show(job.bundle, job.images, chosen, pictured, choices.threads, folder),
         pictured=pictured,
         provenance=dict(manifest.provenance),
     )

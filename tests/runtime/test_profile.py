@@ -162,10 +162,13 @@ def test_an_unknown_split_is_refused_before_anything_is_measured(
         profile([bundle.path], data, tmp_path / "out", choices=Choices(split="val"))
 
 
-def test_three_sensors_are_refused_by_two_sensor_data(data: Path, tmp_path: Path) -> None:
+def test_a_second_bundle_that_does_not_fit_is_refused_before_the_first_is_measured(
+    bundle: Bundle, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profiling, "measure_bundle", lambda *_: pytest.fail("it was measured"))
     three = make_proven(tmp_path / "three", task_of(RGB, NDSM, HEAT), precisions=("int8",))
     with pytest.raises(DataError, match="has no sensor 'heat'"):
-        profile([three.path], data, tmp_path / "out", choices=QUICK)
+        profile([bundle.path, three.path], data, tmp_path / "out", choices=QUICK)
 
 
 def test_the_verb_prints_the_table_and_names_the_page(
