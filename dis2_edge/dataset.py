@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dis2_edge import description as descriptions
 from dis2_edge.description import Description
+from dis2_edge.entries import Entry, entries_of
 from dis2_edge.errors import DataError
 from dis2_edge.images import image_size, read_image, read_indices
 from dis2_edge.labels import class_indices, palette
@@ -20,7 +21,6 @@ from dis2_edge.pairing import Pair, pairs
 from dis2_edge.prepare import align, align_label, fill_holes
 from dis2_edge.sensors import Dtype, Sensor
 from dis2_edge.task import Task
-from dis2_edge.tiles import Window, blocks, windows
 
 Pixels = npt.NDArray[Any]
 
@@ -39,28 +39,13 @@ class Sample:
     """Sensor name -> pixels that were holes and were filled (after `DataSet.on_grid`)."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """Where one sample comes from: the files, and the window of them where a scene is cut."""
-
-    pair: Pair
-    """The files."""
-    window: Window | None
-    """The part of the files that is this sample; None is all."""
-
-    @property
-    def id(self) -> str:
-        """Name of the sample; a window's place stands behind the scene's name."""
-        return f"{self.pair.id}@{self.window.name}" if self.window else self.pair.id
-
-
 class DataSet:
     """A described data set, opened: see `open_dataset`."""
 
-    def __init__(
-        self, root: Path, description: Description, task: Task, entries: Mapping[str, tuple[Entry, ...]]
-    ) -> None:
+    def __init__(self, root: Path, description: Description, task: Task, found: Mapping[str, tuple[Pair, ...]]) -> None:
         self.root, self.description, self.task = root, description, task
+        self._found = found
+        entries = entries_of(found, description, task.grid)
         self._entries = {split: {entry.id: entry for entry in table} for split, table in entries.items()}
         self._scenes: dict[str, tuple[Path, Pixels]] = {}
 
@@ -121,11 +106,7 @@ class DataSet:
         """
         chosen = tuple(self.task.sensor(name) for name in sensors) or self.task.sensors
         task = dataclasses.replace(self.task, sensors=chosen, grid=self.task.grid if grid == (0, 0) else grid)
-        if task.grid == self.task.grid:
-            entries = {split: tuple(table.values()) for split, table in self._entries.items()}
-        else:
-            entries = _entries(self.root, self.description, task.grid)
-        return DataSet(self.root, self.description, task, entries)
+        return DataSet(self.root, self.description, task, self._found)
 
     def _frame(self, entry: Entry, sensor: Sensor) -> Pixels:
         path = entry.pair.frames[sensor.name]
@@ -201,41 +182,7 @@ def open_dataset(root: Path, description: Path | None = None) -> DataSet:
         grid=grid,
         ignore=described.ignore,
     )
-    return DataSet(root, dataclasses.replace(described, grid=grid), task, _entries(root, described, grid))
-
-
-def _entries(root: Path, described: Description, grid: tuple[int, int]) -> dict[str, tuple[Entry, ...]]:
-    """Split -> its entries, scenes cut into windows of `grid` where the description asks for it."""
-    found = pairs(root, described)
-    tiled = any(table.fit == "tile" for table in described.sensors.values())
-    if described.split.by != "block":
-        return {
-            split: tuple(entry for pair in table for entry in (_cut_up(pair, grid) if tiled else [Entry(pair, None)]))
-            for split, table in found.items()
-        }
-    if described.split.block_px < max(grid):
-        raise DataError(f"block_px is {described.split.block_px}", expected=f"at least the grid's {grid[0]}x{grid[1]}")
-    entries: dict[str, tuple[Entry, ...]] = dict.fromkeys(described.split.shares, ())
-    for pair in found[""]:
-        shared = blocks(_scene_size(pair), described.split.block_px, described.split.shares)
-        for split, places in shared.items():
-            cut = [Entry(pair, window) for place in places for window in windows(place[2:], grid, place[:2])]
-            entries[split] += tuple(cut)
-    return entries
-
-
-def _cut_up(pair: Pair, grid: tuple[int, int]) -> list[Entry]:
-    return [Entry(pair, window) for window in windows(_scene_size(pair), grid)]
-
-
-def _scene_size(pair: Pair) -> tuple[int, int]:
-    """Size of a scene that is to be cut: the same for every sensor and label."""
-    files = [*pair.frames.values(), *([pair.label] if pair.label else [])]
-    sizes = {path: image_size(path) for path in files}
-    if len(set(sizes.values())) > 1:
-        told = ", ".join(f"{path.name} {height}x{width}" for path, (height, width) in sizes.items())
-        raise DataError(f"scene {pair.id!r}: {told} pixels", expected="all of one size, to be cut into windows")
-    return sizes[files[0]]
+    return DataSet(root, dataclasses.replace(described, grid=grid), task, found)
 
 
 def _sensor(name: str, table: descriptions.SensorTable, first: Path) -> Sensor:

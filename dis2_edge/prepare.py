@@ -78,9 +78,11 @@ def normalise(pixels: Pixels, sensor: Sensor) -> npt.NDArray[np.float32]:
     """`pixels` HxWxC as float32 CxHxW, (x - mean) / std of each channel."""
     if not sensor.mean or not sensor.std:
         raise InternalError(f"sensor {sensor.name!r} carries no statistics; call with_statistics first")
-    mean, std = np.asarray(sensor.mean, np.float32), np.asarray(sensor.std, np.float32)
-    scaled = (pixels.astype(np.float32) - mean) / std
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1))  # (C, H, W)
+    out = np.empty((pixels.shape[2], *pixels.shape[:2]), np.float32)  # (C, H, W)
+    for channel, (mean, std) in enumerate(zip(sensor.mean, sensor.std, strict=True)):
+        np.subtract(pixels[..., channel], np.float32(mean), out=out[channel])
+        out[channel] /= np.float32(std)
+    return out
 
 
 def _valid_mean(values: Pixels, sensor: Sensor) -> float:
@@ -102,12 +104,14 @@ def _crop(pixels: Pixels, sensor: Sensor, grid: Size) -> Pixels:
 
 def _resize(pixels: Pixels, grid: Size) -> Pixels:
     """Bilinear, rows first so that the second pass works on fewer pixels."""
-    out = pixels.astype(np.float32, copy=False)
+    out = pixels
     for axis in (0, 1):
         low, high, weight = _bilinear(pixels.shape[axis], grid[axis])
         weight = weight.reshape(-1, *(1,) * (2 - axis))
-        first, second = np.take(out, low, axis), np.take(out, high, axis)
-        out = first + (second - first) * weight
+        first = np.take(out, low, axis).astype(np.float32, copy=False)
+        out = np.take(out, high, axis) - first
+        out *= weight
+        out += first
     return _as(out, pixels.dtype)
 
 
