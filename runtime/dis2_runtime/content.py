@@ -107,7 +107,8 @@ def _garbage(
         return f"mean {mean:.4g}, in training {training.frame_mean_low:.4g}..{training.frame_mean_high:.4g}"
     if sensor.kind == "height" and not (training and spread > training.frame_std_high):
         return ""  # the heights of a flat field are noise, and rightly so
-    steps = np.diff(sample, axis=2)[:, :, 0][valid.all(axis=2)]
+    both = valid.all(axis=2)
+    steps = sample[:, :, 1][both] - sample[:, :, 0][both]
     if not steps.size:
         return ""
     ratio = float(np.square(steps, dtype=np.float64).mean()) / (_variance(sample, valid) or math.inf)

@@ -73,7 +73,11 @@ class FaultPlan:
 
 def load(path: Path, sensors: Sequence[Sensor] = ()) -> FaultPlan:
     """Read the plan at `path`; with `sensors` given, each fault must be one that its sensor can have."""
-    plan = from_table(FaultPlan, read_toml(path, RecipeError), where=str(path))
+    try:
+        plan = from_table(FaultPlan, read_toml(path, RecipeError), where=str(path))
+    except RecipeError as error:
+        where = "" if str(path) in error.found else f"{path}: "
+        raise RecipeError(f"{where}{error.found}", expected=error.expected, mend=error.mend) from error
     if not plan.fault:
         raise RecipeError(f"{path} holds no fault", expected="one table [[fault]] or more")
     for fault in plan.fault if sensors else ():

@@ -145,9 +145,10 @@ class LiveFeed:
         try:
             while not self._ending.is_set() and (delivery := source.next()) is not None:
                 if self._ending.wait(max(0.0, (delivery.due_ns - self.now_ns()) / 1e9)):
-                    break
+                    return
                 box.put(delivery, self.now_ns())
-            box.end(AT_END, failed=False)
+            if not self._ending.is_set():
+                box.end(AT_END, failed=False)
         except Exception as error:
             box.end(_reason(error), failed=True)
         finally:

@@ -35,14 +35,14 @@ def test_scenario_that_is_not_served_is_refused(two: Bundle) -> None:
 
 def test_precision_that_the_bundle_lacks_names_the_one_it_has(tmp_path) -> None:
     bundle = make_bundle(tmp_path / "b", task_of(RGB, NDSM), precisions=("fp32",))
-    with pytest.raises(EngineError, match="no int8 model.*try --precision fp32"):
+    with pytest.raises(EngineError, match=r"no int8 model.*try --precision fp32"):
         open_engine(bundle)
 
 
 @pytest.mark.parametrize("content", [b"", b"no model at all", b"\x08\x0a"])
 def test_broken_model_file_is_an_engine_error(tmp_path, content) -> None:
     (tmp_path / "m.onnx").write_bytes(content)
-    with pytest.raises(EngineError, match="m.onnx"):
+    with pytest.raises(EngineError, match=r"m\.onnx"):
         open_model(tmp_path / "m.onnx")
 
 
@@ -164,4 +164,5 @@ def test_idle_threads_leave_the_cores_alone(three: Bundle) -> None:
 
 
 def test_sensors_are_named_by_the_file(model) -> None:
-    assert set(model.inputs) == {"rgb", "ndsm"} and HEAT.name not in model.inputs
+    assert set(model.inputs) == {"rgb", "ndsm"}
+    assert HEAT.name not in model.inputs

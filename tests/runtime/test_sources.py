@@ -1,4 +1,4 @@
-"""Sources: what cannot be opened is refused with its name; folder and flight deliver in rhythm, again and again alike."""
+"""Sources: what cannot be opened is refused with its name; folder and flight deliver in rhythm, always alike."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_option_that_is_wrong_is_named(tmp_path, options, message) -> None:
 
 
 def test_folder_that_is_absent_or_empty_is_refused(tmp_path) -> None:
-    with pytest.raises(SourceError, match="'rgb': .*nowhere is not a folder"):
+    with pytest.raises(SourceError, match=r"'rgb': .*nowhere is not a folder"):
         opened(f"folder:{tmp_path / 'nowhere'}")
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(SourceError, match="no picture in"):

@@ -5,19 +5,23 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import threading
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import ScriptedSource, flown, steady
+from scripted import Memory, ScriptedSource, flown, steady
 from tiny_bundle import HEAT, NDSM, RGB, expected, ground, make_bundle, task_of
 
 from dis2_edge.bundle import Bundle, Policy
 from dis2_edge.errors import EngineError
+from dis2_runtime.align import Aligner
 from dis2_runtime.engines import open_engine
 from dis2_runtime.faults import KINDS, Fault
+from dis2_runtime.feed import SteppedFeed
 from dis2_runtime.frames import Delivery, Frame
+from dis2_runtime.stream import Limits, Stream
 
 TICK_MS = 100
 LEAVES_WITHIN = {"off": 2, "nan": 1, "garbage": 1, "wrong": 1, "stuck": 4}
@@ -52,7 +56,9 @@ def test_faulty_sensor_leaves_in_time_and_comes_back_in_time(three: Bundle, sens
     assert out[0].sensors[sensor.name].left_out.startswith(named)
     assert f"{sensor.name} {named}" in out[0].why
     others = {name for name in three.manifest.task.sensor_names if name != sensor.name}
-    assert {outcome.scenario for outcome in out} == {"+".join(n for n in three.manifest.task.sensor_names if n in others)}
+    assert {outcome.scenario for outcome in out} == {
+        "+".join(n for n in three.manifest.task.sensor_names if n in others)
+    }
     assert all(outcome.state == "fresh" for outcome in outcomes[3:])
 
 
@@ -87,9 +93,7 @@ def test_every_tick_is_answered_in_any_storm(three: Bundle, data) -> None:
 
 def test_mask_is_the_models_answer_to_the_frames_that_the_row_names(two: Bundle) -> None:
     task = two.manifest.task
-    sent = {
-        sensor.name: [d.frame.pixels for d in steady(sensor, task.grid, 30) if d.frame] for sensor in task.sensors
-    }
+    sent = {sensor.name: [d.frame.pixels for d in steady(sensor, task.grid, 30) if d.frame] for sensor in task.sensors}
     for outcome in flown(two, 2, [Fault("rgb", "off", 0.5, 0.5), Fault("ndsm", "off", 1.3, 0.7)]):
         used = {name: sent[name][note.sequence] for name, note in outcome.sensors.items() if note.used}
         assert used
@@ -223,12 +227,6 @@ def test_frame_that_cannot_be_brought_to_the_grid_takes_its_sensor_out(two: Bund
 
 def test_late_ticks_are_answered_with_the_held_mask(two: Bundle) -> None:
     """A loop that falls behind by three ticks answers them all, the newest by the engine."""
-    import threading
-
-    from scripted import Memory
-
-    from dis2_runtime.feed import SteppedFeed
-    from dis2_runtime.stream import Limits, Stream
 
     class Stalling(SteppedFeed):
         """A clock that jumps by 350 ms once."""
@@ -268,8 +266,6 @@ def test_one_sensor_alone_is_enough_of_a_bundle(tmp_path) -> None:
 
 
 def test_frame_is_not_aligned_twice(two: Bundle) -> None:
-    from dis2_runtime.align import Aligner
-
     aligner = Aligner(two.manifest.task)
     holed = ground(NDSM, (24, 32), np.random.default_rng(0))
     holed[0, 0] = np.nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from hypothesis import given
@@ -44,7 +45,9 @@ def test_fixed_rate_counts_elapsed_time_times_rate_however_often_one_looks(rate_
     for now_ms in [*sorted(looks_ms), 3000]:
         ticks += ticker.fallen_due(now_ms * MS)
     total = math.floor(3000 * MS / 1e9 * rate_hz + 1e-9)
-    assert abs(len(ticks) + ticker.missed - total) <= (1 if total and abs(3 * rate_hz - round(3 * rate_hz)) < 1e-6 else 0)
+    assert abs(len(ticks) + ticker.missed - total) <= (
+        1 if total and abs(3 * rate_hz - round(3 * rate_hz)) < 1e-6 else 0
+    )
     assert [tick.time_ns for tick in ticks] == sorted(tick.time_ns for tick in ticks)
 
 
@@ -52,7 +55,7 @@ def test_fixed_rate_counts_elapsed_time_times_rate_however_often_one_looks(rate_
 def test_anchor_never_leaves_a_gap_nor_a_crowd(arrivals_ms) -> None:
     ticks = played(anchored(), arrivals_ms, 3000)
     times = [0, *[tick.time_ns / MS for tick in ticks], 3000]
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(times)]
     assert max(gaps) <= 1.5 * PERIOD_MS
     assert all(gap >= 0.5 * PERIOD_MS - 1e-6 for gap in gaps[1:-1])
     assert [tick.number for tick in ticks] == list(range(len(ticks)))

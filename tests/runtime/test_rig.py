@@ -1,0 +1,97 @@
+"""Rigs: what differs on one aircraft, and what cannot be meant."""
+
+from __future__ import annotations
+
+import pytest
+from tiny_bundle import NDSM, RGB, task_of
+
+from dis2_edge.bundle import Policy
+from dis2_edge.errors import RecipeError
+from dis2_runtime.rig import Rig, load
+
+TASK = task_of(RGB, NDSM)
+
+
+def rig(tmp_path, text: str) -> Rig:
+    (tmp_path / "rig.toml").write_text(text)
+    return load(tmp_path / "rig.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sensors = 3", "sensors is 3; expected a table"),
+        ("[sensor.rgb]\nsource = 'x'", "unknown key 'sensor'; did you mean 'sensors'"),
+        ("[sensors.rgb]\nsorce = 'x'", "unknown key 'sorce'; did you mean 'source'"),
+        ("[sensors.rgb]\nfit = 'stretch'", "fit is 'stretch'; expected 'resize' or 'crop' or 'tile'"),
+        ("[sensors.rgb]\noffset_ms = inf", "offset_ms is inf"),
+        ("[policy]\nrate = 5", "unknown key 'rate'; did you mean 'rate_hz'"),
+        ("sinks = ['mp4']", "sinks is 'mp4'"),
+        ("[policy", "not readable TOML"),
+    ],
+)
+def test_wrong_rig_is_refused(tmp_path, text, message) -> None:
+    with pytest.raises(RecipeError, match=message):
+        rig(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[sensors.rbg]\nsource = 'x'", "unknown sensor 'rbg'; did you mean 'rgb'"),
+        ("[sensors.rgb]\nto_grid = [1, 0, 0]", "to_grid"),
+        ("[sensors.rgb]\nrate_hz = 0", "rate_hz 0"),
+    ],
+)
+def test_rig_that_does_not_fit_the_bundle_is_refused(tmp_path, text, message) -> None:
+    with pytest.raises(RecipeError, match=message):
+        rig(tmp_path, text).task(TASK)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("anchor = 'nadsm'", "unknown sensor 'nadsm'; did you mean 'ndsm'"),
+        ("rate_hz = 0", "expected rate_hz above 0"),
+        ("return_after = 0", "return_after 1 or more"),
+        ("hold_ms = -1", "hold_ms 0 or more"),
+    ],
+)
+def test_policy_out_of_range_is_refused(tmp_path, text, message) -> None:
+    with pytest.raises(RecipeError, match=message):
+        rig(tmp_path, f"[policy]\n{text}").policy_over(Policy(), TASK)
+
+
+def test_rig_changes_what_it_says_and_nothing_else(tmp_path) -> None:
+    found = rig(
+        tmp_path,
+        """
+        sinks = ["telemetry"]
+        [sensors.rgb]
+        source = "folder:pictures"
+        size = [48, 64]
+        fit = "crop"
+        rate_hz = 25
+        max_age_ms = 90
+        offset_ms = -12.5
+        [policy]
+        anchor = "rgb"
+        hold_ms = 0
+        """,
+    )
+    rgb, ndsm = found.task(TASK).sensors
+    assert (rgb.size, rgb.fit, rgb.rate_hz, rgb.max_age_ms) == ((48, 64), "crop", 25.0, 90.0)
+    assert (rgb.mean, rgb.to_grid) == (RGB.mean, RGB.to_grid)
+    assert ndsm == NDSM
+    assert found.policy_over(Policy(rate_hz=7, return_after=5), TASK) == Policy("rgb", 7, 5, 0)
+    assert found.sinks == ("telemetry",)
+    assert (found.base, found.sensors["rgb"].source, found.sensors["rgb"].offset_ms) == (
+        tmp_path,
+        "folder:pictures",
+        -12.5,
+    )
+
+
+def test_empty_rig_changes_nothing(tmp_path) -> None:
+    assert rig(tmp_path, "").task(TASK) == TASK
+    assert rig(tmp_path, "").policy_over(Policy(), TASK) == Policy()

@@ -1,0 +1,210 @@
+"""The verb `run` as a person types it: bad input first, then what a run leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_bundle import HEAT, NDSM, RGB, make_bundle, task_of, write_scene
+
+from dis2_edge.bundle import Bundle
+from dis2_edge.cli import main, parser_of
+from dis2_runtime.verbs import run as verb
+
+ROOTS = [Path(__file__).parents[2] / name for name in (".", "train", "quantize", "boards", "runtime")]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory) -> Path:
+    return write_scene(tmp_path_factory.mktemp("flight"), task_of(RGB, NDSM, HEAT))
+
+
+def sources(scene: Path, *names: str) -> list[str]:
+    return [word for name in names or ("rgb", "ndsm") for word in ("--source", f"{name}=flight:{scene}")]
+
+
+def refused(capsys, words: list[str], *messages: str) -> None:
+    assert main(["run", *words]) == 2
+    error = capsys.readouterr().err
+    for message in messages:
+        assert message in error
+
+
+def test_no_source_unknown_sensor_double_and_broken_words_are_refused(capsys, two: Bundle, scene, tmp_path) -> None:
+    bundle, out = str(two.path), ["--out", str(tmp_path / "out")]
+    refused(capsys, [bundle, *out], "no sensor has a source", "--source SENSOR=URI")
+    refused(capsys, [bundle, *out, *sources(scene, "rbg")], "unknown sensor 'rbg'", "did you mean 'rgb'")
+    refused(capsys, [bundle, *out, *sources(scene, "rgb", "rgb")], "gives 'rgb' twice")
+    refused(capsys, [bundle, *out, "--source", "rgb"], "expected SENSOR=URI")
+    refused(capsys, [bundle, *out, "--source", "rgb=http://x"], "no known scheme", "folder:, flight:")
+    refused(capsys, [bundle, *out, "--source", f"rgb=folder:{tmp_path}/none"], "is not a folder")
+    refused(capsys, [bundle, *out, *sources(scene), "--seconds", "0"], "--seconds is 0.0; expected above 0")
+    refused(capsys, [bundle, *out, *sources(scene), "--ticks", "-1"], "--ticks is -1")
+    refused(capsys, [bundle, *out, *sources(scene), "--threads", "-1"], "--threads is -1")
+    refused(capsys, [bundle, *out, *sources(scene), "--rig", str(tmp_path / "none.toml")], "does not exist")
+    refused(capsys, [str(tmp_path / "none"), *out, *sources(scene)], "is not a folder; expected a bundle")
+    assert not (tmp_path / "out").exists()
+
+
+def test_out_folder_with_files_is_refused_and_left_alone(capsys, two: Bundle, scene, tmp_path) -> None:
+    (tmp_path / "keep.txt").write_text("mine")
+    refused(capsys, [str(two.path), "--out", str(tmp_path), *sources(scene)], "exists already and is not empty")
+    assert [path.name for path in tmp_path.iterdir()] == ["keep.txt"]
+
+
+def test_bundle_with_one_flipped_bit_never_flies(capsys, scene, tmp_path) -> None:
+    bundle = make_bundle(tmp_path / "b", task_of(RGB, NDSM))
+    file = bundle.file(bundle.manifest.models[0].file)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    refused(capsys, [str(bundle.path), "--out", str(tmp_path / "out"), *sources(scene)], file.name, "altered")
+    assert not (tmp_path / "out").exists()
+
+
+def test_full_disk_is_told_and_leaves_no_half_mask(capsys, two: Bundle, scene, tmp_path, monkeypatch) -> None:
+    real, room = Path.write_bytes, [3]
+
+    def write(path: Path, data: bytes) -> int:
+        if path.suffix == ".part":
+            room[0] -= 1
+            if room[0] < 0:
+                real(path, data[: len(data) // 2])
+                raise OSError(28, "No space left on device")
+        return real(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    words = [str(two.path), "--out", str(tmp_path / "out"), *sources(scene), "--seconds", "2", "--speed", "max"]
+    refused(capsys, words, "no space left while writing")
+    masks = sorted(path.name for path in (tmp_path / "out" / "masks").iterdir())
+    assert masks == ["00000000.png", "00000001.png", "00000002.png"]
+
+
+def test_sources_that_break_at_once_still_give_blind_ticks(two: Bundle, tmp_path, capsys) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").write_bytes(b"\x89PNG cut")
+    words = [str(two.path), "--source", f"rgb=folder:{tmp_path / 'pictures'}", "--out", str(tmp_path / "out")]
+    assert main(["run", *words, "--ticks", "5", "--speed", "max"]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "out" / "telemetry.jsonl").read_text().splitlines()]
+    assert [row["state"] for row in rows] == ["blind"] * 5
+
+
+def test_run_leaves_a_palette_mask_a_row_a_tick_and_a_summary(three: Bundle, scene, tmp_path, capsys) -> None:
+    (tmp_path / "faults.toml").write_text('[[fault]]\nsensor = "rgb"\nkind = "off"\nstart_s = 1\nlength_s = 1\n')
+    words = [str(three.path), *sources(scene, "rgb", "ndsm", "heat"), "--out", str(tmp_path / "out")]
+    words += ["--faults", str(tmp_path / "faults.toml"), "--seconds", "4", "--speed", "max", "--precision", "fp32"]
+    assert main(["run", *words]) == 0
+    shown = capsys.readouterr().out
+    assert "ndsm+heat: rgb off: no frame for" in shown
+    assert "40 of 40 ticks answered" in shown
+    rows = [json.loads(line) for line in (tmp_path / "out" / "telemetry.jsonl").read_text().splitlines()]
+    masks = sorted((tmp_path / "out" / "masks").iterdir())
+    assert [row["tick"] for row in rows] == list(range(40))
+    assert [path.name for path in masks] == [f"{tick:08d}.png" for tick in range(40)]
+    with Image.open(masks[-1]) as mask:
+        assert mask.mode == "P"
+        assert mask.size == (32, 24)
+        assert set(np.unique(np.asarray(mask))) <= {0, 1}
+        assert mask.getpalette()[:9] == [0x20, 0x40, 0x80, 0xF0, 0xE0, 0x20, 128, 128, 128]
+    last = rows[-1]
+    assert set(last["stages_ms"]) == {"health", "align", "engine", "sink"}
+    assert last["latency_ms"] >= last["stages_ms"]["engine"] > 0
+    assert last["expected_miou"] == 0.8
+    assert set(last["sensors"]["rgb"]) == {
+        "health",
+        "reason",
+        "used",
+        "left_out",
+        "frame",
+        "age_ms",
+        "dropped",
+        "holes",
+    }
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["due"], summary["answered"], summary["switches"]) == (40, 40, 2)
+    assert summary["scenarios"] == {"rgb+ndsm+heat": 40 - summary["scenarios"]["ndsm+heat"], "ndsm+heat": 11}
+    assert summary["latency_ms"]["p50"] > 0
+    assert summary["machine"]["packages"]["onnxruntime"]
+
+
+def test_run_by_rig_takes_sources_beside_it_and_ends_with_them(two: Bundle, scene, tmp_path) -> None:
+    rig = f"""
+        sinks = ["telemetry"]
+        [sensors.rgb]
+        source = "flight:{os.path.relpath(scene, tmp_path)}?seconds=1"
+        [sensors.ndsm]
+        source = "flight:{scene}?seconds=1"
+        [policy]
+        anchor = "rgb"
+    """
+    (tmp_path / "rig.toml").write_text(rig)
+    words = [str(two.path), "--rig", str(tmp_path / "rig.toml"), "--out", str(tmp_path / "out"), "--speed", "max"]
+    assert main(["run", *words]) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["ended_by"] == "end of the sources"
+    assert summary["answered"] in (10, 11, 12)
+    assert not (tmp_path / "out" / "masks").exists()
+
+
+def test_real_time_ticks_are_counted_against_the_clock(two: Bundle, scene, tmp_path, capsys) -> None:
+    began = time.monotonic()
+    words = [str(two.path), *sources(scene), "--out", str(tmp_path / "out"), "--seconds", "1.5", "--threads", "1"]
+    assert main(["run", *words]) == 0
+    assert 1.4 < time.monotonic() - began < 6
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["due"] == summary["answered"] == 15
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_a_run_within_a_second_with_its_summary(two: Bundle, scene, tmp_path, number) -> None:
+    out = tmp_path / "out"
+    words = [sys.executable, "-m", "dis2_edge", "run", str(two.path), *sources(scene), "--out", str(out)]
+    process = subprocess.Popen([*words, "--threads", "1"], env=_environment(), stdout=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 20
+        while not list(out.glob("masks/0000000[3-9].png")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(number)
+        told = time.monotonic()
+        shown, _ = process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert time.monotonic() - told < 1.0 + _slack_s()
+    assert json.loads((out / "summary.json").read_text())["ended_by"] == "request"
+    assert "ticks answered" in shown
+    rows = (out / "telemetry.jsonl").read_text().splitlines()
+    assert len(rows) == len(list((out / "masks").iterdir()))
+
+
+def test_flying_needs_no_torch_and_no_onnx(two: Bundle, scene, tmp_path) -> None:
+    blocked = "import sys\nfor name in ('torch', 'onnx', 'scipy', 'cv2', 'matplotlib'): sys.modules[name] = None\n"
+    words = ["run", str(two.path), *sources(scene), "--out", str(tmp_path / "out"), "--ticks", "3", "--speed", "max"]
+    code = f"{blocked}from dis2_edge.cli import main, parser_of\nsys.exit(main({words!r}))"
+    done = subprocess.run([sys.executable, "-c", code], env=_environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "out" / "masks").iterdir())) == 3
+
+
+def test_help_ends_with_an_example_that_parses(capsys) -> None:
+    assert main(["run", "--help"]) == 0
+    assert capsys.readouterr().out.rstrip().endswith(verb.EXAMPLE)
+    args = parser_of("run")[0].parse_args(verb.EXAMPLE.split()[2:])
+    assert (args.speed, args.seconds, len(args.source)) == ("max", 20.0, 2)
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, ROOTS))}
+
+
+def _slack_s() -> float:
+    """Leaving Python takes longer on a machine that is busy with other things."""
+    return 0.5 * max(0.0, os.getloadavg()[0] / (os.cpu_count() or 1) - 1)
