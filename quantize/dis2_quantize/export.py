@@ -56,7 +56,14 @@ def _traced(model: FrameModel, frames: tuple[torch.Tensor, ...], names: list[str
         names_out = ["mask", "confidence"]
         try:
             torch.onnx.export(
-                model, frames, file, opset_version=OPSET, dynamo=False, input_names=names, output_names=names_out
+                model,
+                frames,
+                file,
+                opset_version=OPSET,
+                dynamo=False,
+                autograd_inlining=False,  # the fused attention stands for a node; its body must not be traced
+                input_names=names,
+                output_names=names_out,
             )
         except Exception as cause:
             raise InternalError(f"the network cannot be exported: {cause}") from cause
