@@ -22,6 +22,8 @@ SATURATED_MOST = 0.98
 """Share of values at one end of the number range from which a frame says nothing."""
 NOISE_RATIO = 1.8
 """Mean squared step between neighbours over the variance: 2 for white noise, far less for ground seen from above."""
+LOUD_STD, LOUD_RANGE = 0.5, 0.1
+"""Noise fainter than this share of training's standard deviation, or else of the valid range, is no fault."""
 SPANS_OUT = 2.0
 """How many widths of training's range of frame means a frame's mean may lie outside of it."""
 
@@ -105,14 +107,21 @@ def _garbage(
         return f"every value is {mean:g}"
     if training is not None and _far_out(mean, training):
         return f"mean {mean:.4g}, in training {training.frame_mean_low:.4g}..{training.frame_mean_high:.4g}"
-    if sensor.kind == "height" and not (training and spread > training.frame_std_high):
-        return ""  # the heights of a flat field are noise, and rightly so
+    if spread < _loud(sensor, training):
+        return ""  # a dark night and a flat field are faint noise, and rightly so
     both = valid.all(axis=2)
     steps = sample[:, :, 1][both] - sample[:, :, 0][both]
     if not steps.size:
         return ""
     ratio = float(np.square(steps, dtype=np.float64).mean()) / (_variance(sample, valid) or math.inf)
     return f"white noise: neighbours differ like strangers ({ratio:.2f})" if ratio > NOISE_RATIO else ""
+
+
+def _loud(sensor: Sensor, training: SensorStatistics | None) -> float:
+    """The spread from which noise is the sensor's fault and not what faint ground looks like."""
+    if training is None:
+        return LOUD_RANGE * (sensor.valid_max - sensor.valid_min)
+    return LOUD_STD * sum(training.std) / len(training.std)
 
 
 def _far_out(mean: float, training: SensorStatistics) -> bool:

@@ -91,11 +91,20 @@ def test_frames_that_say_nothing_are_not_good(sensor, pixels) -> None:
 
 
 @SENSORS
+def test_faint_noise_of_a_dark_night_or_a_flat_field_is_ok(sensor) -> None:
+    noise = np.random.default_rng(0).normal(sensor.mean, np.array(sensor.std) / 10, (96, 128, sensor.channels))
+    pixels = np.clip(noise, sensor.valid_min, sensor.valid_max).astype(sensor.dtype)
+    assert look(sensor, pixels) == "ok"
+    assert judge_content(pixels, sensor, None).state == "ok"
+
+
+@SENSORS
 def test_white_noise_is_garbage(sensor) -> None:
     random = np.random.default_rng(0)
     low, high = (0, 255) if sensor is RGB else (sensor.valid_min, sensor.valid_max)
     noise = random.uniform(low, high, (96, 128, sensor.channels)).astype(sensor.dtype)
     assert look(sensor, noise) == "garbage"
+    assert judge_content(noise, sensor, None).state == "garbage"
 
 
 @SENSORS
