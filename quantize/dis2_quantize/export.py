@@ -17,6 +17,7 @@ from torch import fx
 
 from dis2_edge.errors import InternalError
 from dis2_edge.files import write_bytes
+from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 from dis2_quantize import placement
 from dis2_quantize.wrap import FrameModel, fuse_attention
@@ -33,8 +34,9 @@ def export(network: fx.GraphModule, task: Task, scenario: str, file: Path, metad
     """
     sensors = task.used(scenario)
     network = fuse_attention(placement.without_taps(network)).cpu().eval()
-    frames = tuple(torch.zeros(*task.grid, sensor.channels, dtype=getattr(torch, sensor.dtype)) for sensor in sensors)
+    frames = tuple(torch.zeros(*task.grid, sensor.channels) for sensor in sensors)
     model = _traced(FrameModel(network, sensors), frames, [sensor.name for sensor in sensors])
+    _take_native_types(model, sensors)
     _store_integers(model)
     model.ir_version = min(model.ir_version, IR_VERSION)
     props = {"scenario": scenario, "classes": json.dumps(task.classes), **metadata}
@@ -68,6 +70,18 @@ def _traced(model: FrameModel, frames: tuple[torch.Tensor, ...], names: list[str
         except Exception as cause:
             raise InternalError(f"the network cannot be exported: {cause}") from cause
         return onnx.load(file)
+
+
+def _take_native_types(model: onnx.ModelProto, sensors: tuple[Sensor, ...]) -> None:
+    """Let each input have its sensor's own dtype, cast to float at once; the exporter itself knows no uint16."""
+    for value, sensor in zip(model.graph.input, sensors, strict=True):
+        if sensor.dtype == "float32":
+            continue
+        for node in model.graph.node:
+            node.input[:] = [f"{sensor.name}_float" if name == sensor.name else name for name in node.input]
+        cast = onnx.helper.make_node("Cast", [sensor.name], [f"{sensor.name}_float"], to=onnx.TensorProto.FLOAT)
+        model.graph.node.insert(0, cast)
+        value.type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(sensor.dtype))
 
 
 def _store_integers(model: onnx.ModelProto) -> None:

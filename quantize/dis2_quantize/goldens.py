@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dis2_edge.dataset import DataSet
-from dis2_edge.files import write_bytes
+from dis2_edge.goldens import write_golden
 from dis2_edge.manifest import Golden
 from dis2_edge.task import Task
 from dis2_quantize.judge import Candidate
@@ -34,12 +33,6 @@ def record(candidates: Sequence[Candidate], data: DataSet, task: Task, split: st
             arrays[f"{candidate.scenario}/{candidate.precision}/mask"] = answer.mask
             arrays[f"{candidate.scenario}/{candidate.precision}/confidence"] = answer.confidence
         file = f"goldens/{number}.npz"
-        write_bytes(folder / file, _packed(arrays))
+        write_golden(folder / file, arrays)
         goldens.append(Golden(name=f"{split} {name}", file=file))
     return tuple(goldens)
-
-
-def _packed(arrays: dict[str, npt.NDArray[Any]]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()

@@ -12,7 +12,7 @@ from dis2_train.networks.blocks import SelfAttention
 
 
 class FrameModel(nn.Module):
-    """Frames HxWxC, each sensor's dtype and unit, to `mask` and `confidence` (H, W) uint8, 255 = certain."""
+    """Frames HxWxC as float, in each sensor's unit, to `mask` and `confidence` (H, W) uint8, 255 = certain."""
 
     def __init__(self, network: nn.Module, sensors: tuple[Sensor, ...]) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class FrameModel(nn.Module):
 def normalised(frame: Tensor, sensor: Sensor) -> Tensor:
     """(H, W, C) in the sensor's unit to (1, C, H, W) float: (x - mean) / std, as one product and one sum."""
     std = torch.tensor(sensor.std)
-    scaled = frame.float() * (1 / std) - torch.tensor(sensor.mean) / std
+    scaled = frame * (1 / std) - torch.tensor(sensor.mean) / std
     return scaled.permute(2, 0, 1).unsqueeze(0)
 
 
@@ -39,8 +39,8 @@ class _FusedAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-        """Any tensor of the right shape: tracing needs no more."""
-        return q + 0
+        """Any tensor of the right shape: tracing needs no more, and trips over more."""
+        return q
 
     @staticmethod
     def symbolic(graph: Any, q: Any, k: Any, v: Any, heads: int) -> Any:

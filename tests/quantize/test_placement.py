@@ -1,0 +1,116 @@
+"""Placement: the policy holds for every network behind the seam, and taps can be left off without a trace."""
+
+import pytest
+import torch
+from small import THREE, TWO, frames_of
+from torch import fx, nn
+
+from dis2_edge.scenario import sensors_of
+from dis2_quantize import placement
+from dis2_quantize.fake import ActivationQuant, QuantConvUnit
+from dis2_train.networks.blocks import ConvUnit, Enlarge, Regroup
+
+CASES = [("dis2", TWO, s) for s in TWO.scenarios] + [("early_fusion", THREE, s) for s in THREE.scenarios]
+
+
+def inputs(task, scenario, batch=1):
+    frames = frames_of(task, batch)
+    return [frames[name] for name in sensors_of(scenario)]
+
+
+def placed(network, scenario, keep_float=()):
+    traced = placement.trace(network.deployable(scenario, network.tap_names(scenario)))
+    return placement.place(traced, "minmax", keep_float)
+
+
+def modules_at(graph: fx.GraphModule) -> list[tuple[fx.Node, nn.Module]]:
+    return [(n, graph.get_submodule(str(n.target))) for n in graph.graph.nodes if n.op == "call_module"]
+
+
+@pytest.mark.parametrize(("kind", "task", "scenario"), CASES)
+def test_tracing_changes_nothing(lived_in, kind, task, scenario):
+    network = lived_in(kind, task)
+    taps = network.tap_names(scenario)
+    expected = network(frames_of(task, 2), scenario, taps)
+    found = placement.trace(network.deployable(scenario, taps))(*inputs(task, scenario, 2))
+    assert torch.allclose(found[0], expected.logits, atol=1e-5)
+    for name, tap in zip(taps, found[1:], strict=True):
+        assert torch.allclose(tap, expected.taps[name], atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "task", "scenario"), CASES)
+def test_every_integer_convolution_reads_rounded_tensors_and_is_rounded(lived_in, kind, task, scenario):
+    graph = placed(lived_in(kind, task), scenario)
+    convolutions = [(node, module) for node, module in modules_at(graph) if isinstance(module, QuantConvUnit)]
+    assert len(convolutions) > 10
+    for node, _ in convolutions:
+        (source,) = node.args
+        assert isinstance(graph.get_submodule(str(source.target)), ActivationQuant)
+        assert {type(graph.get_submodule(str(user.target))) for user in node.users} == {ActivationQuant}
+
+
+@pytest.mark.parametrize(("kind", "task", "scenario"), CASES)
+def test_only_stems_stay_floating_point_convolutions(lived_in, kind, task, scenario):
+    graph = placed(lived_in(kind, task), scenario)
+    floating = [node for node, module in modules_at(graph) if isinstance(module, ConvUnit)]
+    assert len(floating) == (2 if kind == "dis2" else 1)
+
+
+@pytest.mark.parametrize(("kind", "task"), [("dis2", TWO), ("early_fusion", THREE)])
+def test_what_only_moves_integers_keeps_their_scale(lived_in, kind, task):
+    graph = placed(lived_in(kind, task), task.full)
+    kinds = (Enlarge, Regroup)
+    found = [node for node, module in modules_at(graph) if isinstance(module, kinds)]
+    carriers = [node for node in found if "head" not in node.args[0].name]
+    assert len(carriers) == len(found) - 1
+    for node in carriers:
+        (source,) = node.args
+        (after,) = node.users
+        assert after.target == source.target
+
+
+def test_a_kept_block_stays_floating_point(lived_in):
+    network = lived_in("dis2", TWO)
+    whole, partly = (placed(network, "rgb", keep) for keep in ((), ("inner.branch.decoder.stage3",)))
+    count = [sum(isinstance(module, QuantConvUnit) for _, module in modules_at(graph)) for graph in (whole, partly)]
+    assert count[0] - count[1] == 3
+    partly(*inputs(TWO, "rgb"))
+    placement.freeze(partly)
+    assert torch.isfinite(partly(*inputs(TWO, "rgb"))[0]).all()
+
+
+@pytest.mark.parametrize(("kind", "task"), [("dis2", TWO), ("early_fusion", THREE)])
+def test_blocks_name_modules_that_exist(lived_in, kind, task):
+    network = lived_in(kind, task)
+    for scenario in task.scenarios:
+        names = {name for name, _ in network.deployable(scenario).named_modules()}
+        assert set(network.blocks(scenario)) <= names
+
+
+@pytest.mark.parametrize(("kind", "task", "scenario"), CASES)
+def test_rounding_stays_close_and_does_something(lived_in, kind, task, scenario):
+    network = lived_in(kind, task)
+    graph, frames = placed(network, scenario), inputs(task, scenario)
+    with torch.no_grad():
+        graph(*frames)
+        placement.freeze(graph)
+        rounded = graph(*frames)[0]
+        exact = network(frames_of(task), scenario).logits
+    error = (rounded - exact).norm() / exact.norm()
+    assert 1e-6 < error < 0.15
+
+
+def test_without_taps_only_logits_are_left(lived_in):
+    network = lived_in("dis2", TWO)
+    graph = placed(network, "rgb+ndsm")
+    bare = placement.without_taps(graph)
+    frames = inputs(TWO, "rgb+ndsm")
+    assert torch.equal(bare(*frames), graph(*frames)[0])
+    assert isinstance(graph(*frames), tuple)
+
+
+def test_the_network_itself_is_left_as_it_was(lived_in):
+    network = lived_in("dis2", TWO)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    placed(network, "rgb")(*inputs(TWO, "rgb"))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

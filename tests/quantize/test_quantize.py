@@ -1,0 +1,122 @@
+"""The whole stage, small: students are taught, files judged, the run is whole or absent; bad input is told."""
+
+import argparse
+import errno
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from small import RECIPE, TWO, frames_of
+
+from dis2_boards import quantized
+from dis2_edge.errors import CheckpointError, DataError, RecipeError, StorageError
+from dis2_quantize.run import quantize
+from dis2_quantize.student import calibrate, make_student
+from dis2_quantize.tune import Keeper, lesson, tune
+from dis2_quantize.verbs import quantize as verb
+from dis2_train.batches import Split
+from dis2_train.networks.seam import Output
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("kind", ["dis2", "early_fusion"])
+def test_a_run_becomes_files_that_deploy_can_read(trained, aerial, tmp_path, kind):
+    run = trained(kind)
+    done = quantize(run, run.recipe, aerial, tmp_path / "q", ["fp32", "int8"])
+    found = quantized.read(done.path)
+    assert [(row.scenario, row.precision) for row in found.models] == [
+        (scenario, precision) for precision in ("fp32", "int8") for scenario in aerial.task.scenarios
+    ]
+    assert {v.agreement for v in done.verdicts if v.candidate.precision == "fp32"} == {1.0}
+    assert all(v.agreement > 0.9 for v in done.verdicts)
+    for row, verdict in zip(found.models, done.verdicts, strict=True):
+        assert row.miou == pytest.approx(verdict.scores.miou)
+    with np.load(done.path / found.goldens[0].file) as golden:
+        assert {"rgb", "ndsm", "rgb/int8/mask", "rgb+ndsm/fp32/confidence"} <= set(golden.files)
+    drift = json.loads((done.path / "drift.json").read_text())
+    assert sum(map(sum, drift["rgb/int8"]["confusion"])) > 0
+
+
+def test_tuning_teaches_and_never_keeps_worse(trained, aerial):
+    run = trained("dis2")
+    train, validation = (Split(aerial, name, run.task, CPU) for name in ("train", "val"))
+    student = make_student(run.network, "ndsm", run.recipe)
+    calibrate([student], train, 4)
+    before = {name: value.clone() for name, value in student.network.state_dict().items()}
+    keeper = Keeper(student, validation)
+    first = keeper._best
+    tune([student], run.network, train, validation, run.recipe)
+    changed = [name for name, value in student.network.state_dict().items() if not torch.equal(value, before[name])]
+    keeper.look()
+    assert keeper._best >= first
+    assert all(not name.endswith("amax") for name in changed)
+
+
+def test_a_student_that_says_what_its_teacher_says_has_only_its_labels_to_learn():
+    logits = torch.randn(1, 3, 8, 8)
+    same = Output(logits, {"f": torch.randn(1, 4, 2, 2)})
+    other = Output(logits + torch.randn(1, 3, 8, 8), {"f": torch.randn(1, 4, 2, 2)})
+    target = torch.zeros(1, 8, 8, dtype=torch.int64)
+    assert lesson(same, same, target, RECIPE, 255) < lesson(same, other, target, RECIPE, 255) - 0.1
+
+
+def test_too_few_images_to_calibrate_on_are_refused_with_the_count_wanted(trained, aerial):
+    run = trained("dis2")
+    with pytest.raises(DataError, match="expected 2 or more"):
+        calibrate([make_student(run.network, "rgb", run.recipe)], Split(aerial, "train", run.task, CPU), 1)
+
+
+def test_an_activation_that_is_not_finite_names_its_layer(lived_in):
+    network = lived_in("dis2", TWO)
+    with torch.no_grad():
+        network.encoders["rgb"].stages[1].norm.bias[0] = float("nan")
+    student = make_student(network, "rgb", RECIPE)
+    with pytest.raises(DataError, match="first_stages_1"):
+        student(frames_of(TWO))
+
+
+@pytest.mark.parametrize("precisions", [["int4"], [], ["fp32", ""]])
+def test_an_unknown_precision_is_refused_before_anything_is_made(trained, aerial, tmp_path, precisions):
+    with pytest.raises(RecipeError, match="fp32, int8"):
+        quantize(trained("dis2"), RECIPE, aerial, tmp_path / "q", precisions)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_nothing(trained, aerial, tmp_path, monkeypatch):
+    run, replace = trained("early_fusion"), os.replace
+
+    def full(source, target):
+        if str(target).endswith("int8-ort-frame.onnx"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(StorageError, match="no space left"):
+        quantize(run, run.recipe, aerial, tmp_path / "q", ["int8"])
+    assert not list(tmp_path.iterdir())
+
+
+def call(*words):
+    parser = argparse.ArgumentParser()
+    verb.configure(parser)
+    return verb.run(parser.parse_args([str(word) for word in words]))
+
+
+def test_the_verb_prints_fp32_against_int8(trained, aerial, tmp_path, capsys):
+    run = trained("early_fusion")
+    assert call(run.path, "--data", aerial.root, "--out", tmp_path / "q", "--set", "quantize_epochs=0") == 0
+    shown = capsys.readouterr().out
+    assert "mIoU INT8" in shown
+    assert "rgb+ndsm" in shown
+    with pytest.raises(CheckpointError, match="quantised already"):
+        call(tmp_path / "q", "--data", aerial.root, "--out", tmp_path / "again")
+
+
+def test_a_key_that_training_fixed_cannot_be_changed(trained, aerial, tmp_path):
+    with pytest.raises(RecipeError, match="fixed by its training"):
+        call(trained("dis2").path, "--data", aerial.root, "--out", tmp_path / "q", "--set", "width=1.0")
+    with pytest.raises(RecipeError, match="quantize_epochs"):
+        call(trained("dis2").path, "--data", aerial.root, "--out", tmp_path / "q", "--set", "quantise_epochs=1")
