@@ -1,0 +1,174 @@
+"""DIS2, default preset: its scenarios, its losses, and the mended faults of the released code."""
+
+import pytest
+import torch
+from torch import nn
+
+from dis2_edge.errors import RecipeError
+from dis2_edge.recipe import Recipe
+from dis2_edge.sensors import Sensor
+from dis2_edge.task import Task
+from dis2_train import networks
+from dis2_train.networks import losses
+from dis2_train.networks.blocks import ConvUnit
+from dis2_train.networks.dis2.classwise import ClasswiseAttention, ClasswiseStage, SideHeads
+from dis2_train.networks.dis2.fusion import Keys
+
+OPT = Sensor("opt", "optical", 3, "uint8", "DN", 0, 255)
+SAR = Sensor("sar", "radar", 1, "uint8", "DN", 0, 255)
+TASK = Task((OPT, SAR), ("dry", "flood", "roof"), ("#000000", "#0000ff", "#ff0000"), (64, 96))
+RECIPE = Recipe(width=0.25, distill_after=0.5)
+
+
+@pytest.fixture
+def network():
+    return networks.build(RECIPE, TASK).eval()
+
+
+def frames(height=64, width=96, batch=2):
+    random = torch.Generator().manual_seed(0)
+    return {s.name: torch.randn(batch, s.channels, height, width, generator=random) for s in TASK.sensors}
+
+
+def target(height=64, width=96, batch=2):
+    return torch.randint(0, 3, (batch, height, width), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("scenario", TASK.scenarios)
+@pytest.mark.parametrize("size", [(64, 96), (32, 32), (128, 64), (16, 16)])
+def test_logits_have_the_size_of_the_frames_whatever_it_is(network, scenario, size):
+    found = network(frames(*size), scenario, network.tap_names(scenario))
+    assert found.logits.shape == (2, 3, *size)
+    assert set(found.taps) == set(network.tap_names(scenario))
+
+
+@pytest.mark.parametrize(("scenario", "gone"), [("opt", "sar"), ("sar", "opt")])
+def test_a_lost_sensor_is_not_read(network, scenario, gone):
+    given = frames()
+    alone = {name: x for name, x in given.items() if name != gone}
+    assert torch.equal(network(given, scenario).logits, network(alone, scenario).logits)
+    with pytest.raises(KeyError):
+        network(alone, TASK.full)
+
+
+def test_scenarios_give_different_answers_and_an_unknown_one_is_refused(network):
+    answers = [network(frames(), scenario).logits for scenario in TASK.scenarios]
+    assert not torch.allclose(answers[0], answers[1])
+    assert not torch.allclose(answers[1], answers[2])
+    with pytest.raises(RecipeError, match="unknown scenario"):
+        network(frames(), "lidar")
+
+
+def test_it_says_that_it_is_a_two_sensor_network():
+    three = Task((OPT, SAR, Sensor("heat", "thermal", 1, "uint16", "K", 0, 9)), TASK.classes, TASK.colours, TASK.grid)
+    with pytest.raises(RecipeError, match=r"3 sensors.*expected two"):
+        networks.build(RECIPE, three)
+
+
+@pytest.mark.parametrize("scenario", TASK.scenarios[1:])
+def test_every_term_is_there_finite_and_reaches_every_part_it_should(network, scenario):
+    network.train()
+    terms = network.losses(frames(), target(), scenario, 1.0)
+    expected = {"full", "missing", "auxiliary_opt", "auxiliary_sar", "scales", "disentangle", "distill"}
+    assert set(terms) == expected
+    assert all(torch.isfinite(term) for term in terms.values())
+    torch.stack(list(terms.values())).sum().backward()
+    silent = {
+        name.split(".")[0] for name, p in network.named_parameters() if p.grad is None and "stand_ins" not in name
+    }
+    assert silent <= {"branches"}  # the branch of the scenario that was not drawn
+
+
+def test_distillation_waits_and_never_moves_the_teacher(network):
+    assert "distill" not in network.losses(frames(), target(), "sar", 0.4)
+    network.losses(frames(), target(), "sar", 0.6)["distill"].backward()
+    teacher = network.branches[TASK.full]
+    assert all(p.grad is None for p in teacher.parameters())
+    assert any(p.grad is not None for p in network.branches["sar"].parameters())
+
+
+def test_ignored_pixels_count_nowhere():
+    logits = torch.randn(2, 3, 8, 8)
+    truth = torch.randint(0, 3, (2, 8, 8))
+    truth[:, :4] = 255
+    other = logits.clone()
+    other[:, :, :4] = torch.randn(2, 3, 4, 8)
+    assert torch.allclose(losses.supervised(logits, truth, 255), losses.supervised(other, truth, 255))
+    assert torch.isfinite(losses.supervised(logits, torch.full((2, 8, 8), 255), 255))
+
+
+def test_a_right_answer_costs_less_than_a_wrong_one():
+    truth = torch.randint(0, 3, (2, 8, 8))
+    right = 10 * nn.functional.one_hot(truth, 3).movedim(-1, 1).float()
+    assert losses.supervised(right, truth, 255) < 0.05 < 1 < losses.supervised(-right, truth, 255)
+
+
+def test_disentanglement_is_nought_for_orthogonal_maps_and_one_for_equal_ones():
+    a = torch.zeros(1, 4, 3, 3)
+    b = torch.zeros(1, 4, 3, 3)
+    a[:, 0], b[:, 1] = 2.0, 3.0
+    assert losses.disentanglement(a, b) == pytest.approx(0)
+    assert losses.disentanglement(a, 5 * a) == pytest.approx(1)
+
+
+def test_distances_are_nought_between_equals_and_grow():
+    x, y = torch.randn(2, 4, 5, 5), torch.randn(2, 4, 5, 5)
+    assert losses.feature_distance(x, 3 * x) == pytest.approx(0, abs=1e-5)
+    assert losses.logit_distance(x, x, 2.0) == pytest.approx(0, abs=1e-6)
+    assert losses.feature_distance(x, y) > 0.5
+    assert losses.logit_distance(x, y, 2.0) > 0.1
+
+
+def test_uniform_class_attention_leaves_f4_at_its_scale_at_every_size():
+    attention = ClasswiseAttention(2, 8)
+    with torch.no_grad():
+        attention.queries.zero_()
+    for size in (4, 16):
+        f4 = torch.randn(3, 8, size, size)
+        maps = attention(f4).unflatten(0, (3, 2))
+        assert torch.allclose(maps[:, 0], f4, atol=1e-5)
+
+
+def test_all_classes_as_one_batch_equal_one_class_after_the_other():
+    stage = ClasswiseStage(8, 6, 4, lateral=5).eval()
+    maps, fused = torch.randn(2, 3, 8, 4, 4), torch.randn(2, 5, 8, 8)
+    together = stage(maps.flatten(0, 1), fused).unflatten(0, (2, 3))
+    for k in range(3):
+        assert torch.allclose(together[:, k], stage(maps[:, k], fused), atol=1e-5)
+
+
+def test_a_convolution_of_two_maps_is_the_sum_of_one_on_each():
+    whole = nn.Conv2d(8 + 5, 4, 3, padding=1, bias=False)
+    a, b = torch.randn(2, 8, 6, 6), torch.randn(2, 5, 6, 6)
+    parts = nn.functional.conv2d(a, whole.weight[:, :8], padding=1) + nn.functional.conv2d(
+        b, whole.weight[:, 8:], padding=1
+    )
+    assert torch.allclose(whole(torch.cat([a, b], 1)), parts, atol=1e-5)
+
+
+def test_side_heads_look_at_their_own_class_only():
+    heads = SideHeads(3, (4,))
+    maps = torch.randn(2 * 3, 4, 5, 5)
+    before = heads((maps,))[0]
+    maps[1] += 1.0  # class 1 of image 0
+    changed = (heads((maps,))[0] - before).abs().amax((2, 3)) > 0
+    assert changed.tolist() == [[False, True, False], [False, False, False]]
+
+
+def test_keys_are_means_of_two_by_two_positions_of_each_slot():
+    height, width, channels = 4, 6, 3
+    slots = torch.randn(2, 2, channels, height, width)
+    ends = torch.randn(2, 2, channels)
+    tokens = torch.cat([ends[:, :1], slots.flatten(3).transpose(2, 3).flatten(1, 2), ends[:, 1:]], 1)
+    keys = Keys()(tokens, height, width)
+    assert keys.shape == (2, 2 + 2 * 6, channels)
+    assert torch.equal(keys[:, 0], ends[:, 0])
+    assert torch.equal(keys[:, -1], ends[:, 1])
+    expected = nn.functional.avg_pool2d(slots[:, 1], 2).flatten(2).transpose(1, 2)
+    assert torch.allclose(keys[:, 7:-1], expected, atol=1e-6)
+
+
+def test_a_unit_halves_the_size_by_stride_two_and_keeps_it_by_one():
+    x = torch.randn(1, 2, 16, 12)
+    assert ConvUnit(2, 3, kernel=4, stride=2)(x).shape == (1, 3, 8, 6)
+    assert ConvUnit(2, 3)(x).shape == (1, 3, 16, 12)
