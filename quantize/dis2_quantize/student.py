@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx
 
-from dis2_edge.errors import DataError
+from dis2_edge.errors import DataError, RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_edge.scenario import sensors_of
 from dis2_edge.terminal import progress
 from dis2_quantize import placement
+from dis2_quantize.fake import QuantConvUnit
 from dis2_train.batches import Split, whole_images
 from dis2_train.evaluate import Segmenter
 from dis2_train.networks.seam import Frames, Network, Output
@@ -39,10 +40,16 @@ class Student:
 
 
 def make_student(network: Network, scenario: str, recipe: Recipe, keep_float: tuple[str, ...] = ()) -> Student:
-    """A student of `scenario` with its own copy of the weights; its ranges are not known yet: `calibrate` it."""
+    """A student of `scenario` with its own copy of the weights; its ranges are not known yet: `calibrate` it.
+
+    Raises RecipeError for a network in which nothing can become an integer, so that no file says int8 and is not.
+    """
     taps = network.tap_names(scenario)
-    traced = placement.trace(network.deployable(scenario, taps))
-    return Student(scenario, taps, placement.place(traced, recipe.observer, keep_float))
+    placed = placement.place(placement.trace(network.deployable(scenario, taps)), recipe.observer, keep_float)
+    if not any(isinstance(module, QuantConvUnit) for module in placed.modules()):
+        found = f"{recipe.network} with preset {recipe.preset!r} has no convolution that folds to an integer one"
+        raise RecipeError(found, mend="quantize with --precision fp32, or train the preset 'default'")
+    return Student(scenario, taps, placed)
 
 
 @torch.no_grad()

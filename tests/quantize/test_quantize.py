@@ -1,6 +1,7 @@
 """The whole stage, small: students are taught, files judged, the run is whole or absent; bad input is told."""
 
 import argparse
+import dataclasses
 import errno
 import json
 import os
@@ -16,6 +17,7 @@ from dis2_quantize.run import quantize
 from dis2_quantize.student import calibrate, make_student
 from dis2_quantize.tune import Keeper, lesson, tune
 from dis2_quantize.verbs import quantize as verb
+from dis2_train import networks
 from dis2_train.batches import Split
 from dis2_train.networks.seam import Output
 
@@ -67,6 +69,12 @@ def test_too_few_images_to_calibrate_on_are_refused_with_the_count_wanted(traine
     run = trained("dis2")
     with pytest.raises(DataError, match="expected 2 or more"):
         calibrate([make_student(run.network, "rgb", run.recipe)], Split(aerial, "train", run.task, CPU), 1)
+
+
+def test_a_network_without_integer_units_is_refused_and_never_called_int8():
+    recipe = dataclasses.replace(RECIPE, preset="paper", width=1.0, crop=0)
+    with pytest.raises(RecipeError, match="--precision fp32"):
+        make_student(networks.build(recipe, TWO), "rgb", recipe)
 
 
 def test_an_activation_that_is_not_finite_names_its_layer(lived_in):
