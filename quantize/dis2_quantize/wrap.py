@@ -28,10 +28,12 @@ class FrameModel(nn.Module):
 
 
 def normalised(frame: Tensor, sensor: Sensor) -> Tensor:
-    """(H, W, C) in the sensor's unit to (1, C, H, W) float: (x - mean) / std, as one product and one sum."""
-    std = torch.tensor(sensor.std)
-    scaled = frame * (1 / std) - torch.tensor(sensor.mean) / std
-    return scaled.permute(2, 0, 1).unsqueeze(0)
+    """(H, W, C) in the sensor's unit to (1, C, H, W) float: (x - mean) / std, as one product and one sum.
+
+    Channels come first before the arithmetic: it is several times faster where they are not the innermost axis.
+    """
+    std, mean = (torch.tensor(values).view(1, -1, 1, 1) for values in (sensor.std, sensor.mean))
+    return frame.permute(2, 0, 1).unsqueeze(0) * (1 / std) - mean / std
 
 
 class _FusedAttention(torch.autograd.Function):
