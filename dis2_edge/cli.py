@@ -79,6 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done, 1 a fault of ours (with trace), 2 something the user can mend (one message), 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    # Torch's OpenMP threads spin while they wait. Beside other work on the same cores that makes small networks ten
+    # times slower, so they sleep instead, unless the user chose. It must be said before torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = _dispatch(words)
         sys.stdout.flush()
