@@ -34,8 +34,13 @@ def draw(demo: Path) -> Image.Image:
     flights = {label: ticks_of(demo / f"flight-{name}") for label, name in NETWORKS.items()}
     columns = [column(demo, task, flights, moment_s) for moment_s in MOMENTS_S]
     rows = list(columns[0])
-    sheet = Image.new("RGB", (LEFT + len(columns) * (CELL + GAP), TOP + len(rows) * (CELL + GAP)), PAPER)
+    foot = TOP + len(rows) * (CELL + GAP)
+    sheet = Image.new("RGB", (LEFT + len(columns) * (CELL + GAP), foot + TOP), PAPER)
     brush, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for place, (name, colour) in enumerate(zip(task.classes, task.colours, strict=True)):
+        left = LEFT + place * (CELL + GAP)
+        brush.rectangle((left, foot + 7, left + 13, foot + 20), colour)
+        brush.text((left + 20, foot + 5), name, INK, font)
     for y, name in enumerate(rows):
         brush.text((4, TOP + y * (CELL + GAP) + CELL // 2 - 8), name, INK, font)
     for x, (moment_s, cells) in enumerate(zip(MOMENTS_S, columns, strict=True)):

@@ -16,7 +16,7 @@ HOSTS = {
     "geotiff.io",
     "onnx.ai",
 }
-HOST = re.compile(r"https?://([\w.-]+)|\b((?:[a-z0-9-]+\.)+(?:org|com))\b", re.IGNORECASE)
+HOST = re.compile(r"https?://([\w-]+(?:\.[\w-]+)+)|\b((?:[a-z0-9-]+\.)+(?:org|com))\b", re.IGNORECASE)
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|Users|work|mnt|opt|scratch)/\w")
 BINARY = {".png", ".jpg", ".tif", ".npz"}
 

@@ -1,0 +1,70 @@
+"""`dis2-edge demo`: the whole way for two networks, tiny; what it refuses, and what it never removes."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from dis2_edge import cli
+from dis2_edge.demo import NETWORKS, Size, demo, steps
+from dis2_edge.errors import StorageError
+
+TINY = Size(
+    scenes=10,
+    pixels=64,
+    changes=("epochs=1", "quantize_epochs=1", "calibration_images=2", "threads=1"),
+    flight_s=10.0,
+    speed="max",
+    calls=5,
+)
+
+
+def test_a_folder_in_use_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(StorageError, match="--replace"):
+        demo(tmp_path, size=TINY)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_step_that_fails_ends_the_demo_with_its_code(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    (tmp_path / "data").mkdir()
+    assert demo(tmp_path, replace=True, size=Size(scenes=1)) == 2
+    out, err = capfd.readouterr()
+    assert "error: count 1" in err
+    assert "the demo stops here" in out
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+    assert not (tmp_path / "data").exists()
+
+
+def test_every_step_is_a_command_line_that_parses(tmp_path: Path) -> None:
+    for step in steps(tmp_path, Size(changes=("epochs=1",))):
+        program, verb, *words = shlex.split(step.line)
+        assert program == "dis2-edge"
+        cli.parser_of(verb)[0].parse_args(words)
+
+
+def test_both_networks_take_the_same_steps_and_the_same_flight(tmp_path: Path) -> None:
+    lines = [step.line for step in steps(tmp_path, Size())]
+    first, second = ([line for line in lines if f"-{name}" in line and "profile" not in line] for name in NETWORKS)
+    assert len(first) == len(second) == 5
+    renamed = [line.replace("early_fusion", "dis2") for line in second]
+    assert renamed == first
+
+
+@pytest.mark.slow
+def test_the_whole_way(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert demo(tmp_path / "demo", size=TINY) == 0
+    out = capfd.readouterr().out
+    report = json.loads((tmp_path / "demo" / "report" / "report.json").read_text("utf-8"))
+    assert [bundle["network"].split("/")[0] for bundle in report["bundles"]] == list(NETWORKS)
+    assert (tmp_path / "demo" / "report" / "report.html").stat().st_size > 50_000
+    for name in NETWORKS:
+        rows = (tmp_path / "demo" / f"flight-{name}" / "telemetry.jsonl").read_text("utf-8").splitlines()
+        flown = [(json.loads(row)["time_ms"] / 1000, json.loads(row)["scenario"]) for row in rows]
+        assert {scenario for time_s, scenario in flown if 4.5 < time_s < 8} == {"ndsm"}
+        assert flown[-1][1] == "rgb+ndsm"
+        for scenario in ("rgb+ndsm", "rgb", "ndsm"):
+            assert any(line.split()[:2] == [f"{name}/default", scenario] for line in out.splitlines())
+    assert "report.html" in out.splitlines()[-1]
