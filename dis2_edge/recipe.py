@@ -89,9 +89,11 @@ class Recipe:
     temperature: float = 2.0
     """Temperature of logits in distillation, in training and in quantisation."""
 
+    tune_above: float = 0.1
+    """Points of validation mIoU that calibration alone may cost a scenario; a student that lost more is tuned."""
     quantize_epochs: int = 4
-    """Passes over the training split while fake quantisation is on."""
-    quantize_learning_rate: float = 1e-4
+    """Passes over the training split in that tuning, with fake quantisation on."""
+    quantize_learning_rate: float = 1e-5
     """Peak rate of that tuning."""
     calibration_images: int = 32
     """Images of the training split that ranges are taken from."""

@@ -16,12 +16,13 @@ from dis2_edge.errors import CheckpointError, DataError, RecipeError
 from dis2_edge.files import new_folder, write_json, write_text
 from dis2_edge.manifest import Golden, ModelRow, Precision
 from dis2_edge.recipe import Recipe
+from dis2_edge.terminal import say
 from dis2_quantize import placement
 from dis2_quantize.export import export
 from dis2_quantize.goldens import record
 from dis2_quantize.judge import Candidate, Verdict, judge
 from dis2_quantize.student import Student, calibrate, make_student
-from dis2_quantize.tune import tune
+from dis2_quantize.tune import in_need, tune
 from dis2_train.batches import Split
 from dis2_train.checkpoint import Checkpoint
 
@@ -84,15 +85,21 @@ def _plain(run: Checkpoint) -> dict[str, torch.fx.GraphModule]:
 
 
 def _students(run: Checkpoint, recipe: Recipe, data: DataSet) -> list[Student]:
-    """A calibrated and tuned student for each scenario."""
+    """A student for each scenario: calibrated, and tuned where calibration alone costs accuracy."""
     cpu = torch.device("cpu")
     train = Split(data, "train", run.task, cpu)
     validation = Split(data, "val", run.task, cpu) if "val" in data.splits and data.ids("val") else None
     students = [make_student(run.network, scenario, recipe) for scenario in run.task.scenarios]
     calibrate(students, train, recipe.calibration_images)
-    if recipe.quantize_epochs:
-        tune(students, run.network, train, validation, recipe)
+    needy = in_need(students, run.network, validation, recipe) if recipe.quantize_epochs else {}
+    if needy:
+        say("tuned, since calibration cost more than tune_above: " + ", ".join(map(_told, needy.items())))
+        tune([s for s in students if s.scenario in needy], run.network, train, validation, recipe)
     return students
+
+
+def _told(need: tuple[str, float | None]) -> str:
+    return need[0] if need[1] is None else f"{need[0]} ({need[1]:.2f} points of mIoU)"
 
 
 def _export(

@@ -49,6 +49,22 @@ def tune(students: Sequence[Student], teacher: Network, train: Split, validation
         keeper.restore()
 
 
+def in_need(
+    students: Sequence[Student], network: Network, validation: Split | None, recipe: Recipe
+) -> dict[str, float | None]:
+    """The scenarios whose student lost more than `tune_above` by calibration, with the points of mIoU it lost.
+
+    Without a validation split nobody knows what was lost: every scenario is in need, with None.
+    """
+    if validation is None:
+        return {student.scenario: None for student in students}
+    scenarios = [student.scenario for student in students]
+    whole = evaluate(network, validation, scenarios, label="score FP32")
+    small = evaluate(logits_of(students), validation, scenarios, label="score INT8")
+    lost = {name: 100 * (scores(whole[name]).miou - scores(small[name]).miou) for name in scenarios}
+    return {name: points for name, points in lost.items() if points > recipe.tune_above}
+
+
 def lesson(student: Output, teacher: Output, target: Tensor, recipe: Recipe, ignore: int) -> Tensor:
     """What a student minimises: the labels, the teacher's softened logits, and its features at every tap."""
     loss = supervised(student.logits, target, ignore)

@@ -9,7 +9,16 @@ from dis2_edge.task import Task
 RGB = Sensor("rgb", "optical", 3, "uint8", "DN", 0, 255, (110.0, 100.0, 90.0), (50.0, 48.0, 46.0))
 NDSM = Sensor("ndsm", "height", 1, "float32", "metres", -10, 200, (4.0,), (5.0,))
 THERMAL = Sensor("thermal", "thermal", 1, "uint16", "centikelvin", 20000, 40000, (29000.0,), (900.0,))
-RECIPE = Recipe(width=0.25, epochs=1, batch=4, crop=32, threads=1, quantize_epochs=1, calibration_images=4)
+RECIPE = Recipe(
+    width=0.25,
+    epochs=1,
+    batch=4,
+    crop=32,
+    threads=1,
+    tune_above=-100.0,
+    quantize_epochs=1,
+    calibration_images=4,
+)
 TWO = Task((RGB, NDSM), ("road", "roof", "tree"), ("#808080", "#aa3333", "#227722"), (64, 64))
 THREE = Task((RGB, NDSM, THERMAL), ("road", "roof"), ("#808080", "#aa3333"), (64, 64))
 

@@ -15,7 +15,7 @@ from dis2_boards import quantized
 from dis2_edge.errors import CheckpointError, DataError, RecipeError, StorageError
 from dis2_quantize.run import quantize
 from dis2_quantize.student import calibrate, make_student
-from dis2_quantize.tune import Keeper, lesson, tune
+from dis2_quantize.tune import Keeper, in_need, lesson, tune
 from dis2_quantize.verbs import quantize as verb
 from dis2_train import networks
 from dis2_train.batches import Split
@@ -55,6 +55,22 @@ def test_tuning_teaches_and_never_keeps_worse(trained, aerial):
     keeper.look()
     assert keeper._best >= first
     assert all(not name.endswith("amax") for name in changed)
+
+
+def test_only_students_that_lost_more_than_may_be_lost_are_in_need(trained, aerial):
+    run = trained("dis2")
+    train, validation = (Split(aerial, name, run.task, CPU) for name in ("train", "val"))
+    students = [make_student(run.network, scenario, run.recipe) for scenario in run.task.scenarios]
+    calibrate(students, train, 4)
+    with torch.no_grad():
+        for parameter in students[1].network.parameters():
+            parameter.zero_()
+    recipe = dataclasses.replace(RECIPE, tune_above=3.0)
+    found = in_need(students, run.network, validation, recipe)
+    assert all(points > 3.0 for points in found.values())
+    assert set(in_need(students, run.network, validation, RECIPE)) == set(run.task.scenarios)
+    assert in_need(students, run.network, None, recipe) == dict.fromkeys(run.task.scenarios)
+    assert not in_need(students, run.network, validation, dataclasses.replace(RECIPE, tune_above=100.0))
 
 
 def test_a_student_that_says_what_its_teacher_says_has_only_its_labels_to_learn():

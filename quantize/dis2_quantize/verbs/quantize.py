@@ -17,7 +17,7 @@ from dis2_quantize.run import quantize
 from dis2_train import checkpoint
 
 EXAMPLE = "dis2-edge quantize out/ombria --data DATA --out out/ombria-int8 --precision fp32,int8"
-_OWN_KEYS = ("quantize_epochs", "quantize_learning_rate", "calibration_images", "observer", "temperature")
+_OWN_KEYS = ("tune_above", "quantize_epochs", "quantize_learning_rate", "calibration_images", "observer", "temperature")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
