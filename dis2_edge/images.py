@@ -30,9 +30,10 @@ def read_image(path: Path) -> Pixels:
     with _pillow_errors(path):
         if tiff.wanted(path):
             return _channels_last(tiff.read(path), path)
-        with Image.open(path) as image:
-            if image.mode in ("P", "1", "CMYK", "YCbCr", "HSV", "LAB"):
-                image = image.convert("L" if image.mode == "1" else "RGB")
+        with Image.open(path) as opened:
+            image: Image.Image = opened
+            if opened.mode in ("P", "1", "CMYK", "YCbCr", "HSV", "LAB"):
+                image = opened.convert("L" if opened.mode == "1" else "RGB")
             return _channels_last(np.asarray(image), path)
 
 
