@@ -37,7 +37,7 @@ VERBS = {
     "train": Verb("dis2_train.verbs.train", "train the network of a recipe on a data set", "train", "train"),
     "quantize": Verb("dis2_quantize.verbs.quantize", "make a trained network INT8, judge it", "quantize", "quantise"),
     "boards": Verb("dis2_boards.verbs.boards", "list the boards, show one", "", "deploy"),
-    "deploy": Verb("dis2_boards.verbs.deploy", "pack a quantised network into a bundle for a board", "", "deploy"),
+    "deploy": Verb("dis2_boards.verbs.deploy", "pack a quantised network into a bundle for a board", "host", "deploy"),
     "bundle": Verb("dis2_runtime.verbs.bundle", "look into a bundle (verify, show)", "host", "fly"),
     "run": Verb("dis2_runtime.verbs.run", "stream sensors through a bundle: a mask every tick", "host", "fly"),
     "faults": Verb("dis2_runtime.verbs.faults", "list the sensor faults that can be played, check a file", "", "fly"),

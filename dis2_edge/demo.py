@@ -12,10 +12,11 @@ import sys
 import time
 from dataclasses import dataclass
 from importlib.resources import files as package_files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from dis2_edge.errors import StorageError
+from dis2_edge.errors import MissingExtraError, StorageError
 from dis2_edge.files import write_text
 from dis2_edge.report.page import percent, summary
 from dis2_edge.report.plots import ms
@@ -25,6 +26,9 @@ from dis2_edge.terminal import say, table
 
 NETWORKS = {"dis2": "demo.toml", "early_fusion": "demo_fusion.toml"}
 """Name of each network's folders -> its recipe in `dis2_edge/recipes`."""
+
+NEEDED = {"torch": "quantize", "onnxscript": "quantize", "onnxruntime": "quantize", "jinja2": "report"}
+"""Package -> the extra that brings it: asked for before the first step, not after minutes."""
 
 FAULTS = """# What happens in flight: the camera falls silent after 4 seconds and returns 4 seconds later.
 [[fault]]
@@ -71,10 +75,14 @@ class Step:
 def demo(out: Path, *, replace: bool = False, size: Size | None = None) -> int:
     """Run every step in the new folder `out`, print the closing table, and return the first exit code that is not 0.
 
-    An `out` that holds files is a StorageError, unless `replace` says that what a demo left there may go.
+    An `out` that holds files is a StorageError, unless `replace` says that what a demo left there may go. A package
+    that a later step needs is asked for at once (MissingExtraError).
     """
     size = size or Size()
     plan = steps(out, size)
+    for package, extra in NEEDED.items():
+        if find_spec(package) is None:
+            raise MissingExtraError(package, extra)
     _make_room(out, replace)
     for name, recipe in NETWORKS.items():
         write_text(out / f"{name}.toml", (package_files("dis2_edge") / "recipes" / recipe).read_text("utf-8"))

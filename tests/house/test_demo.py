@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dis2_edge import cli
-from dis2_edge.demo import NETWORKS, Size, demo, steps
-from dis2_edge.errors import StorageError
+from dis2_edge.demo import NEEDED, NETWORKS, Size, demo, steps
+from dis2_edge.errors import MissingExtraError, StorageError
 
 TINY = Size(
     scenes=10,
@@ -25,6 +25,13 @@ def test_a_folder_in_use_is_refused_before_anything_runs(tmp_path: Path) -> None
     with pytest.raises(StorageError, match="--replace"):
         demo(tmp_path, size=TINY)
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_package_of_a_later_step_is_asked_for_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(NEEDED, "package_that_is_not_there", "report")
+    with pytest.raises(MissingExtraError, match=r"dis2-edge\[report\]"):
+        demo(tmp_path / "demo", size=TINY)
+    assert not (tmp_path / "demo").exists()
 
 
 def test_a_step_that_fails_ends_the_demo_with_its_code(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
