@@ -37,8 +37,8 @@ def draw(demo: Path) -> Image.Image:
     foot = TOP + len(rows) * (CELL + GAP)
     sheet = Image.new("RGB", (LEFT + len(columns) * (CELL + GAP), foot + TOP), PAPER)
     brush, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
-    for place, (name, colour) in enumerate(zip(task.classes, task.colours, strict=True)):
-        left = LEFT + place * (CELL + GAP)
+    for index, (name, colour) in enumerate(zip(task.classes, task.colours, strict=True)):
+        left = LEFT + index * (CELL + GAP)
         brush.rectangle((left, foot + 7, left + 13, foot + 20), colour)
         brush.text((left + 20, foot + 5), name, INK, font)
     for y, name in enumerate(rows):
