@@ -53,7 +53,6 @@ _EXTRA_OF = {
     "safetensors": "train",
     "tensorboard": "train",
     "onnx": "quantize",
-    "onnxscript": "quantize",
     "pycuda": "jetson",
     "cuda": "jetson",
     "torch_tensorrt": "tensorrt",

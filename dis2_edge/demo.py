@@ -27,7 +27,7 @@ from dis2_edge.terminal import say, table
 NETWORKS = {"dis2": "demo.toml", "early_fusion": "demo_fusion.toml"}
 """Name of each network's folders -> its recipe in `dis2_edge/recipes`."""
 
-NEEDED = {"torch": "quantize", "onnxscript": "quantize", "onnxruntime": "quantize", "jinja2": "report"}
+NEEDED = {"torch": "quantize", "onnx": "quantize", "onnxruntime": "quantize", "jinja2": "report"}
 """Package -> the extra that brings it: asked for before the first step, not after minutes."""
 
 FAULTS = """# What happens in flight: the camera falls silent after 4 seconds and returns 4 seconds later.

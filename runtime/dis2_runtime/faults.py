@@ -19,6 +19,7 @@ from dis2_edge.sensors import Sensor
 from dis2_edge.settings import from_table, nearest
 from dis2_runtime.frames import Delivery, Frame
 from dis2_runtime.sources import Source
+from dis2_runtime.sources.wrapped import WrappedSource
 
 KINDS = {
     "off": "no frame arrives",
@@ -93,24 +94,17 @@ def _check(fault: Fault, sensors: dict[str, Sensor], path: Path) -> None:
         raise RecipeError(f"{path}: {fault.sensor!r} is {dtype} and knows no NaN", mend='use kind = "garbage"')
 
 
-class FaultedSource:
+class FaultedSource(WrappedSource):
     """A source whose frames suffer the faults of its sensor."""
 
     def __init__(self, source: Source, sensor: Sensor, plan: FaultPlan) -> None:
-        self._source, self._sensor = source, sensor
+        super().__init__(source)
+        self._sensor = sensor
         self._faults = [fault for fault in plan.fault if fault.sensor == sensor.name]
         self._seed = [plan.seed, zlib.crc32(sensor.name.encode())]
         self._random = np.random.default_rng(self._seed)
         self._still: Frame | None = None
         self._last_due_ns = 0
-
-    def open(self) -> None:
-        """Open what is wrapped."""
-        self._source.open()
-
-    def close(self) -> None:
-        """Close what is wrapped."""
-        self._source.close()
 
     def next(self) -> Delivery | None:
         """The next delivery after every fault that is on has had its way with it."""

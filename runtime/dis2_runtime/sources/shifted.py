@@ -6,21 +6,15 @@ import dataclasses
 
 from dis2_runtime.frames import Delivery
 from dis2_runtime.sources import Source
+from dis2_runtime.sources.wrapped import WrappedSource
 
 
-class ShiftedSource:
+class ShiftedSource(WrappedSource):
     """Adds `offset_ms` to the capture time of every frame of a source."""
 
     def __init__(self, source: Source, offset_ms: float) -> None:
-        self._source, self._offset_ns = source, round(offset_ms * 1e6)
-
-    def open(self) -> None:
-        """Open what is wrapped."""
-        self._source.open()
-
-    def close(self) -> None:
-        """Close what is wrapped."""
-        self._source.close()
+        super().__init__(source)
+        self._offset_ns = round(offset_ms * 1e6)
 
     def next(self) -> Delivery | None:
         """The next delivery, its stamp moved."""
