@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from benchmarks import operators
 from benchmarks.released import ReleasedDis2
 from dis2_edge.bundle import Bundle, read
 from dis2_edge.errors import BundleError, UserError
@@ -71,10 +72,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.ExitStack() as stack:
             folders = args.bundles or [made_bundle(stack.enter_context(_scratch()), args.size)]
             figures = [figure for folder in folders for figure in compare(read(folder), args.threads, args.rounds)]
+            spent = {folder: dearest_operators(read(folder), args.threads) for folder in folders}
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     show(figures, args.threads)
+    for title, shares in spent.values():
+        operators.show(title, shares)
     if args.out:
         machine = asdict(describe_machine(("numpy", "onnxruntime", "torch")))
         rows = [asdict(figure) for figure in figures]
@@ -135,6 +139,14 @@ def agreement(engines: Mapping[str, Engine], precision: str, scenario: str, gold
         return None
     pairs = [[engines[name].infer(scenario, frames).mask for name in (precision, "fp32")] for frames in goldens]
     return float(np.mean([np.mean(found == reference) for found, reference in pairs]))
+
+
+def dearest_operators(bundle: Bundle, threads: int) -> tuple[str, list[operators.Share]]:
+    """What the full scenario of `bundle` spends its time on, in INT8 where it has it: what holds the ratio back."""
+    held = {row.precision for row in bundle.manifest.models}
+    row = bundle.model(bundle.manifest.task.full, "int8" if "int8" in held else "fp32")
+    shares = operators.profile(bundle.file(row.file), dict(golden_frames(bundle)[0]), threads)
+    return f"{row.scenario} {row.precision} of bundle {bundle.id}", shares
 
 
 def made_bundle(folder: Path, size: int) -> Path:

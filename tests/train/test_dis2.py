@@ -61,7 +61,7 @@ def test_scenarios_give_different_answers_and_an_unknown_one_is_refused(network)
 
 def test_it_says_that_it_is_a_two_sensor_network():
     three = Task((OPT, SAR, Sensor("heat", "thermal", 1, "uint16", "K", 0, 9)), TASK.classes, TASK.colours, TASK.grid)
-    with pytest.raises(RecipeError, match=r"3 sensors.*expected two"):
+    with pytest.raises(RecipeError, match=r"two-sensor network.*has 3: opt, sar, heat"):
         networks.build(RECIPE, three)
 
 

@@ -1,9 +1,14 @@
 """The benchmark's contestant computes the released function, and contestants take turns."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from onnx import TensorProto, helper, save
 
 from benchmarks.host import WARM_UP, take_turns
+from benchmarks.operators import Share, added_up, profile
 from benchmarks.released import ReleasedDis2, WholeSampleNorm, with_released_operators
 from dis2_edge.scenario import sensors_of
 from dis2_train.networks.paper.attention import TokenMixer
@@ -46,3 +51,28 @@ def test_contestants_take_turns_and_warm_up_is_not_timed(monkeypatch: pytest.Mon
     taken = take_turns({name: lambda turn, name=name: calls.append((name, turn)) for name in "ab"}, 3, "turns")
     assert calls == [(name, turn) for turn in range(WARM_UP + 3) for name in "ab"]
     assert {name: latency.n for name, latency in taken.items()} == {"a": 3, "b": 3}
+
+
+def test_operators_are_added_up_by_kind_over_the_last_runs_only() -> None:
+    def ran(name: str, kind: str, ms: float) -> dict[str, object]:
+        return {"cat": "Node", "name": f"{name}_kernel_time", "dur": 1e3 * ms, "args": {"op_name": kind}}
+
+    warm_up = [ran("a", "Conv", 100.0), ran("b", "Conv", 100.0), ran("c", "Add", 100.0)]
+    counted = [ran("a", "Conv", 2.0), ran("b", "Conv", 3.0), ran("c", "Add", 7.0)]
+    other = [{"cat": "Session", "name": "model_run", "dur": 1e9}]
+    found = added_up([*warm_up, *counted, *other, *counted], runs=2)
+    assert found == [Share("Add", 1, 7.0), Share("Conv", 2, 5.0)]
+
+
+def test_the_profile_of_a_file_names_its_operators(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "x"], ["y"])],
+        "square",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 4])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    save(model, tmp_path / "square.onnx")
+    (share,) = profile(tmp_path / "square.onnx", {"x": np.ones((4, 4), np.float32)}, threads=1, runs=2)
+    assert (share.kind, share.count) == ("Mul", 1)
+    assert share.ms > 0

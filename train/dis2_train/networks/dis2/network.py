@@ -26,11 +26,10 @@ class Dis2(Network):
     def __init__(self, recipe: Recipe, task: Task) -> None:
         super().__init__()
         if len(task.sensors) != 2:
-            raise RecipeError(
-                f"dis2 was given {len(task.sensors)} sensors",
-                expected="two",
-                mend='name two: --set \'sensors=["a", "b"]\'',
+            found = (
+                f"dis2 is a two-sensor network, and this task has {len(task.sensors)}: {', '.join(task.sensor_names)}"
             )
+            raise RecipeError(found, expected="two sensors", mend='name two of them: --set \'sensors=["a", "b"]\'')
         self.task, self.recipe = task, recipe
         widths = scaled(recipe.width)
         classes = len(task.classes)
