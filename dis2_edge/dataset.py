@@ -61,15 +61,14 @@ class DataSet:
 
     def ids(self, split: str) -> tuple[str, ...]:
         """The ids of `split`, in a fixed order; DataError when there is no such split."""
-        if split not in self._entries:
-            raise DataError(f"{self.root} has no split {split!r}", expected=f"one of {', '.join(self.splits)}")
-        return tuple(self._entries[split])
+        return tuple(self._of(split))
 
     def entry(self, split: str, id_: str) -> Entry:
         """Where sample `id_` comes from; DataError when the split does not hold it."""
-        if id_ not in self.ids(split):
+        entries = self._of(split)
+        if id_ not in entries:
             raise DataError(f"split {split!r} of {self.root} has no sample {id_!r}")
-        return self._entries[split][id_]
+        return entries[id_]
 
     def read(self, split: str, id_: str) -> Sample:
         """The sample `id_` as its files hold it: native size and dtype, holes and all.
@@ -107,6 +106,11 @@ class DataSet:
         chosen = tuple(self.task.sensor(name) for name in sensors) or self.task.sensors
         task = dataclasses.replace(self.task, sensors=chosen, grid=self.task.grid if grid == (0, 0) else grid)
         return DataSet(self.root, self.description, task, self._found)
+
+    def _of(self, split: str) -> Mapping[str, Entry]:
+        if split not in self._entries:
+            raise DataError(f"{self.root} has no split {split!r}", expected=f"one of {', '.join(self.splits)}")
+        return self._entries[split]
 
     def _frame(self, entry: Entry, sensor: Sensor) -> Pixels:
         path = entry.pair.frames[sensor.name]
