@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import torch
 
 from dis2_edge.recipe import Recipe
 from dis2_edge.task import Task
 from dis2_train.networks.seam import Network, Output
 
-__all__ = ["Network", "Output", "build"]
+if TYPE_CHECKING:
+    from dis2_train.networks.paper import PaperDis2
+
+__all__ = ["Network", "Output", "build", "load_official"]
 
 
 def build(recipe: Recipe, task: Task) -> Network:
@@ -26,3 +33,10 @@ def build(recipe: Recipe, task: Task) -> Network:
         from dis2_train.networks.dis2 import Dis2
 
         return Dis2(recipe, task)
+
+
+def load_official(source: Mapping[str, Any] | Path | str, size: tuple[int, int] = (0, 0)) -> PaperDis2:
+    """The `paper` network with a released checkpoint's weights; see `dis2_train.networks.paper.load_official`."""
+    from dis2_train.networks.paper import load_official as load
+
+    return load(source, size)
