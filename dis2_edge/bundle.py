@@ -62,7 +62,10 @@ def read(path: Path) -> Bundle:
     """Read the bundle at `path` and check all but the hashes of its files: see `verify_hashes` for these."""
     if not path.is_dir():
         raise BundleError(f"{path} is not a folder", expected="a bundle", mend="make one: dis2-edge deploy --help")
-    present = dict(_walk(path))
+    try:
+        present = dict(_walk(path))
+    except OSError as cause:
+        raise BundleError(f"{cause.filename or path} cannot be read ({cause.strerror})") from cause
     for name in (MANIFEST, SEAL):
         if name not in present:
             raise BundleError(f"{name} is missing in {path}", mend="deploy the bundle again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -199,5 +200,5 @@ def _check_models(manifest: Manifest) -> None:
 def _check_policy(policy: Policy, task: Task) -> None:
     if policy.anchor and policy.anchor not in task.sensor_names:
         raise BundleError(f"anchor {policy.anchor!r}", expected=f"one of {list(task.sensor_names)}, or empty")
-    if policy.rate_hz <= 0 or policy.return_after < 1 or policy.hold_ms < 0:
+    if not (0 < policy.rate_hz < math.inf and policy.return_after >= 1 and policy.hold_ms >= 0):
         raise BundleError(f"policy {policy}", expected="rate_hz above 0, return_after 1 or more, hold_ms 0 or more")

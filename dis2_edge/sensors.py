@@ -66,7 +66,7 @@ class Sensor:
             raise RecipeError(f"{where}: valid range {self.valid_min}..{self.valid_max}", expected="min below max")
         if len(self.to_grid) != 9 or not all(math.isfinite(value) for value in self.to_grid):
             raise RecipeError(f"{where}: to_grid {self.to_grid}", expected="9 finite numbers, a 3x3 homography")
-        if self.rate_hz <= 0 or self.max_age_ms <= 0:
+        if not (0 < self.rate_hz < math.inf and 0 < self.max_age_ms < math.inf):
             raise RecipeError(f"{where}: rate_hz {self.rate_hz}, max_age_ms {self.max_age_ms}", expected="above 0")
         for label, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (0, self.channels):

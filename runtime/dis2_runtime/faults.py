@@ -71,6 +71,10 @@ class FaultPlan:
     seed: int = 0
     """Seed of what is random in them."""
 
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise RecipeError(f"seed is {self.seed}", expected="0 or more")
+
 
 def load(path: Path, sensors: Sequence[Sensor] = ()) -> FaultPlan:
     """Read the plan at `path`; with `sensors` given, each fault must be one that its sensor can have."""
@@ -121,8 +125,10 @@ class FaultedSource(WrappedSource):
 
     def _suffer(self, delivery: Delivery, fault: Fault) -> Delivery:
         frame = delivery.frame
-        if frame is None or self._is_lost(delivery, fault):
+        if self._is_lost(delivery, fault):
             return Delivery(delivery.due_ns, None)
+        if frame is None:
+            return delivery  # with its own reason
         if fault.kind == "delayed":
             late_ms = fault.delay_ms or 2 * self._sensor.max_age_ms
             return Delivery(delivery.due_ns + round(late_ms * 1e6), frame)

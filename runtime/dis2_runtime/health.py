@@ -54,6 +54,7 @@ class Judge:
         self._last: Frame | None = None
         self._repeats = 0
         self._content = OK
+        self._problem = ""
         self._ended, self._failed = "", False
         self.dropped = 0
         """Frames lost so far, by gaps in the sequence numbers."""
@@ -70,12 +71,12 @@ class Judge:
         self._repeats = self._repeats + 1 if self._last and self._same(self._last, frame) else 0
         if content.good and self._repeats >= STUCK_REPEATS:
             content = Verdict("stuck", f"the last {self._repeats + 1} frames are the same")
-        self._last, self._content = frame, content
+        self._last, self._content, self._problem = frame, content, ""
         return content
 
     def miss(self, problem: str) -> None:
         """The newest delivery could not be read, because of `problem`."""
-        self._content = Verdict("garbage", problem)
+        self._content, self._problem = Verdict("garbage", problem), problem
 
     def end(self, reason: str, *, failed: bool) -> None:
         """Nothing more will come. After a failure the sensor is off at once, after a plain end by its silence."""
@@ -86,15 +87,19 @@ class Judge:
         if self._failed:
             return Health("off", self._ended)
         if not self._heard:
-            return Health("off", self._ended or "no frame yet")
+            return Health("off", self._ended or f"no frame yet{self._why_none()}")
         silence_ms = (now_ns - self._heard[-1].at_ns) / 1e6
         intervals = self._intervals_ms()
         typical_ms = max(self._sensor.period_ms, statistics.median(intervals) if len(intervals) >= GAPS else 0.0)
         if silence_ms > OFF_PERIODS * typical_ms:
-            return Health("off", self._ended or f"no frame for {silence_ms:.0f} ms")
+            return Health("off", self._ended or f"no frame for {silence_ms:.0f} ms{self._why_none()}")
         if not self._content.good:
             return Health(self._content.state, self._content.reason)
         return self._timing(intervals, typical_ms)
+
+    def _why_none(self) -> str:
+        """What was wrong with the deliveries that brought no frame, as an addition; empty when there were none."""
+        return f" ({self._problem})" if self._problem else ""
 
     def _timing(self, intervals: list[float], typical_ms: float) -> Health:
         period_ms = self._sensor.period_ms

@@ -47,7 +47,9 @@ class Stream:
         self._last_mask = LastMask(task, policy.hold_ms)
         self._spare = [Answer.empty(*task.grid), Answer.empty(*task.grid)]
         self._expected = {
-            row.scenario: row.miou for row in manifest.models if row.precision == precision and row.dialect == "ort"
+            row.scenario: row.miou
+            for row in manifest.models
+            if (row.precision, row.dialect, row.io) == (precision, "ort", "frame")
         }
         self._stages_ms: dict[str, float] = {"health": 0.0}
         self.totals = Totals()
@@ -147,11 +149,12 @@ class Stream:
 
     def _notes(self, view: View, aligned: dict[str, Aligned], scenario: str) -> dict[str, SensorNote]:
         used = set(scenario.split("+")) & set(aligned)
+        unused = f"no model for {'+'.join(aligned)}" if used else "no mask was made"
         return {
             name: SensorNote(
                 health=view.health[name],
                 used=name in used,
-                left_out=view.choice.left_out.get(name, "" if name in used else "no mask was made"),
+                left_out=view.choice.left_out.get(name, "" if name in used else unused),
                 sequence=view.choice.sequences.get(name),
                 age_ms=view.choice.ages_ms.get(name),
                 dropped=self._senses.judges[name].dropped,

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle, Golden, Manifest, ModelRow, Policy
 from dis2_edge.errors import BundleError, StorageError, UserError
+from dis2_edge.manifest import parse
 from dis2_edge.sensors import Sensor
 from dis2_edge.statistics import SensorStatistics
 from dis2_edge.task import Task
@@ -244,3 +245,18 @@ def test_a_full_disk_leaves_no_manifest(tmp_path: Path, monkeypatch: pytest.Monk
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == sorted(
         Path(name).name for name in FILES
     )
+
+
+def test_a_folder_that_cannot_be_listed_is_a_bundle_error(sealed: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(BundleError, match=r"bundle cannot be read \(Permission denied\)"):
+        bundles.read(sealed.path)
+
+
+def test_a_rate_that_overflows_to_infinity_is_refused(sealed: Bundle) -> None:
+    text = (sealed.path / bundles.MANIFEST).read_bytes().replace(b'"rate_hz": 5.0', b'"rate_hz": 1e999')
+    with pytest.raises(BundleError, match="rate_hz above 0"):
+        parse(text)

@@ -41,6 +41,7 @@ def table(**keys) -> str:
         (table(start_s=None), "missing start_s"),
         (table(start_s="-1"), "start_s -1"),
         (table(length_s="0"), "length_s 0"),
+        ("seed = -1\n" + table(), "seed is -1; expected 0 or more"),
         (table(start_s="nan"), "start_s nan"),
         (table(delay_ms="inf"), "delay_ms inf"),
         (table(start_s='"soon"'), "start_s is 'soon'"),
@@ -165,3 +166,10 @@ def test_several_faults_at_once_are_played_together() -> None:
     for delivery in iter(source.next, None):
         assert delivery.due_ns - delivery.frame.time_ns == 100_000_000
         assert delivery.frame.pixels.shape[2] == 4
+
+
+def test_picture_that_cannot_be_read_keeps_its_reason_under_a_fault() -> None:
+    broken = Delivery(0, None, "the file is truncated")
+    for kind, problem in (("delayed", broken.problem), ("off", "")):
+        source = FaultedSource(ScriptedSource(iter([broken])), RGB, FaultPlan((Fault("rgb", kind, 0.0),)))
+        assert source.next() == Delivery(0, None, problem)

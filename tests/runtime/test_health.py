@@ -223,3 +223,13 @@ def test_any_stamps_get_a_state(arrivals, now_ns) -> None:
         judge.hear(Heard(at_ns, stamp_ns, sequence))
         judge.see(Frame("rgb", pixels, stamp_ns, sequence))
     assert judge.health(now_ns).state in (*USABLE, "off", "stuck", "garbage", "wrong")
+
+
+def test_sensor_whose_deliveries_cannot_be_read_says_so_however_long_it_lasts() -> None:
+    watch = Watch()
+    watch.judge.miss("band 4 was asked for")
+    assert watch.at(0) == Health("off", "no frame yet (band 4 was asked for)")
+    watch.frame(100)
+    assert watch.at(301) == Health("off", "no frame for 201 ms")
+    watch.judge.miss("the file is truncated")
+    assert watch.at(301) == Health("off", "no frame for 201 ms (the file is truncated)")

@@ -180,3 +180,12 @@ def test_the_verb_prints_the_table_and_names_the_page(
     assert "rgb+ndsm" in printed
     assert "report.html" in printed
     assert json.loads((tmp_path / "out" / "report.json").read_text())["images"] == 2
+
+
+@pytest.mark.parametrize(("option", "value"), [("calls", "0"), ("images", "-1"), ("threads", "-1")])
+def test_a_number_that_cannot_be_meant_is_refused_before_anything_is_measured(
+    bundle: Bundle, data: Path, tmp_path: Path, option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["profile", str(bundle.path), "--data", str(data), "--out", str(tmp_path / "out")]
+    assert main([*words, f"--{option}", value]) == 2
+    assert f"--{option} is {value}; expected" in capsys.readouterr().err

@@ -41,6 +41,9 @@ def test_wrong_rig_is_refused(tmp_path, text, message) -> None:
         ("[sensors.rbg]\nsource = 'x'", "unknown sensor 'rbg'; did you mean 'rgb'"),
         ("[sensors.rgb]\nto_grid = [1, 0, 0]", "to_grid"),
         ("[sensors.rgb]\nrate_hz = 0", "rate_hz 0"),
+        ("[sensors.rgb]\nrate_hz = inf", "rate_hz inf"),
+        ("[sensors.rgb]\nrate_hz = nan", "rate_hz nan"),
+        ("[sensors.rgb]\nmax_age_ms = inf", "max_age_ms inf"),
     ],
 )
 def test_rig_that_does_not_fit_the_bundle_is_refused(tmp_path, text, message) -> None:

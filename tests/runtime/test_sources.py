@@ -69,6 +69,7 @@ def test_bare_folder_is_told_its_scheme(tmp_path) -> None:
         ("loop=perhaps", "loop is 'perhaps'; expected 0 or 1"),
         ("rate_hz=fast", "rate_hz is 'fast'; expected a number"),
         ("rate_hz=-1", "expected 0 or more"),
+        ("rate_hz=inf", "expected 0 or more"),
         ("bands=a,b", "bands is 'a,b'"),
         ("bands=0", "bands from 1"),
     ],

@@ -170,6 +170,7 @@ def test_bundle_that_serves_fewer_scenarios_flies_the_best_of_them(tmp_path) -> 
     outcomes = flown(bundle, 2, [Fault("heat", "off", 0.0)])
     assert set(scenarios(outcomes)) == {"rgb"}
     assert "no model for rgb+ndsm" in outcomes[-1].why
+    assert outcomes[-1].sensors["ndsm"].left_out == "no model for rgb+ndsm"
     assert flown(bundle, 2, [Fault("rgb", "off", 0.0)])[-1].state == "blind"
 
 
@@ -271,3 +272,10 @@ def test_frame_is_not_aligned_twice(two: Bundle) -> None:
     holed[0, 0] = np.nan
     frame = Frame("ndsm", holed, 0, 0)
     assert aligner.align(frame) is aligner.align(frame)
+
+
+def test_expected_miou_is_that_of_the_file_that_flies(two: Bundle) -> None:
+    tensors = [dataclasses.replace(row, io="tensor", miou=0.1) for row in two.manifest.models]
+    manifest = dataclasses.replace(two.manifest, models=(*two.manifest.models, *tensors))
+    outcomes = flown(dataclasses.replace(two, manifest=manifest), 1.0)
+    assert outcomes[-1].expected_miou == 0.8

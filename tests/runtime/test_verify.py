@@ -36,6 +36,15 @@ def test_every_row_is_run_on_every_golden(proven: Bundle) -> None:
     assert all(check.agreement == 1 and check.error == 0 for check in checks)
 
 
+def test_a_bundle_of_some_models_verifies_with_the_goldens_of_all(tmp_path: Path) -> None:
+    made = make_proven(tmp_path / "some", task_of(RGB, NDSM, grid=(480, 512)))
+    for row in made.manifest.models:
+        if row.precision == "fp32":
+            made.file(row.file).unlink()
+    reseal(made, models=tuple(row for row in made.manifest.models if row.precision == "int8"))
+    assert len(verify(made.path, threads=1)) == 3
+
+
 def test_a_three_sensor_bundle_verifies(tmp_path: Path) -> None:
     bundle = make_proven(tmp_path / "three", task_of(RGB, NDSM, HEAT), precisions=("int8",))
     assert len(verify(bundle.path, threads=1)) == 7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ class FolderOptions:
     """Channels to take, counted from 1; empty takes all."""
 
     def __post_init__(self) -> None:
-        if self.rate_hz < 0 or any(band < 1 for band in self.bands):
+        if not 0 <= self.rate_hz < math.inf or any(band < 1 for band in self.bands):
             raise SourceError(f"rate_hz {self.rate_hz}, bands {self.bands}", expected="0 or more; bands from 1")
 
 

@@ -7,6 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from dis2_edge.errors import UserError
 from dis2_edge.report.page import percent, points, summary
 from dis2_edge.report.plots import ms
 from dis2_edge.report.schema import Report
@@ -41,6 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, then print the figures and say where the page is."""
+    for name, least in (("calls", 1), ("images", 0), ("threads", 0)):
+        if getattr(args, name) < least:
+            raise UserError(f"--{name} is {getattr(args, name)}", expected=f"{least} or more")
     choices = Choices(
         split=args.split,
         images=args.images,
