@@ -18,7 +18,7 @@ from dis2_edge.errors import DataError
 from dis2_edge.images import image_size, read_image, read_indices
 from dis2_edge.labels import class_indices, palette
 from dis2_edge.pairing import Pair, pairs
-from dis2_edge.prepare import align, align_label, fill_holes
+from dis2_edge.prepare import align_label, bring
 from dis2_edge.sensors import Dtype, Sensor
 from dis2_edge.task import Task
 
@@ -91,8 +91,7 @@ class DataSet:
         task = task or self.task
         frames, holes = {}, {}
         for sensor in task.sensors:
-            on_grid = align(sample.frames[sensor.name], sensor, task.grid)
-            frames[sensor.name], holes[sensor.name] = fill_holes(on_grid, sensor)
+            frames[sensor.name], holes[sensor.name] = bring(sample.frames[sensor.name], sensor, task.grid)
         label = sample.label
         if label is not None:
             label = align_label(label, self._label_like(task), task.grid, task.ignore)

@@ -33,6 +33,26 @@ def align(pixels: Pixels, sensor: Sensor, grid: Size) -> Pixels:
     return _crop(pixels, sensor, grid)
 
 
+def bring(pixels: Pixels, sensor: Sensor, grid: Size) -> tuple[Pixels, int]:
+    """`pixels` HxWxC on `grid` without holes, and how many pixels were filled: what training and flight both use.
+
+    Holes are filled before anything is interpolated, or a nodata value would blend into its neighbours and pass for
+    valid; what a homography leaves open outside the frame is filled, and counted, afterwards.
+    """
+    filled, holes = fill_holes(pixels, sensor)
+    placed = align(filled, sensor, grid)
+    if placed is filled:
+        return filled, holes
+    placed, outside = fill_holes(placed, sensor)
+    return placed, holes + outside
+
+
+def mark_holes(pixels: Pixels, sensor: Sensor) -> Pixels:
+    """`pixels` HxWxC with NaN for every hole of a float32 sensor, so that interpolation keeps a hole a hole."""
+    holes = find_holes(pixels, sensor) if pixels.dtype.kind == "f" else None
+    return pixels if holes is None else np.where(holes, np.float32(np.nan), pixels)
+
+
 def align_label(label: npt.NDArray[np.uint8], sensor: Sensor | None, grid: Size, ignore: int) -> npt.NDArray[np.uint8]:
     """`label` HxW brought to `grid` by the way of `sensor`, nearest pixel; None resizes. Outside becomes `ignore`."""
     if sensor is not None and sensor.to_grid != IDENTITY:

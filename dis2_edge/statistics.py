@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from dis2_edge.dataset import DataSet
 from dis2_edge.errors import DataError
-from dis2_edge.prepare import align, find_holes
+from dis2_edge.prepare import align, find_holes, mark_holes
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 
@@ -56,7 +56,8 @@ def measure(dataset: DataSet, split: str) -> tuple[SensorStatistics, ...]:
     for id_ in dataset.ids(split):
         sample = dataset.read(split, id_)
         for tally in tallies:
-            tally.add(align(sample.frames[tally.sensor.name], tally.sensor, dataset.task.grid))
+            pixels = mark_holes(sample.frames[tally.sensor.name], tally.sensor)
+            tally.add(align(pixels, tally.sensor, dataset.task.grid))
     return tuple(tally.result(split) for tally in tallies)
 
 

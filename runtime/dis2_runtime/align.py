@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from dis2_edge.errors import EngineError
-from dis2_edge.prepare import align, fill_holes
+from dis2_edge.prepare import bring
 from dis2_edge.task import Task
 from dis2_runtime.frames import Frame
 
@@ -44,6 +44,6 @@ class Aligner:
         frame_before, aligned = self._last.get(frame.sensor, (None, None))
         if aligned is None or frame_before is not frame:
             sensor = self._task.sensor(frame.sensor)
-            aligned = Aligned(*fill_holes(align(frame.pixels, sensor, self._task.grid), sensor))
+            aligned = Aligned(*bring(frame.pixels, sensor, self._task.grid))
             self._last[frame.sensor] = (frame, aligned)
         return aligned

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dis2_edge.errors import DataError, InternalError
-from dis2_edge.prepare import align, align_label, fill_holes, normalise
+from dis2_edge.prepare import align, align_label, bring, fill_holes, mark_holes, normalise
 from dis2_edge.sensors import Sensor
 
 RGB = Sensor("rgb", "optical", 3, "uint8", "DN", 0, 255)
@@ -90,6 +90,34 @@ def test_a_shift_by_homography_leaves_holes_outside() -> None:
     assert np.isfinite(filled).all()
     label = align_label(np.ones((4, 5), np.uint8), shift, (4, 5), 255)
     assert (label == 255).sum() == holes
+
+
+@pytest.mark.parametrize("sensor", [DSM, HEAT], ids=["nodata metres", "dead uint16"])
+def test_nodata_never_blends_into_valid_values(sensor: Sensor) -> None:
+    frame = np.full((100, 100, 1), 25000 if sensor is HEAT else 10, sensor.numpy_dtype)
+    frame[40:50, 40:50] = 0 if sensor is HEAT else -9999
+    known = dataclasses.replace(sensor, mean=(float(frame[0, 0, 0]),), std=(1.0,))
+    for size in ((97, 97), (51, 130)):
+        brought, holes = bring(frame, known, size)
+        assert holes == 100
+        assert (brought == frame[0, 0, 0]).all()
+    marked = align(mark_holes(frame, sensor), sensor, (97, 97))
+    if sensor is DSM:
+        assert np.nanmin(marked) == 10
+
+
+def test_what_is_outside_is_filled_and_counted_beside_the_holes() -> None:
+    shift = dataclasses.replace(DSM, to_grid=(1, 0, 2, 0, 1, 1, 0, 0, 1), mean=(3.0,), std=(1.0,))
+    frame = np.full((4, 5, 1), 7, np.float32)
+    frame[0, 0] = np.nan
+    brought, holes = bring(frame, shift, (4, 5))
+    assert holes == 1 + 5 + 3 * 2
+    assert set(np.unique(brought)) == {3.0, 7.0}
+
+
+def test_a_whole_frame_that_fits_comes_back_itself() -> None:
+    frame = np.full((4, 5, 1), 7, np.float32)
+    assert bring(frame, DSM, (4, 5))[0] is frame
 
 
 def test_outside_an_integer_frame_is_the_sensor_mean() -> None:
