@@ -1,8 +1,11 @@
 """Early fusion: any number of sensors, zeros for what is missing, batch norm apart for each scenario."""
 
+import dataclasses
+
 import pytest
 import torch
 
+from dis2_edge.errors import RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_edge.scenario import sensors_of
 from dis2_edge.sensors import Sensor
@@ -56,3 +59,10 @@ def test_training_one_scenario_leaves_the_statistics_of_the_others_alone():
     }
     assert moved
     assert all(".norms.heat." in name for name in moved)
+
+
+@pytest.mark.parametrize("network", ["early_fusion", "dis2"])
+def test_a_grid_that_cannot_be_halved_four_times_is_refused_before_any_training(network):
+    odd = dataclasses.replace(task_of(2), grid=(100, 48))
+    with pytest.raises(RecipeError, match=r"multiples of 16; --set 'grid=\[96, 48\]'"):
+        networks.build(Recipe(network=network, width=0.25), odd)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from dis2_edge.errors import RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_edge.task import Task
 from dis2_train.networks.seam import Network, Output
@@ -17,9 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Network", "Output", "build", "load_official"]
 
+STRIDE = 16
+"""Pixels of the grid that one position of the coarsest level stands for, in every network."""
+
 
 def build(recipe: Recipe, task: Task) -> Network:
-    """The network of `recipe` for `task`, with weights drawn from `recipe.seed`."""
+    """The network of `recipe` for `task`, with weights drawn from `recipe.seed`.
+
+    Raises RecipeError when the network cannot be had for that task, or the grid is none that it can halve four times.
+    """
+    _check_grid(task.grid)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         if recipe.network == "early_fusion":
@@ -40,3 +48,12 @@ def load_official(source: Mapping[str, Any] | Path | str, size: tuple[int, int] 
     from dis2_train.networks.paper import load_official as load
 
     return load(source, size)
+
+
+def _check_grid(grid: tuple[int, int]) -> None:
+    """Levels are halved on the way down and joined on the way up: a side that is no multiple of 16 would not meet."""
+    if grid[0] % STRIDE or grid[1] % STRIDE:
+        near = [max(STRIDE, STRIDE * round(side / STRIDE)) for side in grid]
+        raise RecipeError(
+            f"the grid is {grid[0]} x {grid[1]} pixels", expected="multiples of 16", mend=f"--set 'grid={near}'"
+        )
