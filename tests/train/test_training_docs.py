@@ -3,6 +3,8 @@
 import ast
 import inspect
 import itertools
+import re
+import shlex
 from pathlib import Path
 
 from dis2_edge import recipe
@@ -26,3 +28,11 @@ def test_the_table_of_keys_is_that_of_the_recipe():
     assert len(expected) == len(defaults)
     found = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| `")]
     assert found == expected, "docs/training.md should hold:\n" + "\n".join(expected)
+
+
+def test_overrides_mean_what_they_say_when_they_are_typed_into_a_shell(tmp_path):
+    (tmp_path / "empty.toml").write_text("")
+    typed = re.findall(r"`(--set [^`]+)`", PAGE.read_text("utf-8"))
+    assert typed
+    for words in typed:
+        recipe.load(tmp_path / "empty.toml", [word for word in shlex.split(words) if word != "--set"])
