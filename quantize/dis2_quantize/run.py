@@ -93,7 +93,8 @@ def _students(run: Checkpoint, recipe: Recipe, data: DataSet) -> list[Student]:
     calibrate(students, train, recipe.calibration_images)
     needy = in_need(students, run.network, validation, recipe) if recipe.quantize_epochs else {}
     if needy:
-        say("tuned, since calibration cost more than tune_above: " + ", ".join(map(_told, needy.items())))
+        reason = "calibration cost more than tune_above" if validation else "there is no val split to say what is lost"
+        say(f"tuned, since {reason}: " + ", ".join(map(_told, needy.items())))
         tune([s for s in students if s.scenario in needy], run.network, train, validation, recipe)
     return students
 

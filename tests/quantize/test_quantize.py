@@ -12,6 +12,7 @@ import torch
 from small import RECIPE, TWO, frames_of
 
 from dis2_boards import quantized
+from dis2_edge.dataset import open_dataset
 from dis2_edge.errors import CheckpointError, DataError, RecipeError, StorageError
 from dis2_quantize.run import quantize
 from dis2_quantize.student import calibrate, make_student
@@ -55,6 +56,19 @@ def test_tuning_teaches_and_never_keeps_worse(trained, aerial):
     keeper.look()
     assert keeper._best >= first
     assert all(not name.endswith("amax") for name in changed)
+
+
+def test_the_reason_for_tuning_is_the_true_one(trained, aerial, tmp_path, capsys):
+    text = (
+        (aerial.root / "dataset.toml").read_text().replace('by = "folder"', 'by = "folder"\nnames = ["train", "test"]')
+    )
+    (tmp_path / "no_val.toml").write_text(text)
+    run = trained("early_fusion")
+    recipe = dataclasses.replace(run.recipe, quantize_epochs=1)
+    quantize(run, recipe, open_dataset(aerial.root, tmp_path / "no_val.toml"), tmp_path / "q", ["int8"])
+    said = "".join(capsys.readouterr())
+    assert "there is no val split" in said
+    assert "cost more" not in said
 
 
 def test_only_students_that_lost_more_than_may_be_lost_are_in_need(trained, aerial):
