@@ -159,7 +159,8 @@ def made_bundle(folder: Path, size: int) -> Path:
     from dis2_train.fit import train
     from dis2_train.synth.make import synthesise
 
-    recipe = Recipe(epochs=1, batch=2, crop=128, evaluate_every=1, quantize_epochs=0, calibration_images=2)
+    crop = min(128, size // 16 * 16)
+    recipe = Recipe(epochs=1, batch=2, crop=crop, evaluate_every=1, quantize_epochs=0, calibration_images=2)
     data = open_dataset(synthesise(folder / "data", "aerial", 4, size, 0))
     run = train(recipe, data, folder / "run", device="cpu")
     quantize(run, recipe, data, folder / "quantized", ("fp32", "int8"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, save
 
-from benchmarks.host import WARM_UP, take_turns
+from benchmarks.host import WARM_UP, made_bundle, take_turns
 from benchmarks.operators import Share, added_up, profile
 from benchmarks.released import ReleasedDis2, WholeSampleNorm, with_released_operators
 from dis2_edge.scenario import sensors_of
@@ -76,3 +76,8 @@ def test_the_profile_of_a_file_names_its_operators(tmp_path: Path) -> None:
     (share,) = profile(tmp_path / "square.onnx", {"x": np.ones((4, 4), np.float32)}, threads=1, runs=2)
     assert (share.kind, share.count) == ("Mul", 1)
     assert share.ms > 0
+
+
+@pytest.mark.slow
+def test_a_bundle_smaller_than_the_usual_crop_can_be_made(tmp_path: Path) -> None:
+    assert (made_bundle(tmp_path, 32) / "manifest.json").is_file()
