@@ -80,11 +80,19 @@ class QuantConvUnit(nn.Module):
         """Take the step of each output channel from the weights as they are now."""
         self.steps.copy_(self.weight.detach().abs().amax(dim=(1, 2, 3)).div(SIGNED_STEPS).clamp(min=1e-9))
 
+    def train(self, mode: bool = True) -> QuantConvUnit:
+        """Leaving training takes the steps once more: the last move of the weights came after they were taken."""
+        if self.training and not mode:
+            self.measure_steps()
+        return super().train(mode)
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
         if self.training:
             self.measure_steps()
-        weight = torch.fake_quantize_per_channel_affine(self.weight, self.steps, self.zeros, 0, -128, SIGNED_STEPS)
+        weight = torch.fake_quantize_per_channel_affine(
+            self.weight, self.steps, self.zeros, 0, -SIGNED_STEPS, SIGNED_STEPS
+        )
         out: Tensor = self.act(nn.functional.conv2d(x, weight, self.bias, self.stride, self.padding))
         return out
 

@@ -28,9 +28,18 @@ def test_rounded_weights_differ_by_at_most_half_a_step():
     unit = lived_in_unit()
     rounded = QuantConvUnit(unit)
     exact = folded(unit)[0]
-    used = torch.fake_quantize_per_channel_affine(rounded.weight, rounded.steps, rounded.zeros, 0, -128, 127)
+    used = torch.fake_quantize_per_channel_affine(rounded.weight, rounded.steps, rounded.zeros, 0, -127, 127)
     assert ((used - exact).abs().amax((1, 2, 3)) <= rounded.steps / 2 + 1e-7).all()
     assert torch.allclose(rounded.steps, exact.abs().amax((1, 2, 3)) / 127)
+
+
+def test_leaving_training_takes_the_steps_of_the_weights_as_they_are_then():
+    rounded = QuantConvUnit(lived_in_unit()).train()
+    rounded(torch.randn(1, 3, 9, 7))
+    with torch.no_grad():
+        rounded.weight.mul_(3)
+    rounded.eval()
+    assert torch.allclose(rounded.steps, rounded.weight.detach().abs().amax((1, 2, 3)) / 127)
 
 
 def test_a_norm_without_statistics_cannot_be_folded():

@@ -1,4 +1,4 @@
-"""Early fusion: any number of sensors, zeros for what is missing, batch norm apart for each scenario."""
+"""Early fusion: one to four sensors, zeros for what is missing, batch norm apart for each scenario."""
 
 import dataclasses
 
@@ -17,6 +17,8 @@ SENSORS = (
     Sensor("rgb", "optical", 3, "uint8", "DN", 0, 255),
     Sensor("heat", "thermal", 1, "uint16", "K", 0, 60000),
     Sensor("dem", "height", 1, "float32", "metres", 0, 900),
+    Sensor("sar", "radar", 2, "float32", "decibel", -40, 20),
+    Sensor("nir", "optical", 1, "uint8", "DN", 0, 255),
 )
 
 
@@ -29,7 +31,7 @@ def frames(task):
     return {s.name: torch.randn(2, s.channels, *task.grid, generator=random) for s in task.sensors}
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_every_scenario_of_any_number_of_sensors_is_served_and_trained(count):
     task = task_of(count)
     network = networks.build(Recipe(network="early_fusion", width=0.25), task)
@@ -66,3 +68,14 @@ def test_a_grid_that_cannot_be_halved_four_times_is_refused_before_any_training(
     odd = dataclasses.replace(task_of(2), grid=(100, 48))
     with pytest.raises(RecipeError, match=r"multiples of 16; --set 'grid=\[96, 48\]'"):
         networks.build(Recipe(network=network, width=0.25), odd)
+
+
+def test_four_sensors_fly_and_five_are_refused_before_any_training():
+    task = task_of(4)
+    network = networks.build(Recipe(network="early_fusion", width=0.25), task).eval()
+    given = frames(task)
+    with torch.no_grad():
+        found = network.deployable(task.full)(*given.values())
+        assert torch.equal(found, network(given, task.full).logits)
+    with pytest.raises(RecipeError, match="at most 4"):
+        networks.build(Recipe(network="early_fusion", width=0.25), task_of(5))

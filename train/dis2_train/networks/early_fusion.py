@@ -8,11 +8,12 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dis2_edge.errors import RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_edge.scenario import sensors_of
 from dis2_edge.task import Task
 from dis2_train.networks.blocks import Concat, ConvUnit, Enlarge
-from dis2_train.networks.flight import flight
+from dis2_train.networks.flight import MOST_SENSORS, flight
 from dis2_train.networks.losses import supervised
 from dis2_train.networks.seam import Frames, Network, Output
 from dis2_train.networks.widths import scaled
@@ -21,10 +22,13 @@ TAPS = ("bottom", "penultimate")
 
 
 class EarlyFusion(Network):
-    """Early-fusion U-Net for any number of sensors; every scenario is trained by dropping sensors."""
+    """Early-fusion U-Net for up to four sensors; every scenario is trained by dropping sensors."""
 
     def __init__(self, recipe: Recipe, task: Task) -> None:
         super().__init__()
+        if len(task.sensors) > MOST_SENSORS:
+            found = f"early_fusion was given {len(task.sensors)} sensors: {', '.join(task.sensor_names)}"
+            raise RecipeError(found, expected=f"at most {MOST_SENSORS}", mend='name some: --set \'sensors=["a", "b"]\'')
         self.task = task
         w1, w2, w3, w4 = scaled(recipe.width)
         channels = sum(sensor.channels for sensor in task.sensors)

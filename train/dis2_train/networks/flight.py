@@ -46,9 +46,21 @@ class ThreeSensors(Flight):
         return self.answer(a, b, c)
 
 
+class FourSensors(Flight):
+    """A flight with four sensors."""
+
+    def forward(self, a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Answer:
+        """Four tensors (B, C_i, H, W)."""
+        return self.answer(a, b, c, d)
+
+
+_KINDS: dict[int, type[Flight]] = {1: OneSensor, 2: TwoSensors, 3: ThreeSensors, 4: FourSensors}
+MOST_SENSORS = max(_KINDS)
+"""More sensors than this have no flight yet."""
+
+
 def flight(inner: nn.Module, sensors: int, taps: tuple[str, ...]) -> Flight:
     """The flight for a scenario of that many sensors; torch.fx wants each argument spelt out."""
-    kinds = {1: OneSensor, 2: TwoSensors, 3: ThreeSensors}
-    if sensors not in kinds:
+    if sensors not in _KINDS:
         raise InternalError(f"no flight for {sensors} sensors; add one beside these")
-    return kinds[sensors](inner, taps)
+    return _KINDS[sensors](inner, taps)
