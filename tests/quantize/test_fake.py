@@ -28,7 +28,7 @@ def test_rounded_weights_differ_by_at_most_half_a_step():
     unit = lived_in_unit()
     rounded = QuantConvUnit(unit)
     exact = folded(unit)[0]
-    used = torch.fake_quantize_per_channel_affine(rounded.weight, rounded.steps, rounded.zeros, 0, -127, 127)
+    used = torch.fake_quantize_per_channel_affine(rounded.weight, rounded.steps, rounded.zeros, 0, -128, 127)
     assert ((used - exact).abs().amax((1, 2, 3)) <= rounded.steps / 2 + 1e-7).all()
     assert torch.allclose(rounded.steps, exact.abs().amax((1, 2, 3)) / 127)
 
