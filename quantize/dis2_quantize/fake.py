@@ -90,9 +90,8 @@ class QuantConvUnit(nn.Module):
         """(B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
         if self.training:
             self.measure_steps()
-        weight = torch.fake_quantize_per_channel_affine(
-            self.weight, self.steps, self.zeros, 0, -SIGNED_STEPS, SIGNED_STEPS
-        )
+        # -128 is never reached, as steps come from the largest weight; the exporter knows whole int8 only.
+        weight = torch.fake_quantize_per_channel_affine(self.weight, self.steps, self.zeros, 0, -128, SIGNED_STEPS)
         out: Tensor = self.act(nn.functional.conv2d(x, weight, self.bias, self.stride, self.padding))
         return out
 
