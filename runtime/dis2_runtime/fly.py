@@ -62,6 +62,7 @@ def fly(
     `announce` gets a line for every change of scenario. Raises UserErrors only.
     """
     _refuse_full(out)
+    _refuse_within(out, bundle_path)
     bundle = bundles.read(bundle_path)
     bundles.verify_hashes(bundle)
     task = flight.rig.task(bundle.manifest.task)
@@ -80,6 +81,12 @@ def fly(
         summary = _summary(stream, bundle, flight, ended_by, feed.now_ns() / 1e9, engine)
     write_json(out / "summary.json", summary)
     return summary
+
+
+def _refuse_within(out: Path, bundle_path: Path) -> None:
+    """A file more in a bundle's folder, and no board would read that bundle again."""
+    if out.resolve().is_relative_to(bundle_path.resolve()):
+        raise StorageError(f"{out} lies within the bundle {bundle_path}", mend="choose another --out")
 
 
 def _refuse_full(out: Path) -> None:

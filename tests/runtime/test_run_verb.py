@@ -60,6 +60,12 @@ def test_out_folder_with_files_is_refused_and_left_alone(capsys, two: Bundle, sc
     assert [path.name for path in tmp_path.iterdir()] == ["keep.txt"]
 
 
+def test_an_out_folder_within_the_bundle_is_refused_and_the_bundle_left_whole(capsys, two: Bundle, scene) -> None:
+    before = sorted(two.path.rglob("*"))
+    refused(capsys, [str(two.path), "--out", str(two.path / "flight"), *sources(scene)], "lies within the bundle")
+    assert sorted(two.path.rglob("*")) == before
+
+
 def test_bundle_with_one_flipped_bit_never_flies(capsys, scene, tmp_path) -> None:
     bundle = make_bundle(tmp_path / "b", task_of(RGB, NDSM))
     file = bundle.file(bundle.manifest.models[0].file)
