@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,11 @@ def confusion(truth: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], classes
     columns = np.minimum(mask[known].astype(np.int64), classes)
     flat = np.bincount(rows * (classes + 1) + columns, minlength=classes * (classes + 1))
     return flat.reshape(classes, classes + 1)
+
+
+def known(score: float) -> float | None:
+    """`score`, or None for the nan of what did not occur: JSON has no nan."""
+    return None if math.isnan(score) else score
 
 
 @dataclass(frozen=True)

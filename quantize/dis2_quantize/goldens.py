@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,17 @@ from dis2_edge.goldens import write_golden
 from dis2_edge.manifest import Golden
 from dis2_edge.task import Task
 from dis2_quantize.judge import Candidate
-from dis2_runtime.engines.onnx_runtime import open_model
+from dis2_runtime.engines.onnx_runtime import OnnxModel
 
 GOLDENS = 3
 
 
-def record(candidates: Sequence[Candidate], data: DataSet, task: Task, split: str, folder: Path) -> tuple[Golden, ...]:
+def record(
+    models: Mapping[Candidate, OnnxModel], data: DataSet, task: Task, split: str, folder: Path
+) -> tuple[Golden, ...]:
     """Write goldens of images spread over `split` into `folder`/goldens; equal inputs give equal bytes."""
     ids = data.ids(split)
     chosen = [ids[place] for place in sorted({round(step) for step in np.linspace(0, len(ids) - 1, GOLDENS)})]
-    models = {candidate: open_model(candidate.file) for candidate in candidates}
     goldens = []
     for number, name in enumerate(chosen):
         arrays: dict[str, npt.NDArray[Any]] = dict(data.on_grid(data.read(split, name), task).frames)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from dis2_edge.manifest import Precision
 from dis2_edge.scores import Counts, Scores, confusion, scores
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress
-from dis2_runtime.engines.onnx_runtime import OnnxModel, open_model
+from dis2_runtime.engines.onnx_runtime import OnnxModel
 
 
 @dataclass(frozen=True)
@@ -57,20 +57,19 @@ class Verdict:
         return self.equal_pixels / self.pixels if self.pixels else 1.0
 
 
-def judge(candidates: Sequence[Candidate], data: DataSet, task: Task, split: str) -> list[Verdict]:
+def judge(models: Mapping[Candidate, OnnxModel], data: DataSet, task: Task, split: str) -> list[Verdict]:
     """A verdict for every file; the first file of each scenario is the reference that the others agree with or not."""
     if not data.ids(split):
         raise DataError(f"split {split!r} is empty", expected="images to judge on")
-    models = [open_model(candidate.file) for candidate in candidates]
     classes = len(task.classes)
-    verdicts = [Verdict(candidate, np.zeros((classes, classes + 1), np.int64)) for candidate in candidates]
+    verdicts = [Verdict(candidate, np.zeros((classes, classes + 1), np.int64)) for candidate in models]
     for verdict in verdicts:
         verdict.size = verdict.candidate.file.stat().st_size
     for name in progress(data.ids(split), f"judge on {split}"):
         sample = data.on_grid(data.read(split, name), task)
         if sample.label is None:
             raise DataError(f"{split}/{name} has no label", expected="labels to judge by")
-        _judge_image(models, verdicts, sample.frames, sample.label, classes)
+        _judge_image(list(models.values()), verdicts, sample.frames, sample.label, classes)
     return verdicts
 
 

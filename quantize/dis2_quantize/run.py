@@ -16,6 +16,7 @@ from dis2_edge.errors import CheckpointError, DataError, RecipeError
 from dis2_edge.files import new_folder, write_json, write_text
 from dis2_edge.manifest import Golden, ModelRow, Precision
 from dis2_edge.recipe import Recipe
+from dis2_edge.scores import known
 from dis2_edge.terminal import say
 from dis2_quantize import placement
 from dis2_quantize.export import export
@@ -23,6 +24,7 @@ from dis2_quantize.goldens import record
 from dis2_quantize.judge import Candidate, Verdict, judge
 from dis2_quantize.student import Student, calibrate, make_student
 from dis2_quantize.tune import in_need, tune
+from dis2_runtime.engines.onnx_runtime import open_model
 from dis2_train.batches import Split
 from dis2_train.checkpoint import Checkpoint
 
@@ -56,8 +58,9 @@ def quantize(run: Checkpoint, recipe: Recipe, data: DataSet, out: Path, precisio
         if "int8" in precisions:
             networks["int8"] = {student.scenario: student.network for student in _students(run, recipe, data)}
         candidates = _export(run, recipe, networks, folder)
-        verdicts = judge(candidates, data, run.task, split)
-        goldens = record(candidates, data, run.task, split, folder)
+        models = {candidate: open_model(candidate.file) for candidate in candidates}
+        verdicts = judge(models, data, run.task, split)
+        goldens = record(models, data, run.task, split, folder)
         _write_index(run, recipe, data, split, verdicts, goldens, folder)
     return Quantized(out, tuple(verdicts))
 
@@ -154,17 +157,13 @@ def _row(verdict: Verdict, folder: Path) -> ModelRow:
         file=candidate.file.relative_to(folder).as_posix(),
         golden_agreement=agreement,
         golden_error=error,
-        miou=_known(found.miou),
-        class_iou=tuple(map(_known, found.iou)),
+        miou=known(found.miou),
+        class_iou=tuple(map(known, found.iou)),
     )
 
 
 def _drift(verdict: Verdict) -> dict[str, object]:
     return {"confusion": verdict.counts.tolist(), "agreement": verdict.agreement, "pixels": verdict.pixels}
-
-
-def _known(value: float) -> float | None:
-    return None if value != value else value
 
 
 def recipe_hash(recipe: Recipe) -> str:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dis2_edge.scores import Counts, confusion, scores
+from dis2_edge.scores import Counts, confusion, known, scores
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress
 from dis2_train.batches import Split, whole_images
@@ -57,8 +57,8 @@ def evaluate(
 def mean_miou(counts: Mapping[str, Counts]) -> float:
     """mIoU, averaged over the scenarios in which it is defined; nan where there is none."""
     values = [scores(matrix).miou for matrix in counts.values()]
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
+    defined = [value for value in values if not math.isnan(value)]
+    return sum(defined) / len(defined) if defined else math.nan
 
 
 def metrics(counts: Mapping[str, Counts], split: str, images: int) -> dict[str, Any]:
@@ -84,16 +84,12 @@ def _scores(matrix: Counts) -> dict[str, Any]:
     found = scores(matrix)
     return {
         "confusion": matrix.tolist(),
-        "miou": _known(found.miou),
-        "iou": [_known(value) for value in found.iou],
-        "f1": [_known(value) for value in found.f1],
-        "mean_f1": _known(found.mean_f1),
-        "oa": _known(found.oa),
+        "miou": known(found.miou),
+        "iou": [known(value) for value in found.iou],
+        "f1": [known(value) for value in found.f1],
+        "mean_f1": known(found.mean_f1),
+        "oa": known(found.oa),
     }
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _percent(value: float | None) -> str:
