@@ -10,7 +10,7 @@ TORCH ?=
 PYTEST_ARGS ?=
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
-EXTRAS = report,quantize,dev
+EXTRAS = report,quantize,geo,dev
 
 # The first Python of 3.10 to 3.13 that starts and can make an environment.
 SUITABLE = import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
