@@ -16,7 +16,7 @@ from dis2_edge.terminal import progress
 from dis2_quantize.student import Student, logits_of
 from dis2_train.batches import Sampler, Split
 from dis2_train.evaluate import evaluate
-from dis2_train.networks.losses import feature_distance, logit_distance, supervised
+from dis2_train.networks.losses import Truth, feature_distance, logit_distance, supervised
 from dis2_train.networks.seam import Network, Output
 
 
@@ -67,7 +67,7 @@ def in_need(
 
 def lesson(student: Output, teacher: Output, target: Tensor, recipe: Recipe, ignore: int) -> Tensor:
     """What a student minimises: the labels, the teacher's softened logits, and its features at every tap."""
-    loss = supervised(student.logits, target, ignore)
+    loss = supervised(student.logits, Truth.of(target, student.logits.shape[1], ignore))
     loss = loss + logit_distance(student.logits, teacher.logits, recipe.temperature)
     features = [feature_distance(found, teacher.taps[name]) for name, found in student.taps.items()]
     return loss + torch.stack(features).mean() if features else loss

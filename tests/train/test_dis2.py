@@ -93,14 +93,28 @@ def test_ignored_pixels_count_nowhere():
     truth[:, :4] = 255
     other = logits.clone()
     other[:, :, :4] = torch.randn(2, 3, 4, 8)
-    assert torch.allclose(losses.supervised(logits, truth, 255), losses.supervised(other, truth, 255))
-    assert torch.isfinite(losses.supervised(logits, torch.full((2, 8, 8), 255), 255))
+    known = losses.Truth.of(truth, 3, 255)
+    assert torch.allclose(losses.supervised(logits, known), losses.supervised(other, known))
+    assert torch.isfinite(losses.supervised(logits, losses.Truth.of(torch.full((2, 8, 8), 255), 3, 255)))
 
 
 def test_a_right_answer_costs_less_than_a_wrong_one():
     truth = torch.randint(0, 3, (2, 8, 8))
     right = 10 * nn.functional.one_hot(truth, 3).movedim(-1, 1).float()
-    assert losses.supervised(right, truth, 255) < 0.05 < 1 < losses.supervised(-right, truth, 255)
+    known = losses.Truth.of(truth, 3, 255)
+    assert losses.supervised(right, known) < 0.05 < 1 < losses.supervised(-right, known)
+
+
+def test_cross_entropy_and_dice_follow_their_formulas():
+    logits, truth = torch.randn(2, 3, 4, 4), torch.randint(0, 3, (2, 4, 4))
+    truth[0, :2] = 255
+    known = (truth != 255)[:, None].float()
+    hot = nn.functional.one_hot(torch.where(truth == 255, 0, truth), 3).movedim(-1, 1) * known
+    share = hot.sum((2, 3)) / hot.sum((1, 2, 3))[:, None]
+    p = logits.softmax(1)
+    entropy = -((1 - share)[:, :, None, None] * hot * p.log()).sum() / known.sum()
+    dice = 1 - ((2 * (hot * p).sum((0, 2, 3)) + 1) / ((hot + p * known).sum((0, 2, 3)) + 1)).mean()
+    assert torch.allclose(losses.supervised(logits, losses.Truth.of(truth, 3, 255)), entropy + dice)
 
 
 def test_disentanglement_is_nought_for_orthogonal_maps_and_one_for_equal_ones():

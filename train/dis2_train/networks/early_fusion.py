@@ -14,7 +14,7 @@ from dis2_edge.scenario import sensors_of
 from dis2_edge.task import Task
 from dis2_train.networks.blocks import Concat, ConvUnit, Enlarge
 from dis2_train.networks.flight import MOST_SENSORS, flight
-from dis2_train.networks.losses import supervised
+from dis2_train.networks.losses import Truth, supervised
 from dis2_train.networks.seam import Frames, Network, Output
 from dis2_train.networks.widths import scaled
 
@@ -53,7 +53,8 @@ class EarlyFusion(Network):
 
     def losses(self, frames: Frames, target: Tensor, scenario: str, progress: float) -> dict[str, Tensor]:
         """Weighted cross-entropy and Dice in the drawn scenario."""
-        return {"supervised": supervised(self(frames, scenario).logits, target, self.task.ignore)}
+        truth = Truth.of(target, len(self.task.classes), self.task.ignore)
+        return {"supervised": supervised(self(frames, scenario).logits, truth)}
 
     def deployable(self, scenario: str, taps: tuple[str, ...] = ()) -> nn.Module:
         """The U-Net with the norms of `scenario`, its first convolution reading only the sensors that are there."""

@@ -2,31 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def supervised(logits: Tensor, target: Tensor, ignore: int) -> Tensor:
-    """Weighted cross-entropy plus Dice of logits (B, K, h, w), enlarged to the size of `target` (B, H, W).
+@dataclass(frozen=True)
+class Truth:
+    """The labels of a step, spread once for all of its supervised terms."""
 
-    The weight of class k in image b is 1 - n_bk / n_b: rare classes count more. Ignored pixels count nowhere.
+    target: Tensor
+    """(B, H, W) int64: class index, or `ignore`."""
+    ignore: int
+    """Label index that counts nowhere."""
+    weight: Tensor
+    """(B, H, W) float: 1 - n_bk / n_b of the class k that the pixel has in its image b; 0 where ignored."""
+    known: Tensor
+    """(B, H, W) float: 1 where there is a label."""
+    counts: Tensor
+    """(K,) float: labelled pixels of each class in the batch."""
+
+    @classmethod
+    def of(cls, target: Tensor, classes: int, ignore: int) -> Truth:
+        """Spread `target` (B, H, W) int64 of `classes` classes."""
+        known = target != ignore
+        rows = torch.where(known, target, classes).flatten(1)  # ignored pixels go to a last column
+        counts = torch.zeros(len(target), classes + 1, device=target.device)
+        counts.scatter_add_(1, rows, torch.ones_like(rows, dtype=counts.dtype))
+        counts[:, classes] = 0
+        weights = 1 - counts / counts.sum(dim=1, keepdim=True).clamp(min=1)  # (B, K + 1)
+        weights[:, classes] = 0
+        weight = weights.gather(1, rows).view(target.shape)
+        return cls(target, ignore, weight, known.float(), counts[:, :classes].sum(dim=0))
+
+
+def supervised(logits: Tensor, truth: Truth) -> Tensor:
+    """Weighted cross-entropy plus Dice of logits (B, K, h, w), enlarged to the size of the labels.
+
+    Rare classes count more (`Truth.weight`); ignored pixels count nowhere.
     """
-    if logits.shape[2:] != target.shape[1:]:
-        logits = F.interpolate(logits, size=target.shape[1:], mode="bilinear", align_corners=False)
-    known = (target != ignore).unsqueeze(1)  # (B, 1, H, W)
-    truth = _one_hot(target, logits.shape[1], ignore)
+    size = truth.target.shape[1:]
+    if logits.shape[2:] != size:
+        logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
     logs = logits.float().log_softmax(dim=1)
-    counts = truth.sum(dim=(2, 3))
-    weights = 1 - counts / counts.sum(dim=1, keepdim=True).clamp(min=1)  # (B, K)
-    entropy = -(truth * logs * weights[:, :, None, None]).sum() / known.sum().clamp(min=1)
-    return entropy + dice(logs.exp() * known, truth)
+    misses = F.nll_loss(logs, truth.target, ignore_index=truth.ignore, reduction="none")  # (B, H, W)
+    entropy = (misses * truth.weight).sum() / truth.known.sum().clamp(min=1)
+    return entropy + dice(logs.exp(), truth)
 
 
-def dice(probability: Tensor, truth: Tensor) -> Tensor:
-    """1 - mean over classes of 2 |p y| / (|p| + |y|), sums over batch and space; both (B, K, H, W)."""
-    hit = (probability * truth).sum(dim=(0, 2, 3))
-    total = (probability + truth).sum(dim=(0, 2, 3))
+def dice(probability: Tensor, truth: Truth) -> Tensor:
+    """1 - mean over classes of 2 |p y| / (|p| + |y|), sums over batch and space; probability (B, K, H, W)."""
+    classes = probability.shape[1]
+    places = truth.target.clamp(max=classes - 1)
+    right = probability.gather(1, places.unsqueeze(1)).squeeze(1) * truth.known  # (B, H, W)
+    hit = probability.new_zeros(classes).index_add(0, places.flatten(), right.flatten())
+    total = torch.matmul(probability.flatten(2), truth.known.flatten(1).unsqueeze(2)).sum(dim=(0, 2)) + truth.counts
     return 1 - ((2 * hit + 1) / (total + 1)).mean()
 
 
@@ -49,10 +81,3 @@ def logit_distance(student: Tensor, teacher: Tensor, temperature: float) -> Tens
     student_logs = (student.float() / temperature).log_softmax(dim=1)
     pixelwise = (teacher_logs.exp() * (teacher_logs - student_logs)).sum(dim=1)
     return pixelwise.mean() * temperature**2
-
-
-def _one_hot(target: Tensor, classes: int, ignore: int) -> Tensor:
-    """(B, H, W) to (B, K, H, W) float; all zeros where ignored."""
-    known = target != ignore
-    hot = F.one_hot(torch.where(known, target, 0), classes) * known.unsqueeze(-1)
-    return hot.movedim(-1, 1).float()

@@ -107,15 +107,15 @@ class Dis2(Network):
     def _supervision(
         self, levels: dict[str, Levels], full: dict[str, Tensor], missing: dict[str, Tensor], target: Tensor
     ) -> dict[str, Tensor]:
-        ignore = self.task.ignore
+        truth = losses.Truth.of(target, len(self.task.classes), self.task.ignore)
         terms = {
-            "full": losses.supervised(full["logits"], target, ignore),
-            "missing": losses.supervised(missing["logits"], target, ignore),
+            "full": losses.supervised(full["logits"], truth),
+            "missing": losses.supervised(missing["logits"], truth),
         }
         for name, encoded in levels.items():
-            terms[f"auxiliary_{name}"] = losses.supervised(self.auxiliaries[name](encoded), target, ignore)
+            terms[f"auxiliary_{name}"] = losses.supervised(self.auxiliaries[name](encoded), truth)
         sides = [found[f"side{scale}"] for found in (full, missing) for scale in range(4)]
-        terms["scales"] = torch.stack([losses.supervised(side, target, ignore) for side in sides]).sum() / 4
+        terms["scales"] = torch.stack([losses.supervised(side, truth) for side in sides]).sum() / 4
         return terms
 
     def _distillation(self, student: dict[str, Tensor], teacher: dict[str, Tensor]) -> Tensor:
