@@ -40,8 +40,9 @@ _NOT_BELOW_ZERO = (
 class Recipe:
     """All that can be chosen about a run. The resolved recipe is written beside whatever it produced."""
 
-    network: Literal["dis2", "early_fusion"] = "dis2"
-    """dis2, or early_fusion: one U-Net over all sensors, zeros for the missing one, sensor dropout in training."""
+    network: Literal["dis2", "early_fusion", "single"] = "dis2"
+    """dis2; early_fusion: one U-Net over all sensors, zeros for the missing one, sensor dropout in training; or
+    single: DIS2's parts on one sensor, at equal operations."""
     preset: Literal["default", "paper"] = "default"
     """Of dis2: default is made for integers; paper is the released model exactly, faults included."""
     width: float = 1.0

@@ -20,6 +20,7 @@ RECIPE = Recipe(
     calibration_images=4,
 )
 TWO = Task((RGB, NDSM), ("road", "roof", "tree"), ("#808080", "#aa3333", "#227722"), (64, 64))
+ONE = Task((NDSM,), ("road", "roof", "tree"), ("#808080", "#aa3333", "#227722"), (64, 64))
 THREE = Task((RGB, NDSM, THERMAL), ("road", "roof"), ("#808080", "#aa3333"), (64, 64))
 
 

@@ -7,7 +7,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from small import THREE, TWO, frames_of
+from small import ONE, THREE, TWO, frames_of
 
 from dis2_edge.errors import InternalError
 from dis2_edge.scenario import sensors_of
@@ -16,7 +16,12 @@ from dis2_quantize.export import export
 from dis2_quantize.wrap import normalised
 from dis2_runtime.engines.onnx_runtime import open_model
 
-CASES = [("dis2", TWO, "rgb+ndsm"), ("dis2", TWO, "ndsm"), ("early_fusion", THREE, "rgb+thermal")]
+CASES = [
+    ("dis2", TWO, "rgb+ndsm"),
+    ("dis2", TWO, "ndsm"),
+    ("early_fusion", THREE, "rgb+thermal"),
+    ("single", ONE, "ndsm"),
+]
 
 
 def raw_frames(task):
@@ -69,7 +74,7 @@ def test_integer_chains_are_whole_under_onnx_runtime(lived_in, tmp_path, kind, t
     stems = 2 if kind == "dis2" else 1
     assert kinds.count("QLinearConv") == written.count("Conv") - stems - 1  # all but the stems and the head
     assert kinds.count("Conv") + kinds.count("FusedConv") == stems + 1
-    assert written.count("MultiHeadAttention") == (2 if kind == "dis2" else 0)
+    assert written.count("MultiHeadAttention") == (0 if kind == "early_fusion" else 2)
 
 
 def test_the_file_keeps_the_contract(lived_in, tmp_path):

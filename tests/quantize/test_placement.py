@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small import THREE, TWO, frames_of
+from small import ONE, THREE, TWO, frames_of
 from torch import fx, nn
 
 from dis2_edge.scenario import sensors_of
@@ -11,6 +11,7 @@ from dis2_quantize.fake import ActivationQuant, QuantConvUnit
 from dis2_train.networks.blocks import ConvUnit, Enlarge, Regroup
 
 CASES = [("dis2", TWO, s) for s in TWO.scenarios] + [("early_fusion", THREE, s) for s in THREE.scenarios]
+CASES.append(("single", ONE, "ndsm"))
 
 
 def inputs(task, scenario, batch=1):
@@ -56,7 +57,7 @@ def test_only_stems_stay_floating_point_convolutions(lived_in, kind, task, scena
     assert len(floating) == (2 if kind == "dis2" else 1)
 
 
-@pytest.mark.parametrize(("kind", "task"), [("dis2", TWO), ("early_fusion", THREE)])
+@pytest.mark.parametrize(("kind", "task"), [("dis2", TWO), ("early_fusion", THREE), ("single", ONE)])
 def test_what_only_moves_integers_keeps_their_scale(lived_in, kind, task):
     graph = placed(lived_in(kind, task), task.full)
     kinds = (Enlarge, Regroup)
@@ -79,7 +80,7 @@ def test_a_kept_block_stays_floating_point(lived_in):
     assert torch.isfinite(partly(*inputs(TWO, "rgb"))[0]).all()
 
 
-@pytest.mark.parametrize(("kind", "task"), [("dis2", TWO), ("early_fusion", THREE)])
+@pytest.mark.parametrize(("kind", "task"), [("dis2", TWO), ("early_fusion", THREE), ("single", ONE)])
 def test_blocks_name_modules_that_exist(lived_in, kind, task):
     network = lived_in(kind, task)
     for scenario in task.scenarios:

@@ -30,7 +30,7 @@ class EarlyFusion(Network):
             found = f"early_fusion was given {len(task.sensors)} sensors: {', '.join(task.sensor_names)}"
             raise RecipeError(found, expected=f"at most {MOST_SENSORS}", mend='name some: --set \'sensors=["a", "b"]\'')
         self.task = task
-        w1, w2, w3, w4 = scaled(recipe.width)
+        w1, w2, w3, w4 = scaled(recipe.width, step=4)
         channels = sum(sensor.channels for sensor in task.sensors)
         plan = {"stem": (channels, w1, 4, 2), "level1": (w1, w1, 3, 1)}
         for level, above, width in ((2, w1, w2), (3, w2, w3), (4, w3, w4)):

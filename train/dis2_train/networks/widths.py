@@ -5,7 +5,11 @@ from __future__ import annotations
 WIDTHS = (32, 64, 128, 256)
 
 
-def scaled(width: float) -> tuple[int, int, int, int]:
-    """The four channel counts at a width factor; multiples of 8, so that attention heads and integer kernels fit."""
-    w1, w2, w3, w4 = (max(8, 8 * round(width * channels / 8)) for channels in WIDTHS)
+def scaled(width: float, step: int = 8) -> tuple[int, int, int, int]:
+    """The four channel counts at a width factor, at least 8.
+
+    They are multiples of `step`: 8, so that attention heads and integer kernels fit, or 4 where operations are to be
+    met closely.
+    """
+    w1, w2, w3, w4 = (max(8, step * round(width * channels / step)) for channels in WIDTHS)
     return w1, w2, w3, w4
