@@ -5,6 +5,7 @@ import json
 import os
 
 import pytest
+import safetensors.torch
 import torch
 
 from dis2_edge.errors import CheckpointError, StorageError
@@ -111,3 +112,29 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, tiny_network, tiny_recipe, 
 
 def test_metrics_are_plain_json(run):
     assert json.loads((run / "metrics.json").read_text()) == METRICS
+
+
+def halved(run):
+    """Round the floating-point weights of `run` to half precision, in place."""
+    tensors, metadata = checkpoint.read_tensors(run / "weights.safetensors")
+    rounded = {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
+    safetensors.torch.save_file(rounded, run / "weights.safetensors", metadata)
+    return rounded
+
+
+def test_weights_in_half_precision_become_full_precision_and_the_run_says_so(run):
+    assert checkpoint.load(run).stored == "float32"
+    rounded = halved(run)
+    found = checkpoint.load(run)
+    assert found.stored == "float16"
+    state = found.network.state_dict()
+    assert {tensor.dtype for tensor in state.values()} == {torch.float32, torch.int64}
+    assert all(torch.equal(state[name], tensor.to(state[name].dtype)) for name, tensor in rounded.items())
+
+
+def test_only_half_precision_stands_in_for_full(run):
+    tensors, metadata = checkpoint.read_tensors(run / "weights.safetensors")
+    tensors["last.bias"] = tensors["last.bias"].double()
+    safetensors.torch.save_file(tensors, run / "weights.safetensors", metadata)
+    with pytest.raises(CheckpointError, match=r"last\.bias is float64 2 and should be float32 2"):
+        checkpoint.load(run)

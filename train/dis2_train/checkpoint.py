@@ -3,6 +3,8 @@
 RUN/recipe.toml  task.json  statistics.json    from the start
 RUN/log.csv  tensorboard/  resume/             while it trains (resume/ goes at the end)
 RUN/metrics.json  weights.safetensors          at the end, the weights last: where they are, the run is finished
+
+The models that come with dis2-edge are such folders too, with weights in half precision (`dis2_train.publish`).
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from dis2_edge import recipe as recipes
@@ -45,7 +48,9 @@ class Checkpoint:
     metrics: dict[str, Any]
     """metrics.json: split, images, and confusion counts and scores of each scenario."""
     network: Network
-    """The trained network, on the CPU, in eval mode."""
+    """The trained network, on the CPU, in eval mode; it computes in float32 whatever the file holds."""
+    stored: Literal["float32", "float16"] = "float32"
+    """What the weights' file holds: float16 says that they were rounded when the model was published."""
 
 
 def save(
@@ -86,11 +91,14 @@ def load(run: Path) -> Checkpoint:
     if not is_finished(run):
         raise CheckpointError(f"the training of {run} is not finished", mend="go on with it by --resume")
     network = networks.build(recipe, task)
-    fill(network, read_tensors(run / WEIGHTS)[0], where=str(run / WEIGHTS))
+    tensors = read_tensors(run / WEIGHTS)[0]
+    fill(network, tensors, where=str(run / WEIGHTS))
     table = read_json(run / "metrics.json", CheckpointError)
     if not isinstance(table, dict) or not isinstance(table.get("scenarios"), dict):
         raise CheckpointError(f"{run / 'metrics.json'} has no scenarios", mend="train again")
-    return Checkpoint(run, recipe, task, statistics, table, network.cpu().eval())
+    half = any(tensor.dtype == torch.float16 for tensor in tensors.values())
+    stored: Literal["float32", "float16"] = "float16" if half else "float32"
+    return Checkpoint(run, recipe, task, statistics, table, network.cpu().eval(), stored)
 
 
 def read_start(run: Path) -> tuple[Recipe, Task, tuple[SensorStatistics, ...]]:
@@ -122,8 +130,12 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def fill(network: Network, tensors: Mapping[str, Tensor], *, where: str) -> None:
-    """Load `tensors` into `network`; CheckpointError that names the first ones that do not fit."""
+    """Load `tensors` into `network`; CheckpointError that names the first ones that do not fit.
+
+    Tensors in half precision fit where the network has full precision, and become that.
+    """
     wanted = network.state_dict()
+    tensors = {name: _widened(tensor, wanted.get(name)) for name, tensor in tensors.items()}
     wrong = [f"{name} is missing" for name in wanted if name not in tensors]
     wrong += [f"{name} is not in the network" for name in tensors if name not in wanted]
     wrong += [
@@ -137,12 +149,19 @@ def fill(network: Network, tensors: Mapping[str, Tensor], *, where: str) -> None
             f"{where} is the checkpoint of another recipe: {', '.join(wrong[:3])}{more}",
             mend="keep weights and recipe.toml of one run together",
         )
-    network.load_state_dict(dict(tensors))
+    network.load_state_dict(tensors)
 
 
 def plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Own contiguous CPU copies, as safetensors wants them."""
     return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+
+
+def _widened(tensor: Tensor, wanted: Tensor | None) -> Tensor:
+    """`tensor` in float32 where it is half of one."""
+    if wanted is not None and (tensor.dtype, wanted.dtype) == (torch.float16, torch.float32):
+        return tensor.float()
+    return tensor
 
 
 def _form(tensor: Tensor) -> str:
