@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dis2_train.parallel import summed
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -22,7 +24,7 @@ class Truth:
     known: Tensor
     """(B, H, W) float: 1 where there is a label."""
     counts: Tensor
-    """(K,) float: labelled pixels of each class in the batch."""
+    """(K,) float: labelled pixels of each class in the batch, over all processes that train together."""
 
     @classmethod
     def of(cls, target: Tensor, classes: int, ignore: int) -> Truth:
@@ -35,7 +37,7 @@ class Truth:
         weights = 1 - counts / counts.sum(dim=1, keepdim=True).clamp(min=1)  # (B, K + 1)
         weights[:, classes] = 0
         weight = weights.gather(1, rows).view(target.shape)
-        return cls(target, ignore, weight, known.float(), counts[:, :classes].sum(dim=0))
+        return cls(target, ignore, weight, known.float(), summed(counts[:, :classes].sum(dim=0)))
 
 
 def supervised(logits: Tensor, truth: Truth) -> Tensor:
@@ -48,18 +50,22 @@ def supervised(logits: Tensor, truth: Truth) -> Tensor:
         logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
     logs = logits.float().log_softmax(dim=1)
     misses = F.nll_loss(logs, truth.target, ignore_index=truth.ignore, reduction="none")  # (B, H, W)
-    entropy = (misses * truth.weight).sum() / truth.known.sum().clamp(min=1)
+    entropy = summed((misses * truth.weight).sum()) / truth.counts.sum().clamp(min=1)
     return entropy + dice(logs.exp(), truth)
 
 
 def dice(probability: Tensor, truth: Truth) -> Tensor:
-    """1 - mean over classes of 2 |p y| / (|p| + |y|), sums over batch and space; probability (B, K, H, W)."""
+    """1 - mean over classes of 2 |p y| / (|p| + |y|); probability (B, K, H, W).
+
+    Sums are over batch, space and all processes that train together.
+    """
     classes = probability.shape[1]
     places = truth.target.clamp(max=classes - 1)
     right = probability.gather(1, places.unsqueeze(1)).squeeze(1) * truth.known  # (B, H, W)
     hit = probability.new_zeros(classes).index_add(0, places.flatten(), right.flatten())
-    total = torch.matmul(probability.flatten(2), truth.known.flatten(1).unsqueeze(2)).sum(dim=(0, 2)) + truth.counts
-    return 1 - ((2 * hit + 1) / (total + 1)).mean()
+    said = torch.matmul(probability.flatten(2), truth.known.flatten(1).unsqueeze(2)).sum(dim=(0, 2))
+    hit, said = summed(torch.stack([hit, said])).unbind()
+    return 1 - ((2 * hit + 1) / (said + truth.counts + 1)).mean()
 
 
 def disentanglement(stand_in: Tensor, present: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dis2_train.parallel import summed
+
 _TINY = 1e-7
 _LEAST_PROBABILITY = 0.005
 
@@ -52,15 +54,16 @@ def weighted_cross_entropy(predictions: Tensor, truth: Truth) -> Tensor:
     pixels = truth.one_hot.sum(dim=(2, 3), keepdim=True)  # (B, K, 1, 1)
     weights = 1 - pixels / (pixels.sum(dim=1, keepdim=True) + _TINY)
     surprise = -predictions.clamp(_LEAST_PROBABILITY, 1.0).log()
-    counted = truth.valid.sum().clamp(min=1) * predictions.shape[1]
-    return (weights * truth.one_hot * surprise).sum() / counted
+    counted = summed(truth.valid.sum()).clamp(min=1) * predictions.shape[1]
+    return summed((weights * truth.one_hot * surprise).sum()) / counted
 
 
 def dice(predictions: Tensor, truth: Truth) -> Tensor:
-    """One minus the mean over classes of the Dice score, sums taken over batch and space together."""
+    """One minus the mean over classes of the Dice score, sums taken over batch, space and processes together."""
     kept = predictions * truth.valid
     common = (kept * truth.one_hot).sum(dim=(0, 2, 3))
     sizes = kept.sum(dim=(0, 2, 3)) + truth.one_hot.sum(dim=(0, 2, 3))
+    common, sizes = summed(torch.stack([common, sizes])).unbind()
     return 1 - (2 * common / (sizes + _TINY)).mean()
 
 
