@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dis2_edge import description as descriptions
+from dis2_edge.damage import Damage
 from dis2_edge.description import Description
 from dis2_edge.entries import Entry, entries_of
-from dis2_edge.errors import DataError
+from dis2_edge.errors import DamagedError, DataError
 from dis2_edge.images import image_size, read_image, read_indices
 from dis2_edge.labels import class_indices, palette
 from dis2_edge.pairing import Pair, pairs
@@ -42,8 +43,17 @@ class Sample:
 class DataSet:
     """A described data set, opened: see `open_dataset`."""
 
-    def __init__(self, root: Path, description: Description, task: Task, found: Mapping[str, tuple[Pair, ...]]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        description: Description,
+        task: Task,
+        found: Mapping[str, tuple[Pair, ...]],
+        damage: Damage | None = None,
+    ) -> None:
         self.root, self.description, self.task = root, description, task
+        self.damage = damage or Damage()
+        """The damaged samples that `read_or_skip` met; those of a narrowed data set too."""
         self._found = found
         entries = entries_of(found, description, task.grid)
         self._entries = {split: {entry.id: entry for entry in table} for split, table in entries.items()}
@@ -83,6 +93,19 @@ class DataSet:
             self._check_sizes(entry, {**frames, **({} if label is None else {"labels": label})})
         return Sample(id_, frames, label)
 
+    def read_or_skip(self, split: str, id_: str) -> Sample | None:
+        """The sample as `read` gives it, or None where a file of it is damaged: then it is noted in `damage`.
+
+        For learning, which can do without a few. DataError when more than 1 % of the split is damaged.
+        """
+        if self.damage.holds(split, id_):
+            return None
+        try:
+            return self.read(split, id_)
+        except DamagedError as error:
+            self.damage.note(split, id_, error, len(self._of(split)))
+            return None
+
     def on_grid(self, sample: Sample, task: Task | None = None) -> Sample:
         """`sample` with frames and label brought to the grid, and holes filled and counted.
 
@@ -104,7 +127,7 @@ class DataSet:
         """
         chosen = tuple(self.task.sensor(name) for name in sensors) or self.task.sensors
         task = dataclasses.replace(self.task, sensors=chosen, grid=self.task.grid if grid == (0, 0) else grid)
-        return DataSet(self.root, self.description, task, self._found)
+        return DataSet(self.root, self.description, task, self._found, self.damage)
 
     def _of(self, split: str) -> Mapping[str, Entry]:
         if split not in self._entries:
@@ -133,17 +156,21 @@ class DataSet:
             return None
         if entry.window is None:
             return class_indices(read_indices(path), self.task, path)
-        if self._scenes.get("", (None,))[0] != path:
-            self._scenes[""] = path, class_indices(read_indices(path), self.task, path)
-        return entry.window.cut_label(self._scenes[""][1], self.task.ignore)
+        scene = self._scene("", path, lambda: class_indices(read_indices(path), self.task, path))
+        return entry.window.cut_label(scene, self.task.ignore)
 
     def _cut(self, entry: Entry, name: str, path: Path) -> Pixels:
-        """The frame of an entry; of a scene that is cut, the file last read is kept."""
+        """The frame of an entry, or its window's part of a scene."""
         if entry.window is None:
             return read_image(path)
-        if self._scenes.get(name, (None,))[0] != path:
-            self._scenes[name] = path, read_image(path)
-        return np.ascontiguousarray(entry.window.cut(self._scenes[name][1]))
+        return np.ascontiguousarray(entry.window.cut(self._scene(name, path, lambda: read_image(path))))
+
+    def _scene(self, name: str, path: Path, read: Callable[[], Pixels]) -> Pixels:
+        """A scene that is cut; the one last read is kept, and looked at once, as another thread may replace it."""
+        kept = self._scenes.get(name)
+        if kept is None or kept[0] != path:
+            kept = self._scenes[name] = path, read()
+        return kept[1]
 
     def _check_sizes(self, entry: Entry, arrays: Mapping[str, Pixels]) -> None:
         """Registered frames are of one size, which is the grid's unless the description says how it gets there."""

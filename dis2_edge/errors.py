@@ -4,6 +4,7 @@
     ├── UserError             the user's to mend; the CLI prints it without a trace and exits 2
     │   ├── RecipeError       a key or a value of a recipe, rig, fault or board file
     │   ├── DataError         a data set: missing folders, unpaired names, broken or foreign images
+    │   │   └── DamagedError  a picture file that is gone, cut short or no picture; training may skip a few
     │   ├── CheckpointError   a run folder that is absent, damaged or of another recipe
     │   ├── BundleError       a bundle that is damaged, altered or of an unknown format
     │   ├── BoardError        a board that is unknown, or cannot do what was asked
@@ -49,6 +50,10 @@ class RecipeError(UserError):
 
 class DataError(UserError):
     """A data set: missing folders, unpaired names, broken or foreign images."""
+
+
+class DamagedError(DataError):
+    """A picture file that is gone, cut short or no picture; training may skip a few."""
 
 
 class CheckpointError(UserError):

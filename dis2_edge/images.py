@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from dis2_edge import tiff
-from dis2_edge.errors import DataError
+from dis2_edge.errors import DamagedError, DataError
 from dis2_edge.files import write_bytes
 
 Pixels = npt.NDArray[Any]
@@ -25,7 +25,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 def read_image(path: Path) -> Pixels:
     """The picture at `path` as HxWxC uint8, uint16 or float32; a palette becomes its colours.
 
-    Raises DataError that names the file when it is missing, cut short, of an unknown format or of another number type.
+    Raises DamagedError that names the file when it is missing, cut short or of an unknown format, DataError when it is
+    of another number type.
     """
     with _pillow_errors(path):
         if tiff.wanted(path):
@@ -116,17 +117,17 @@ def geo_tags(
 
 @contextlib.contextmanager
 def _pillow_errors(path: Path) -> Iterator[None]:
-    """Turn whatever Pillow raises on a bad file into a DataError that names it."""
+    """Turn whatever Pillow raises on a bad file into an error that names it."""
     try:
         yield
     except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist") from error
+        raise DamagedError(f"{path} does not exist") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path} is no picture that can be read", expected="PNG, JPEG or TIFF") from error
+        raise DamagedError(f"{path} is no picture that can be read", expected="PNG, JPEG or TIFF") from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{path} is too large ({error})", mend="cut the scene into tiles first") from error
     except (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, struct.error) as error:
-        raise DataError(f"{path} is damaged or cut short ({error})", mend="copy or download it again") from error
+        raise DamagedError(f"{path} is damaged or cut short ({error})", mend="copy or download it again") from error
 
 
 def _channels_last(array: Pixels, path: Path) -> Pixels:

@@ -15,6 +15,7 @@ from dis2_edge.errors import DataError
 from dis2_edge.prepare import align, find_holes, mark_holes
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
+from dis2_edge.terminal import progress
 
 _MARGIN = 0.25
 _SAMPLED = 4096
@@ -48,13 +49,15 @@ class SensorStatistics:
 
 
 def measure(dataset: DataSet, split: str) -> tuple[SensorStatistics, ...]:
-    """The statistics of every sensor of `dataset` over `split`, in the task's order.
+    """The statistics of every sensor of `dataset` over `split`, in the task's order; a few damaged samples are skipped.
 
-    DataError when all of a sensor is holes.
+    DataError when all of a sensor is holes, or more than 1 % of the samples are damaged.
     """
     tallies = [_Tally(sensor) for sensor in dataset.task.sensors]
-    for id_ in dataset.ids(split):
-        sample = dataset.read(split, id_)
+    for id_ in progress(dataset.ids(split), f"measure {split}"):
+        sample = dataset.read_or_skip(split, id_)
+        if sample is None:
+            continue
         for tally in tallies:
             pixels = mark_holes(sample.frames[tally.sensor.name], tally.sensor)
             tally.add(align(pixels, tally.sensor, dataset.task.grid))

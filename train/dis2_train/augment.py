@@ -21,6 +21,28 @@ NOISE = 0.05
 
 
 @dataclass(frozen=True)
+class Share:
+    """The rows of a batch that this process works on; its draws are those of the whole batch."""
+
+    first: int
+    """First row."""
+    end: int
+    """Row after the last."""
+    of: int
+    """Rows of the whole batch."""
+
+    @property
+    def rows(self) -> slice:
+        """The rows, to index with."""
+        return slice(self.first, self.end)
+
+    @classmethod
+    def of_rank(cls, count: int, rank: int, world: int) -> Share:
+        """The rows of process `rank` of `world` in a batch of `count`, as even as they go."""
+        return cls(count * rank // world, count * (rank + 1) // world, count)
+
+
+@dataclass(frozen=True)
 class Views:
     """How each image of a batch is looked at: one entry an image, the same for all sensors and the label."""
 
@@ -36,6 +58,12 @@ class Views:
     """(B,) bool: rows and columns change places; with the flips this gives all quarter turns."""
     size: tuple[int, int]
     """Height and width of the crop, in pixels."""
+
+    def of(self, share: Share) -> Views:
+        """The views of a share's rows."""
+        rows = share.rows
+        flips = self.upside_down[rows], self.mirrored[rows], self.turned[rows]
+        return Views(self.top[rows], self.left[rows], *flips, size=self.size)
 
 
 def draw_views(
@@ -68,27 +96,29 @@ def pixel_places(views: Views, images: Tensor, grid: tuple[int, int], device: to
     return (_column(images, device) * grid[0] + y) * grid[1] + x
 
 
-def change_light(random: np.random.Generator, pixels: Tensor, sensor: Sensor) -> Tensor:
+def change_light(random: np.random.Generator, pixels: Tensor, sensor: Sensor, share: Share | None = None) -> Tensor:
     """Brightness and contrast of a sensor whose level says little, each image its own; stays in its valid range.
 
     `pixels` (B, C, H, W) float32 in the sensor's unit. These sensors are optical, or give digital numbers (unit DN),
     as a radar picture stretched for the eye does. What measures something absolute is left alone.
     """
-    contrast, brightness = random.uniform(-1, 1, (2, len(pixels))).astype(np.float32)
+    share = share or Share(0, len(pixels), len(pixels))
+    contrast, brightness = random.uniform(-1, 1, (2, share.of)).astype(np.float32)[:, share.rows]
     if sensor.kind != "optical" and sensor.unit != "DN":
         return pixels
     middle, spread = float(np.mean(sensor.mean)), float(np.mean(sensor.std))
     gain = _per_image(1 + CONTRAST * contrast, pixels.device)
     shift = _per_image(np.float32(middle) + np.float32(BRIGHTNESS * spread) * brightness, pixels.device)
-    return ((pixels - middle) * gain + shift).clamp(sensor.valid_min, sensor.valid_max)
+    return (pixels - middle).mul_(gain).add_(shift).clamp_(sensor.valid_min, sensor.valid_max)
 
 
-def add_noise(random: np.random.Generator, pixels: Tensor, sensor: Sensor) -> Tensor:
+def add_noise(random: np.random.Generator, pixels: Tensor, sensor: Sensor, share: Share | None = None) -> Tensor:
     """Normal noise on every sensor, each image with its own strength of 0..`NOISE` standard deviations."""
-    strength = _per_image(random.uniform(0, NOISE, len(pixels)).astype(np.float32), pixels.device)
+    share = share or Share(0, len(pixels), len(pixels))
+    strength = _per_image(random.uniform(0, NOISE, share.of).astype(np.float32)[share.rows], pixels.device)
     generator = torch.Generator(pixels.device).manual_seed(int(random.integers(2**62)))
-    noise = torch.randn(pixels.shape, generator=generator, device=pixels.device)
-    return pixels + noise * strength * per_channel(sensor.std, pixels.device)
+    noise = torch.randn((share.of, *pixels.shape[1:]), generator=generator, device=pixels.device)[share.rows]
+    return noise.mul_(strength).mul_(per_channel(sensor.std, pixels.device)).add_(pixels)
 
 
 @functools.lru_cache(maxsize=64)

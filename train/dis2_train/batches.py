@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +17,25 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress
-from dis2_train.augment import add_noise, change_light, draw_views, per_channel, pixel_places
+from dis2_train.augment import Share, add_noise, change_light, draw_views, per_channel, pixel_places
+from dis2_train.feeding import ahead
 
 if TYPE_CHECKING:
     from dis2_edge.dataset import DataSet
 
 Pixels = npt.NDArray[Any]
+Example = tuple[dict[str, Pixels], Pixels]
+"""Frames HxWxC by sensor, and the label HxW, on the grid."""
+Spares = Callable[[int], Iterator[int]]
+"""Row of a batch -> the images to try in place of a damaged one."""
+T = TypeVar("T")
 IN_MEMORY_BYTES = 2 << 30
 """A larger split is read from disk again for every batch."""
-_ORDER_STREAM, _CUT_STREAM = 0, 1
-"""Keep the draws of an epoch's order apart from those of a batch's crops and light."""
+_LEARNED = "train"
+"""The split in which a few damaged images are done without."""
+_ORDER_STREAM, _CUT_STREAM, _SPARE_STREAM = 0, 1, 3
+"""Keep the draws of an epoch's order, of a batch's crops and light, and of what replaces damaged images apart."""
+_DTYPES = {"uint8": torch.uint8, "uint16": torch.int32, "float32": torch.float32}
 
 
 @dataclass(frozen=True)
@@ -49,40 +59,80 @@ class Batch:
 
 
 class Split:
-    """The images of a split: held decoded on `device` when they fit in `in_memory_bytes`, else read when asked for."""
+    """The images of a split: held decoded on `device` when they fit in `in_memory_bytes`, else read when asked for.
+
+    A few damaged images of `train` are done without (`DataSet.read_or_skip`); those of any other split are an error,
+    as scores must be of all that they say. `workers` threads read what is held, or what `whole_images` shows.
+    """
 
     def __init__(
-        self, data: DataSet, name: str, task: Task, device: torch.device, in_memory_bytes: int = IN_MEMORY_BYTES
+        self,
+        data: DataSet,
+        name: str,
+        task: Task,
+        device: torch.device,
+        in_memory_bytes: int = IN_MEMORY_BYTES,
+        workers: int = 0,
     ) -> None:
-        self.name, self.task, self.device = name, task, device
+        self.name, self.task, self.device, self.workers = name, task, device, workers
         self.ids = tuple(data.ids(name)) if name in data.splits else ()
         if not self.ids:
             raise DataError(f"split {name!r} is empty", expected="one image or more", mend="see: dis2-edge data check")
         self._data = data
-        fits = len(self.ids) * _image_bytes(task) <= in_memory_bytes
-        self._held = self._read(progress(self.ids, f"read {name}", len(self.ids))) if fits else None
+        self._places: dict[int, int] = {}
+        self._held = self._hold() if len(self.ids) * _image_bytes(task) <= in_memory_bytes else None
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def find(self, images: Sequence[int]) -> tuple[Stack, Tensor]:
-        """A stack that holds `images`, and the place (B,) int64 of each of them in it."""
+    @property
+    def is_held(self) -> bool:
+        """Whether all images lie decoded in memory."""
+        return self._held is not None
+
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """Ids of the damaged images that were met so far."""
+        return self._data.damage.ids(self.name)
+
+    def find(self, images: Sequence[int], spares: Spares | None = None) -> tuple[Stack, Tensor]:
+        """A stack that holds `images`, and the place (B,) int64 of each of them in it.
+
+        For a damaged image the first readable one of `spares(row)` is taken; without `spares` its row is left out.
+        """
+        rows = [itertools.chain((image,), spares(row) if spares else ()) for row, image in enumerate(images)]
         if self._held is not None:
-            return self._held, torch.tensor(images, dtype=torch.int64)
-        return self._read(self.ids[image] for image in images), torch.arange(len(images))
+            found = (_first(map(self._places.get, row)) for row in rows)
+            return self._held, torch.tensor([place for place in found if place is not None], dtype=torch.int64)
+        samples = (_first(map(self._sample, row)) for row in rows)
+        stack = _stacked((sample for sample in samples if sample is not None), len(rows), self.task, self.device)
+        return stack, torch.arange(len(stack.labels))
 
-    def _read(self, ids: Iterator[str]) -> Stack:
-        samples = [self._sample(name) for name in ids]
-        frames = {
-            sensor.name: _tensor([frames[sensor.name] for frames, _ in samples]).to(self.device)
-            for sensor in self.task.sensors
-        }
-        return Stack(frames, _tensor([label for _, label in samples]).to(self.device))
+    def _hold(self) -> Stack:
+        """All images that can be read, decoded once."""
+        kept: list[int] = []
 
-    def _sample(self, name: str) -> tuple[dict[str, Pixels], Pixels]:
-        sample = self._data.on_grid(self._data.read(self.name, name), self.task)
+        def readable() -> Iterator[Example]:
+            samples = ahead(self._sample, range(len(self)), self.workers)
+            for image, sample in enumerate(progress(samples, f"read {self.name}", len(self))):
+                if sample is not None:
+                    kept.append(image)
+                    yield sample
+
+        stack = _stacked(readable(), len(self), self.task, self.device)
+        self._places = {image: place for place, image in enumerate(kept)}
+        return stack
+
+    def _sample(self, image: int) -> Example | None:
+        data, id_ = self._data, self.ids[image]
+        found = data.read_or_skip(self.name, id_) if self.name == _LEARNED else data.read(self.name, id_)
+        if found is None:
+            return None
+        sample = self._data.on_grid(found, self.task)
         if sample.label is None:
-            raise DataError(f"{self.name}/{name} has no label", expected="labels for every image that is learned from")
+            raise DataError(
+                f"{self.name}/{sample.id} has no label", expected="labels for every image that is learned from"
+            )
         return sample.frames, sample.label
 
 
@@ -100,46 +150,62 @@ class Sampler:
         self.steps = max(1, len(split) * recipe.crops_per_image // recipe.batch)
         """Batches an epoch; a last partial batch is dropped unless it is the only one."""
 
-    def batch(self, epoch: int, step: int) -> Batch:
-        """Batch `step` of `epoch`."""
+    def batch(self, epoch: int, step: int, rank: int = 0, world: int = 1) -> Batch:
+        """Batch `step` of `epoch`: the rows of process `rank` of `world`, in order, as even as they can be shared.
+
+        All processes draw for the whole batch and keep their rows, so together they have what one would have had.
+        """
         chosen = self._order(epoch)[step * self.recipe.batch :][: self.recipe.batch] % len(self.split)
+        share = Share.of_rank(len(chosen), rank, world)
+        stack, places = self.split.find(
+            chosen[share.rows].tolist(), lambda row: self._spares(epoch, step, share.first + row)
+        )
         random = np.random.default_rng((self.recipe.seed, _CUT_STREAM, epoch, step))
-        stack, places = self.split.find(chosen.tolist())
-        return self._cut(stack, places, random)
+        return self._cut(stack, places, random, share)
 
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
         random = np.random.default_rng((self.recipe.seed, _ORDER_STREAM, epoch))
         return random.permutation(len(self.split) * self.recipe.crops_per_image)
 
-    def _cut(self, stack: Stack, images: Tensor, random: np.random.Generator) -> Batch:
+    def _spares(self, epoch: int, step: int, row: int) -> Iterator[int]:
+        """Other images for a row whose own is damaged, drawn from its place alone."""
+        random = np.random.default_rng((self.recipe.seed, _SPARE_STREAM, epoch, step, row))
+        while True:
+            yield int(random.integers(len(self.split)))
+
+    def _cut(self, stack: Stack, images: Tensor, random: np.random.Generator, share: Share) -> Batch:
         task, device = self.split.task, self.split.device
-        views = draw_views(random, len(images), task.grid, self.size, self.recipe.augment)
+        views = draw_views(random, share.of, task.grid, self.size, self.recipe.augment).of(share)
         places = pixel_places(views, images, task.grid, device)
         frames = {}
         for sensor in task.sensors:
-            pixels = _gather(stack.frames[sensor.name], places).permute(0, 3, 1, 2).float()  # (B, C, h, w)
+            pixels = _floats(_gather(stack.frames[sensor.name], places))  # (B, C, h, w)
             if self.recipe.augment:
-                pixels = add_noise(random, change_light(random, pixels, sensor), sensor)
+                pixels = add_noise(random, change_light(random, pixels, sensor, share), sensor, share)
             frames[sensor.name] = normalised(pixels, sensor)
         return Batch(frames, _gather(stack.labels.unsqueeze(-1), places).squeeze(-1).long())
 
 
 def whole_images(split: Split, batch: int) -> Iterator[Batch]:
-    """Every image of a split on its whole grid, in order, normalised, `batch` at a time."""
-    for first in range(0, len(split), batch):
+    """Every image of a split on its whole grid, in order, normalised, `batch` at a time; damaged ones left out."""
+
+    def shown(first: int) -> Batch:
         stack, places = split.find(range(first, min(first + batch, len(split))))
         places = places.to(split.device)
         frames = {
-            sensor.name: normalised(stack.frames[sensor.name][places].permute(0, 3, 1, 2).float(), sensor)
-            for sensor in split.task.sensors
+            sensor.name: normalised(_floats(stack.frames[sensor.name][places]), sensor) for sensor in split.task.sensors
         }
-        yield Batch(frames, stack.labels[places].long())
+        return Batch(frames, stack.labels[places].long())
+
+    # What is held is only cut out, which takes less time than handing it from thread to thread.
+    batches = ahead(shown, range(0, len(split), batch), 0 if split.is_held else split.workers)
+    yield from (images for images in batches if len(images.target))
 
 
 def normalised(pixels: Tensor, sensor: Sensor) -> Tensor:
     """(B, C, H, W) float32 in the sensor's unit to (pixels - mean) / std, contiguous; as `dis2_edge.prepare` does."""
     mean, std = (per_channel(values, pixels.device) for values in (sensor.mean, sensor.std))
-    return ((pixels - mean) / std).contiguous()
+    return (pixels - mean).div_(std).contiguous()
 
 
 def _gather(stack: Tensor, places: Tensor) -> Tensor:
@@ -147,11 +213,30 @@ def _gather(stack: Tensor, places: Tensor) -> Tensor:
     return stack.reshape(-1, stack.shape[-1]).index_select(0, places.reshape(-1)).reshape(*places.shape, -1)
 
 
-def _tensor(arrays: Sequence[Pixels]) -> Tensor:
-    stacked = np.stack(arrays)
-    return torch.from_numpy(stacked.astype(np.int32) if stacked.dtype == np.uint16 else stacked)
+def _floats(pixels: Tensor) -> Tensor:
+    """(B, H, W, C) as (B, C, H, W) float32, contiguous, so that all that follows reads memory in order."""
+    return pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+
+
+def _first(found: Iterable[T | None]) -> T | None:
+    return next((one for one in found if one is not None), None)
+
+
+def _stacked(samples: Iterable[Example], count: int, task: Task, device: torch.device) -> Stack:
+    """Up to `count` samples, each laid straight into its place, so that memory holds them once."""
+    frames = {
+        sensor.name: torch.empty((count, *task.grid, sensor.channels), dtype=_DTYPES[sensor.dtype])
+        for sensor in task.sensors
+    }
+    labels = torch.empty((count, *task.grid), dtype=torch.uint8)
+    held = 0
+    for pixels, label in samples:
+        for name, stack in frames.items():
+            stack[held].numpy()[...] = pixels[name]
+        labels[held].numpy()[...] = label
+        held += 1
+    return Stack({name: stack[:held].to(device) for name, stack in frames.items()}, labels[:held].to(device))
 
 
 def _image_bytes(task: Task) -> int:
-    sizes = {"uint8": 1, "uint16": 4, "float32": 4}
-    return task.grid[0] * task.grid[1] * (1 + sum(s.channels * sizes[s.dtype] for s in task.sensors))
+    return task.grid[0] * task.grid[1] * (1 + sum(s.channels * _DTYPES[s.dtype].itemsize for s in task.sensors))
