@@ -21,7 +21,9 @@ def released(classes: int = 4, grid: tuple[int, int] = (32, 32)) -> dict[str, Te
     return {name: torch.tensor(7) if name.endswith("num_batches_tracked") else value for name, value in state.items()}
 
 
-@pytest.mark.parametrize("form", ["mapping", "wrapped", "file", "wrapped file", "safetensors"])
+@pytest.mark.parametrize(
+    "form", ["mapping", "wrapped", "parallel", "wrapped parallel", "file", "wrapped file", "safetensors", "half"]
+)
 def test_every_form_of_a_checkpoint_gives_the_same_network(form: str, tmp_path: Path) -> None:
     state = released()
     file = tmp_path / ("c.safetensors" if form == "safetensors" else "c.pth")
@@ -29,8 +31,17 @@ def test_every_form_of_a_checkpoint_gives_the_same_network(form: str, tmp_path: 
         safetensors.torch.save_file(state, file)
     elif "file" in form:
         torch.save({"model_state_dict": state, "epoch": 3} if "wrapped" in form else state, file)
-    source = {"mapping": state, "wrapped": {"model_state_dict": state}}.get(form, file)
-    network = load_official(source)
+    if form == "half":  # values that half precision holds exactly
+        state = {name: value.half().to(value.dtype) for name, value in state.items()}
+    parallel = {f"module.{name}": value for name, value in state.items()}
+    sources = {
+        "mapping": state,
+        "wrapped": {"model_state_dict": state},
+        "parallel": parallel,
+        "wrapped parallel": {"model_state_dict": parallel, "best_loss": 0.4},
+        "half": {name: value.half() if value.is_floating_point() else value for name, value in state.items()},
+    }
+    network = load_official(sources.get(form, file))
     assert not network.training
     assert network.task.grid == (32, 32)
     assert len(network.task.classes) == 4
@@ -40,6 +51,13 @@ def test_every_form_of_a_checkpoint_gives_the_same_network(form: str, tmp_path: 
         frames = {s.name: torch.rand(1, s.channels, 32, 32) for s in network.task.used(scenario)}
         with torch.no_grad():
             assert network(frames, scenario).logits.shape == (1, 4, 32, 32)
+
+
+def test_channels_are_told_by_the_weights() -> None:
+    state = released()
+    for part in ("rgb_encoder", "rgb_else"):
+        state[f"{part}.e1.weight"] = torch.rand(32, 4, 4, 4)
+    assert [sensor.channels for sensor in load_official(state).task.sensors] == [4, 1]
 
 
 def test_an_oblong_image_is_told_by_its_size() -> None:
@@ -80,6 +98,8 @@ def test_what_is_absent_or_of_another_model_is_refused(tmp_path: Path) -> None:
         load_official({"conv.weight": torch.zeros(1)})
     with pytest.raises(CheckpointError, match="no state dict"):
         load_official({"epoch": 3})
+    with pytest.raises(CheckpointError, match="model_state_dict is a int"):
+        load_official({"model_state_dict": 3})
     short = released()
     del short["miss_rgb_fuse.unify.bias"]
     with pytest.raises(CheckpointError, match="does not fit"):
