@@ -27,8 +27,11 @@ _ABOVE_ZERO = (
 _NOT_BELOW_ZERO = (
     "seed",
     "crop",
+    "scale",
+    "rotate",
     "weight_decay",
     "threads",
+    "workers",
     "disentangle_weight",
     "distill_weight",
     "quantize_epochs",
@@ -65,6 +68,10 @@ class Recipe:
     augment: bool = True
     """Flips, quarter turns, noise, and brightness and contrast of sensors that are optical or give digital numbers."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
+    scale: float = 0.0
+    """With augment: largest relative change of scale, 0.25: from 0.8 to 1.25 times the size; heights keep their values."""
+    rotate: float = 0.0
+    """With augment: largest angle in degrees that a crop is turned by, either way."""
     """adamw, or sgd with Nesterov momentum 0.99 as the paper uses."""
     learning_rate: float = 2e-3
     """Peak rate; it rises over the first twentieth of the steps and falls along a cosine."""
@@ -79,6 +86,8 @@ class Recipe:
     threads: int = 0
     """Torch threads; 0 leaves torch's own choice."""
     evaluate_every: int = 5
+    workers: int = 0
+    """Threads that read and prepare the next batches; the batches are the same with any number."""
     """Epochs between two looks at the validation split."""
 
     disentangle_weight: float = 1.0
