@@ -53,7 +53,7 @@ def measure(dataset: DataSet, split: str) -> tuple[SensorStatistics, ...]:
 
     DataError when all of a sensor is holes, or more than 1 % of the samples are damaged.
     """
-    tallies = [_Tally(sensor) for sensor in dataset.task.sensors]
+    tallies = [Tally(sensor) for sensor in dataset.task.sensors]
     for id_ in progress(dataset.ids(split), f"measure {split}"):
         sample = dataset.read_or_skip(split, id_)
         if sample is None:
@@ -97,8 +97,8 @@ def look(pixels: npt.NDArray[Any], sensor: Sensor) -> FrameLook:
     return FrameLook(*(_mean_std(count, total, square) if count.all() else (float("nan"), float("nan"))), share)
 
 
-class _Tally:
-    """Running sums of one sensor."""
+class Tally:
+    """Running sums of one sensor, for those who look at frames one by one; see `measure`."""
 
     def __init__(self, sensor: Sensor) -> None:
         self.sensor = sensor
