@@ -77,7 +77,8 @@ def write_png(path: Path, pixels: Pixels, palette: tuple[str, ...] = ()) -> None
         image.frombytes(np.ascontiguousarray(pixels, dtype=np.uint8).tobytes())
         image.putpalette(bytes.fromhex("".join(colour.lstrip("#") for colour in palette)))
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", compress_level=3)
+    # Of a short palette Pillow would write 4 bits a pixel, and ignore's 255 would come back as 15.
+    image.save(buffer, format="PNG", compress_level=3, **({"bits": 8} if palette else {}))
     write_bytes(path, buffer.getvalue())
 
 

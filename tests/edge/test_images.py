@@ -148,3 +148,9 @@ def _tiled_tiff(pixels: np.ndarray, planar: int, compression: int = 8) -> bytes:
             far, packed = far + packed, struct.pack(">I", far_at + len(far))
         table += struct.pack(">HHI", tag, form, len(values)) + packed.ljust(4, b"\0")
     return struct.pack(">2sHI", b"MM", 42, start) + body + struct.pack(">H", len(rows)) + table + bytes(4) + far
+
+
+def test_a_mask_with_a_short_palette_keeps_the_index_of_ignore(tmp_path: Path) -> None:
+    mask = np.array([[0, 1, 255], [15, 16, 254]], np.uint8)
+    write_png(tmp_path / "mask.png", mask, ("#000000", "#ffffff"))
+    np.testing.assert_array_equal(read_indices(tmp_path / "mask.png"), mask)
