@@ -33,7 +33,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "demo": Verb("dis2_edge.verbs.demo", "see the whole way at a small size, in minutes", "quantize", "start here"),
-    "data": Verb("dis2_train.verbs.data", "describe, check or make a data set (init, check, synth)", "", "train"),
+    "data": Verb("dis2_train.verbs.data", "describe, check, make or prepare a data set", "", "train"),
     "train": Verb("dis2_train.verbs.train", "train the network of a recipe on a data set", "train", "train"),
     "import": Verb("dis2_train.verbs.import_", "make a run of a released DIS2 checkpoint", "train", "train"),
     "predict": Verb("dis2_train.verbs.predict", "segment a whole scene, GeoTIFF in, COG out", "geo", "use"),
