@@ -6,11 +6,36 @@ from torch import Tensor
 
 from dis2_edge.errors import CheckpointError
 from dis2_edge.recipe import Recipe
+from dis2_train.networks import load_official
 from dis2_train.networks.paper import PaperDis2
 from dis2_train.networks.paper.official import from_official
-from tests.train.paper_tasks import NDSM, RGB, frames_of, released_shapes, task_of
+from tests.train.paper_tasks import NDSM, RGB, frames_of, lively_state, released_shapes, task_of
 
 GRID, CLASSES = (32, 48), 4
+PLACES = ((0, 3, 5), (0, 30, 44), (1, 17, 0), (1, 0, 47))
+"""(image, row, column) at which the released code's answers were recorded."""
+RECORDED = {
+    "rgb+ndsm": (
+        (0.42221, 0.15616, 0.16575, 0.25588),
+        (0.33247, 0.18325, 0.12473, 0.35954),
+        (0.38839, 0.14507, 0.16942, 0.29712),
+        (0.30291, 0.17411, 0.11969, 0.40330),
+    ),
+    "rgb": (
+        (0.64336, 0.11262, 0.13965, 0.10437),
+        (0.78148, 0.09684, 0.04836, 0.07331),
+        (0.64854, 0.13504, 0.11392, 0.10250),
+        (0.60839, 0.15852, 0.14647, 0.08662),
+    ),
+    "ndsm": (
+        (0.19057, 0.40003, 0.27071, 0.13869),
+        (0.16552, 0.43776, 0.25731, 0.13940),
+        (0.17015, 0.40932, 0.27978, 0.14075),
+        (0.18023, 0.38401, 0.29094, 0.14482),
+    ),
+}
+"""Class probabilities that the released code itself (nhikieu/DIS2, commit 497afc2) gave for `lively_state(4, GRID, 11)`
+and the raw inputs below, with torch 2.13 on a CPU; five decimals."""
 
 
 @pytest.fixture
@@ -24,6 +49,30 @@ def state() -> dict[str, Tensor]:
 @pytest.fixture
 def network() -> PaperDis2:
     return PaperDis2(Recipe(preset="paper"), task_of(RGB, NDSM, classes=CLASSES, grid=GRID)).eval()
+
+
+@pytest.mark.parametrize("scenario", RECORDED)
+def test_the_probabilities_are_those_of_the_released_code(scenario: str) -> None:
+    generator = torch.Generator().manual_seed(12)
+    rgb = torch.randint(0, 256, (2, 3, *GRID), generator=generator).float()
+    frames = {"rgb": rgb, "ndsm": 30 * torch.rand(2, 1, *GRID, generator=generator)}
+    released = load_official(lively_state(CLASSES, GRID, 11), GRID)
+    with torch.no_grad():
+        found = released({name: frames[name] for name in scenario.split("+")}, scenario).logits.softmax(1)
+    expected = torch.tensor(RECORDED[scenario])
+    places = torch.stack([found[image, :, row, column] for image, row, column in PLACES])
+    torch.testing.assert_close(places, expected, rtol=0, atol=1e-4)
+    assert float(expected.std(dim=0).max()) > 10 * 1e-4, "places that all say the same would prove little"
+
+
+@pytest.mark.parametrize(("grid", "size"), [((16, 16), (0, 0)), ((80, 80), (0, 0)), ((16, 64), (16, 64))])
+def test_any_square_and_a_told_oblong_answer_at_their_size(grid: tuple[int, int], size: tuple[int, int]) -> None:
+    network = load_official({"model_state_dict": lively_state(3, grid, 1)}, size)
+    assert not network.training
+    for scenario in network.task.scenarios:
+        frames = {sensor.name: torch.rand(2, sensor.channels, *grid) for sensor in network.task.used(scenario)}
+        with torch.no_grad():
+            assert network(frames, scenario).logits.shape == (2, 3, *grid)
 
 
 def test_an_unknown_tensor_is_refused_by_name(state: dict[str, Tensor]) -> None:
