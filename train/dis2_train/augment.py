@@ -84,16 +84,26 @@ def pixel_places(views: Views, images: Tensor, grid: tuple[int, int], device: to
 
     `images` (B,) int64 says which image of the stack each view looks at.
     """
+    y, x = image_places(views, device)
+    return (per_view(images, device) * grid[0] + y) * grid[1] + x
+
+
+def image_places(views: Views, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Row and column (B, h, w) int64 in its image, for each pixel of the views."""
     height, width = views.size
     rows = torch.arange(height, device=device).view(1, height, 1)
     columns = torch.arange(width, device=device).view(1, 1, width)
-    turned = _column(views.turned, device)
-    y = torch.where(turned, columns, rows)  # (B, h, w)
+    turned = per_view(views.turned, device)
+    y = torch.where(turned, columns, rows)
     x = torch.where(turned, rows, columns)
-    y = torch.where(_column(views.upside_down, device), height - 1 - y, y)
-    x = torch.where(_column(views.mirrored, device), width - 1 - x, x)
-    y, x = y + _column(views.top, device), x + _column(views.left, device)
-    return (_column(images, device) * grid[0] + y) * grid[1] + x
+    y = torch.where(per_view(views.upside_down, device), height - 1 - y, y)
+    x = torch.where(per_view(views.mirrored, device), width - 1 - x, x)
+    return y + per_view(views.top, device), x + per_view(views.left, device)
+
+
+def per_view(values: Tensor, device: torch.device) -> Tensor:
+    """(B,) as (B, 1, 1) on `device`."""
+    return values.to(device, non_blocking=True).view(-1, 1, 1)
 
 
 def change_light(random: np.random.Generator, pixels: Tensor, sensor: Sensor, share: Share | None = None) -> Tensor:
@@ -125,10 +135,6 @@ def add_noise(random: np.random.Generator, pixels: Tensor, sensor: Sensor, share
 def per_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
     """`values` as float32 (1, C, 1, 1) on `device`, kept there: a copy each step would make the GPU wait."""
     return torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1)
-
-
-def _column(values: Tensor, device: torch.device) -> Tensor:
-    return values.to(device, non_blocking=True).view(-1, 1, 1)
 
 
 def _per_image(values: npt.NDArray[np.float32], device: torch.device) -> Tensor:

@@ -17,8 +17,9 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress
-from dis2_train.augment import Share, add_noise, change_light, draw_views, per_channel, pixel_places
+from dis2_train.augment import Share, add_noise, change_light, draw_views, per_channel
 from dis2_train.feeding import ahead
+from dis2_train.looks import Bent, Straight, draw_bends, floats
 
 if TYPE_CHECKING:
     from dis2_edge.dataset import DataSet
@@ -33,8 +34,8 @@ IN_MEMORY_BYTES = 2 << 30
 """A larger split is read from disk again for every batch."""
 _LEARNED = "train"
 """The split in which a few damaged images are done without."""
-_ORDER_STREAM, _CUT_STREAM, _SPARE_STREAM = 0, 1, 3
-"""Keep the draws of an epoch's order, of a batch's crops and light, and of what replaces damaged images apart."""
+_ORDER_STREAM, _CUT_STREAM, _SPARE_STREAM, _BEND_STREAM = 0, 1, 3, 4
+"""Keep apart: an epoch's order, a batch's crops and light, what replaces damaged images, scale and rotation."""
 _DTYPES = {"uint8": torch.uint8, "uint16": torch.int32, "float32": torch.float32}
 
 
@@ -149,6 +150,7 @@ class Sampler:
             raise RecipeError(f"crop is {recipe.crop}", expected=f"at most the grid, {grid[0]} x {grid[1]} pixels")
         self.steps = max(1, len(split) * recipe.crops_per_image // recipe.batch)
         """Batches an epoch; a last partial batch is dropped unless it is the only one."""
+        self._bends = recipe.augment and (recipe.scale > 0 or recipe.rotate > 0)
 
     def batch(self, epoch: int, step: int, rank: int = 0, world: int = 1) -> Batch:
         """Batch `step` of `epoch`: the rows of process `rank` of `world`, in order, as even as they can be shared.
@@ -161,7 +163,13 @@ class Sampler:
             chosen[share.rows].tolist(), lambda row: self._spares(epoch, step, share.first + row)
         )
         random = np.random.default_rng((self.recipe.seed, _CUT_STREAM, epoch, step))
-        return self._cut(stack, places, random, share)
+        task, device = self.split.task, self.split.device
+        views = draw_views(random, share.of, task.grid, self.size, self.recipe.augment).of(share)
+        if not self._bends:
+            return self._cut(stack, Straight(views, places, task.grid, device), random, share)
+        apart = np.random.default_rng((self.recipe.seed, _BEND_STREAM, epoch, step))
+        bends = draw_bends(apart, share.of, self.recipe.scale, self.recipe.rotate).of(share)
+        return self._cut(stack, Bent(views, bends, places, task.grid, device), random, share)
 
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
         random = np.random.default_rng((self.recipe.seed, _ORDER_STREAM, epoch))
@@ -173,17 +181,14 @@ class Sampler:
         while True:
             yield int(random.integers(len(self.split)))
 
-    def _cut(self, stack: Stack, images: Tensor, random: np.random.Generator, share: Share) -> Batch:
-        task, device = self.split.task, self.split.device
-        views = draw_views(random, share.of, task.grid, self.size, self.recipe.augment).of(share)
-        places = pixel_places(views, images, task.grid, device)
+    def _cut(self, stack: Stack, look: Straight | Bent, random: np.random.Generator, share: Share) -> Batch:
         frames = {}
-        for sensor in task.sensors:
-            pixels = _floats(_gather(stack.frames[sensor.name], places))  # (B, C, h, w)
+        for sensor in self.split.task.sensors:
+            pixels = look.frames(stack.frames[sensor.name])
             if self.recipe.augment:
                 pixels = add_noise(random, change_light(random, pixels, sensor, share), sensor, share)
-            frames[sensor.name] = normalised(pixels, sensor)
-        return Batch(frames, _gather(stack.labels.unsqueeze(-1), places).squeeze(-1).long())
+            frames[sensor.name] = look.filled(normalised(pixels, sensor))
+        return Batch(frames, look.labels(stack.labels, self.split.task.ignore).long())
 
 
 def whole_images(split: Split, batch: int) -> Iterator[Batch]:
@@ -193,7 +198,7 @@ def whole_images(split: Split, batch: int) -> Iterator[Batch]:
         stack, places = split.find(range(first, min(first + batch, len(split))))
         places = places.to(split.device)
         frames = {
-            sensor.name: normalised(_floats(stack.frames[sensor.name][places]), sensor) for sensor in split.task.sensors
+            sensor.name: normalised(floats(stack.frames[sensor.name][places]), sensor) for sensor in split.task.sensors
         }
         return Batch(frames, stack.labels[places].long())
 
@@ -206,16 +211,6 @@ def normalised(pixels: Tensor, sensor: Sensor) -> Tensor:
     """(B, C, H, W) float32 in the sensor's unit to (pixels - mean) / std, contiguous; as `dis2_edge.prepare` does."""
     mean, std = (per_channel(values, pixels.device) for values in (sensor.mean, sensor.std))
     return (pixels - mean).div_(std).contiguous()
-
-
-def _gather(stack: Tensor, places: Tensor) -> Tensor:
-    """The pixels (B, h, w, C) at `places` (B, h, w) of a stack (N, H, W, C)."""
-    return stack.reshape(-1, stack.shape[-1]).index_select(0, places.reshape(-1)).reshape(*places.shape, -1)
-
-
-def _floats(pixels: Tensor) -> Tensor:
-    """(B, H, W, C) as (B, C, H, W) float32, contiguous, so that all that follows reads memory in order."""
-    return pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
 
 
 def _first(found: Iterable[T | None]) -> T | None:
