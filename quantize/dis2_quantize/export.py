@@ -39,7 +39,8 @@ def export(network: fx.GraphModule, task: Task, scenario: str, file: Path, metad
     _take_native_types(model, sensors)
     _store_integers(model)
     model.ir_version = min(model.ir_version, IR_VERSION)
-    props = {"scenario": scenario, "classes": json.dumps(task.classes), **metadata}
+    props = {"scenario": scenario, "classes": json.dumps(task.classes), "colours": json.dumps(task.colours)}
+    props |= {"ignore": str(task.ignore), **metadata}
     onnx.helper.set_model_props(
         model, {**props, "sensors": json.dumps([dataclasses.asdict(sensor) for sensor in sensors])}
     )

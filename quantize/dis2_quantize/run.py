@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from dis2_quantize.tune import in_need, tune
 from dis2_runtime.engines.onnx_runtime import open_model
 from dis2_train.batches import Split
 from dis2_train.checkpoint import Checkpoint
+from dis2_train.networks.cost import cost
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 TOLERANCE: dict[str, tuple[float, float]] = {"fp32": (0.999, 0.02), "int8": (0.98, 0.25)}
@@ -110,11 +112,13 @@ def _export(
     run: Checkpoint, recipe: Recipe, networks: dict[Precision, dict[str, torch.fx.GraphModule]], folder: Path
 ) -> list[Candidate]:
     metadata = {"recipe_hash": recipe_hash(recipe), "network": f"{recipe.network}/{recipe.preset}"}
+    metadata |= {"seed": str(recipe.seed)}
     candidates = []
     for precision, scenarios in networks.items():
         for scenario, network in scenarios.items():
             file = folder / "models" / f"{scenario}-{precision}-ort-frame.onnx"
-            export(network, run.task, scenario, file, metadata)
+            told = {"precision": precision, "cost": json.dumps(dataclasses.asdict(cost(run.network, scenario)))}
+            export(network, run.task, scenario, file, {**metadata, **told})
             candidates.append(Candidate(scenario, precision, file))
     return candidates
 

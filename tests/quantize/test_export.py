@@ -89,6 +89,8 @@ def test_the_file_keeps_the_contract(lived_in, tmp_path):
     assert props["recipe_hash"] == "abc"
     assert props["scenario"] == "rgb+ndsm+thermal"
     assert json.loads(props["classes"]) == list(THREE.classes)
+    assert json.loads(props["colours"]) == list(THREE.colours)
+    assert props["ignore"] == "255"
     assert [sensor["name"] for sensor in json.loads(props["sensors"])] == ["rgb", "ndsm", "thermal"]
 
 

@@ -20,7 +20,9 @@ from dis2_quantize.tune import Keeper, in_need, lesson, tune
 from dis2_quantize.verbs import quantize as verb
 from dis2_train import networks
 from dis2_train.batches import Split
+from dis2_train.networks.cost import cost
 from dis2_train.networks.seam import Output
+from dis2_train.segmenters import open_segmenter
 
 CPU = torch.device("cpu")
 
@@ -41,6 +43,11 @@ def test_a_run_becomes_files_that_deploy_can_read(trained, aerial, tmp_path, kin
         assert {"rgb", "ndsm", "rgb/int8/mask", "rgb+ndsm/fp32/confidence"} <= set(golden.files)
     drift = json.loads((done.path / "drift.json").read_text())
     assert sum(map(sum, drift["rgb/int8"]["confusion"])) > 0
+    for path in (done.path, done.path / "models/rgb-int8-ort-frame.onnx"):
+        model = open_segmenter(path)
+        assert (model.seed, model.precision, model.recipe_name) == (run.recipe.seed, "int8", f"{kind}/default")
+        assert model.cost("rgb") == cost(run.network, "rgb")
+        assert model.task.colours == run.task.colours
 
 
 def test_tuning_teaches_and_never_keeps_worse(trained, aerial):
