@@ -36,6 +36,8 @@ VERBS = {
     "data": Verb("dis2_train.verbs.data", "describe, check, make or prepare a data set", "", "train"),
     "train": Verb("dis2_train.verbs.train", "train the network of a recipe on a data set", "train", "train"),
     "import": Verb("dis2_train.verbs.import_", "make a run of a released DIS2 checkpoint", "train", "train"),
+    "eval": Verb("dis2_train.verbs.eval", "judge a model on labelled data, in every scenario", "train", "judge"),
+    "compare": Verb("dis2_train.verbs.compare", "judge models side by side, with paired intervals", "train", "judge"),
     "predict": Verb("dis2_train.verbs.predict", "segment a whole scene, GeoTIFF in, COG out", "geo", "use"),
     "quantize": Verb("dis2_quantize.verbs.quantize", "make a trained network INT8, judge it", "quantize", "quantise"),
     "boards": Verb("dis2_boards.verbs.boards", "list the boards, show one", "", "deploy"),

@@ -1,0 +1,32 @@
+"""`dis2-edge eval`: one model on labelled data: every score in every scenario and under noise, with intervals."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from dis2_edge.terminal import say
+from dis2_train.judging.asking import MODEL_HELP, declare, judge_of
+
+EXAMPLE = "dis2-edge eval out/ombria --data DATA --split val --out out/ombria-val.json"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `dis2-edge eval`."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL_HELP)
+    declare(parser)
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="keep the counts of every image, and the scores")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Judge the model, print its scores, and keep the evaluation where asked to."""
+    from dis2_train.judging.comparison import compare
+    from dis2_train.judging.evaluation import write_evaluation
+    from dis2_train.judging.tables import lead_measure, print_evaluation
+
+    found = judge_of(args).evaluate(args.model)
+    print_evaluation(compare({found.label: [found]}), lead_measure(args.lead, found.classes))
+    if args.out:
+        write_evaluation(args.out, found)
+        say(f"evaluation: {args.out}")
+    return 0
