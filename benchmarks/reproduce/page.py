@@ -1,0 +1,215 @@
+"""The page: tables, verdicts and figures of every data set, made from the records and put between markers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from benchmarks.reproduce import records, verdict
+from benchmarks.reproduce.figure import contributions, draw
+from benchmarks.reproduce.places import Places
+from benchmarks.reproduce.plan import DataPlan, Plan
+from benchmarks.reproduce.records import Record
+from dis2_edge.errors import DataError
+from dis2_edge.files import write_text
+from dis2_train.judging.comparison import Comparison, Estimate, compare
+from dis2_train.judging.comparison import Row as Line
+
+if TYPE_CHECKING:
+    from dis2_train.judging.evaluation import Evaluation
+
+BEGIN = "<!-- made by `python -m benchmarks.reproduce table`: change the plan or the records, not these lines -->"
+END = "<!-- end of what is made -->"
+KINDS = ("full", "single", "mean")
+
+
+def write_page(plan: Plan, places: Places) -> list[str]:
+    """Put today's tables into the page and write the figures beside the records; tells the files it wrote."""
+    text = places.page.read_text("utf-8") if places.page.is_file() else f"{BEGIN}\n{END}\n"
+    written = [str(places.page)]
+    found = records.finished(places, plan.runs())
+    for name, picture in figures(plan, found).items():
+        write_text(places.records / name, picture)
+        written.append(str(places.records / name))
+    write_text(places.page, filled(text, tables(plan, found)))
+    return written
+
+
+def filled(text: str, made: str) -> str:
+    """`text` with `made` between its markers; DataError where it lacks them."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise DataError("the page has lost its markers", expected=f"{BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{made.strip()}\n\n{END}{after}"
+
+
+def tables(plan: Plan, found: Mapping[str, Record]) -> str:
+    """Everything between the markers, as Markdown."""
+    parts = []
+    for name, data in plan.data.items():
+        parts += [f"## {data.title}", _state(plan, name, found)]
+        parts += [data.note] if data.note else []
+        for split in dict.fromkeys([data.split, data.final]):
+            groups = groups_of(plan, name, found, split) if split else {}
+            if groups:
+                parts += _section(plan, name, data, split, groups)
+        parts += [
+            f"![What each sensor gives, class by class](reproduce/{file})" for file in _figure_of(name, found, data)
+        ]
+        parts += [_made_on(name, found)] if any(_of(name, run) for run in found) else []
+    return "\n\n".join(parts)
+
+
+def figures(plan: Plan, found: Mapping[str, Record]) -> dict[str, str]:
+    """File name -> SVG of each sensor's contribution by class, for data of more than two classes."""
+    drawn = {}
+    for name, data in plan.data.items():
+        for file in _figure_of(name, found, data):
+            ours = next(row.group for row in plan.rows_of(name) if row.role == "ours")
+            split = data.final if data.final and groups_of(plan, name, found, data.final).get(ours) else data.split
+            runs = groups_of(plan, name, found, split)[ours]
+            drawn[file] = draw(contributions(runs, data.sensors), f"{data.title}, {split}: {ours}")
+    return drawn
+
+
+def groups_of(plan: Plan, data: str, found: Mapping[str, Record], split: str) -> dict[str, list[Evaluation]]:
+    """Line of the table -> evaluations of its finished runs on `split`, in the plan's order."""
+    groups: dict[str, list[Evaluation]] = {}
+    for row in plan.rows_of(data):
+        for seed in plan.seeds:
+            record = found.get(f"{data}/{row.name}-s{seed}")
+            if record is not None and split in record.evaluations:
+                groups.setdefault(row.group, []).append(record.evaluations[split])
+    return groups
+
+
+def _section(
+    plan: Plan, name: str, data: DataPlan, split: str, groups: Mapping[str, Sequence[Evaluation]]
+) -> list[str]:
+    role = {row.group: row.role for row in plan.rows_of(name)}
+    ours = next((group for group in groups if role[group] == "ours"), None)
+    compared = compare(groups, ours)
+    measure, told = (f"iou {data.bar}", f"IoU of *{data.bar}*") if data.bar else ("miou", "mIoU")
+    lines = [f"### Split `{split}`, {compared.images} images"]
+    if ours:
+        lines += _verdicts(ours, role, groups, measure, told, data)
+    lines += [f"{told}, per cent, mean over seeds:", _wide(compared, measure)]
+    if ours and len(groups) > 1:
+        lines += [f"{told}, points less than *{ours}* (negative: DIS2 default is ahead), 95 % interval:"]
+        lines += [_differences(compared, measure)]
+    return [*lines, "Other scores, per cent (mIoU / mean F1 / OA / worst class's IoU):", _others(compared)]
+
+
+def _verdicts(
+    ours: str,
+    role: Mapping[str, str],
+    groups: Mapping[str, Sequence[Evaluation]],
+    measure: str,
+    told: str,
+    data: DataPlan,
+) -> list[str]:
+    singles = [group for group in groups if role[group] == "single"]
+    found = verdict.against_singles(ours, singles, groups, measure) if singles else []
+    lines = [f"- {verdict.sentence(row, told)}" for row in sorted(found, key=lambda row: not row.weak)]
+    for paper in [group for group in groups if role[group] == "paper"]:
+        lines.append(f"- {verdict.sentence(verdict.against_paper(ours, paper, groups), 'mIoU')}")
+    if len(found) < len(data.sensors):
+        lines.append("- Networks of single sensors are still missing for a whole verdict.")
+    return ["**The bar.** " + "DIS2 default less the best network of that sensor alone:", "\n".join(lines)]
+
+
+def _wide(compared: Comparison, measure: str) -> str:
+    """One line a row: the measure under every condition, seeds, and what the full scenario costs."""
+    names = [condition.name for condition in compared.conditions]
+    head = ["network", "seeds", *names, "parameters, M", "GFLOP"]
+    rows = []
+    for row in compared.rows:
+        cells = [_percent(row.scores.get(name, {}).get(measure)) for name in names]
+        rows.append([row.name, str(len(set(row.seeds))), *cells, *_costs(row)])
+    return _markdown(head, rows)
+
+
+def _differences(compared: Comparison, measure: str) -> str:
+    names = [condition.name for condition in compared.conditions if condition.kind in KINDS]
+    rows = [
+        [row.name, *(_interval(row.differences.get(name, {}).get(measure)) for name in names)]
+        for row in compared.rows
+        if row.differences
+    ]
+    return _markdown(["network", *names], rows)
+
+
+def _others(compared: Comparison) -> str:
+    names = [condition.name for condition in compared.conditions if condition.kind in KINDS]
+    wanted = ("miou", "mean_f1", "oa", "worst_iou")
+    rows = []
+    for row in compared.rows:
+        tables = [row.scores.get(name, {}) for name in names]
+        cells = [" / ".join(_percent(table.get(key)) for key in wanted) if table else "–" for table in tables]
+        rows.append([row.name, *cells])
+    return _markdown(["network", *names], rows)
+
+
+def _costs(row: Line) -> list[str]:
+    """Of the fullest scenario; of networks of one sensor each, all of theirs."""
+    most = max((scenario.count("+") for scenario in row.costs), default=0)
+    shown = [cost for scenario, cost in row.costs.items() if scenario.count("+") == most]
+    if not shown:
+        return ["–", "–"]
+    return [
+        " + ".join(dict.fromkeys(f"{cost.parameters / 1e6:.2f}" for cost in shown)),
+        " + ".join(dict.fromkeys(f"{cost.gflop:.2f}" for cost in shown)),
+    ]
+
+
+def _state(plan: Plan, data: str, found: Mapping[str, Record]) -> str:
+    wanted = [run for run in plan.runs() if run.row.data == data]
+    done = [run for run in wanted if run.name in found]
+    if not done:
+        return f"None of the {len(wanted)} runs of this data set is finished."
+    return f"{len(done)} of {len(wanted)} runs are finished; {len(plan.seeds)} seeds of each row are planned."
+
+
+def _made_on(data: str, found: Mapping[str, Record]) -> str:
+    origins = [record.origin for name, record in found.items() if _of(data, name)]
+    places = sorted({origin.trained_on or "a machine that nobody noted" for origin in origins})
+    hours = sum(origin.seconds for origin in origins) / 3600
+    threads = sorted({origin.threads for origin in origins})
+    versions = ", ".join(sorted({origin.torch for origin in origins}))
+    return (
+        f"Trained on {' and '.join(places)}, {' or '.join(map(str, threads))} threads a run, torch {versions}: "
+        f"{hours:.1f} hours of training in all. Each record in `docs/reproduce/{data}/` holds the command of its run."
+    )
+
+
+def _figure_of(name: str, found: Mapping[str, Record], data: DataPlan) -> list[str]:
+    """The figure's file where there is something to draw: several classes, and a finished run of all sensors."""
+    full = "+".join(data.sensors)
+    fitting = [
+        evaluation
+        for run, record in found.items()
+        if _of(name, run) and record.recipe["network"] == "dis2"
+        for evaluation in record.evaluations.values()
+        if full in evaluation.counts and len(evaluation.classes) > 2
+    ]
+    return [f"{name}-classes.svg"] if fitting else []
+
+
+def _of(data: str, run: str) -> bool:
+    return run.startswith(f"{data}/")
+
+
+def _percent(found: Estimate | None) -> str:
+    return "–" if found is None else f"{100 * found.value:.1f}"
+
+
+def _interval(found: Estimate | None) -> str:
+    if found is None:
+        return "–"
+    return f"{verdict.points(found.value)} [{verdict.points(found.low)}, {verdict.points(found.high)}]"
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
