@@ -71,8 +71,8 @@ class Recipe:
     """With augment: largest relative change of scale, 0.25 for 0.8 to 1.25 times the size; heights stay as they are."""
     rotate: float = 0.0
     """With augment: largest angle in degrees that a crop is turned by, either way."""
-    """adamw, or sgd with Nesterov momentum 0.99 as the paper uses."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
+    """adamw, or sgd with Nesterov momentum 0.99 as the paper uses."""
     learning_rate: float = 2e-3
     """Peak rate; it rises over the first twentieth of the steps and falls along a cosine."""
     weight_decay: float = 1e-2
@@ -87,8 +87,8 @@ class Recipe:
     """Torch threads; 0 leaves torch's own choice."""
     workers: int = 0
     """Threads that read and prepare the next batches; the batches are the same with any number."""
-    """Epochs between two looks at the validation split."""
     evaluate_every: int = 5
+    """Epochs between two looks at the validation split."""
 
     disentangle_weight: float = 1.0
     """Of dis2: weight of the disentanglement loss."""
