@@ -1,13 +1,15 @@
-# The words of this project: install check test demo bench, and test-runtime. Each sets up .venv by itself.
+# The words of this project: install check test demo bench reproduce, and test-runtime. Each sets up .venv by itself.
 #
 #   make demo                      the whole way at a small size, in minutes
 #   make test                      all tests; PYTEST_ARGS="-m 'not slow' -x" are handed on
+#   make reproduce                 the comparison, in hours to days; REPRODUCE_ARGS="--list" tells, killed it goes on
 #   make TORCH=path/to/torch.whl   set up with that torch wheel
 #   make test-runtime PYTHON=python3.10   what flies, without torch, on another Python
 
 VENV ?= .venv
 TORCH ?=
 PYTEST_ARGS ?=
+REPRODUCE_ARGS ?=
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 EXTRAS = report,quantize,geo,dev
@@ -19,7 +21,7 @@ ifeq ($(origin PYTHON), undefined)
 PYTHON = $(firstword $(foreach each,$(CANDIDATES),$(shell $(each) -c '$(SUITABLE)' 2>/dev/null && echo $(each))))
 endif
 
-.PHONY: install check test demo bench test-runtime
+.PHONY: install check test demo bench reproduce test-runtime
 
 install: $(STAMP)
 
@@ -37,6 +39,9 @@ demo: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.host
+
+reproduce: $(STAMP)
+	$(BIN)/python -m benchmarks.reproduce $(REPRODUCE_ARGS)
 
 $(STAMP): pyproject.toml constraints.txt
 	@python="$(PYTHON)"; if [ -z "$$python" ]; then \
