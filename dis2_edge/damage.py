@@ -42,7 +42,7 @@ class Damage:
         if len(names) > LARGEST_SHARE * samples:
             more = ", ..." if len(names) > _SHOWN else ""
             raise DataError(
-                f"{len(names)} of {samples} samples of split {split!r} are damaged: {', '.join(names[:_SHOWN])}{more}"
+                f"{len(names)} of {samples} samples of split {split!r} are damaged so far: {', '.join(names[:_SHOWN])}{more}"
                 f" ({found[names[0]].found})",
                 expected=f"at most {LARGEST_SHARE:.0%}, which training skips",
                 mend="copy or download them again; dis2-edge data check reads every file",

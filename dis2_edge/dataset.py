@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,9 @@ from dis2_edge.sensors import Dtype, Sensor
 from dis2_edge.task import Task
 
 Pixels = npt.NDArray[Any]
+T = TypeVar("T")
+_LOOKED_AT = 3
+"""Files that may be damaged, less one, before a data set cannot be opened."""
 
 
 @dataclass(frozen=True)
@@ -203,10 +207,11 @@ def open_dataset(root: Path, description: Path | None = None) -> DataSet:
     """
     described = descriptions.load(description or root / descriptions.FILE)
     found = pairs(root, described)
-    first = next(iter(found.values()))[0]
-    grid = described.grid if described.grid != (0, 0) else image_size(next(iter(first.frames.values())))
+    first = next(iter(found.values()))[:_LOOKED_AT]
+    files = {name: [pair.frames[name] for pair in first] for name in described.sensors}
+    grid = described.grid if described.grid != (0, 0) else _of_first(image_size, next(iter(files.values())))
     task = Task(
-        sensors=tuple(_sensor(name, table, first.frames[name]) for name, table in described.sensors.items()),
+        sensors=tuple(_sensor(name, table, files[name]) for name, table in described.sensors.items()),
         classes=described.classes,
         colours=described.colours or palette(len(described.classes)),
         grid=grid,
@@ -215,10 +220,18 @@ def open_dataset(root: Path, description: Path | None = None) -> DataSet:
     return DataSet(root, dataclasses.replace(described, grid=grid), task, found)
 
 
-def _sensor(name: str, table: descriptions.SensorTable, first: Path) -> Sensor:
+def _of_first(look: Callable[[Path], T], files: Sequence[Path]) -> T:
+    """What `look` finds in the first of `files` that is not damaged; the error of the last when all are."""
+    for file in files[:-1]:
+        with contextlib.suppress(DamagedError):
+            return look(file)
+    return look(files[-1])
+
+
+def _sensor(name: str, table: descriptions.SensorTable, first: Sequence[Path]) -> Sensor:
     """The sensor of a table; what it leaves out is looked up in its first file."""
     if table.dtype is None or not table.bands:
-        pixels = read_image(first)
+        pixels = _of_first(read_image, first)
     channels = len(table.bands) or pixels.shape[2]
     dtype = table.dtype or cast(Dtype, pixels.dtype.name)
     low, high = descriptions.valid_range(table, dtype)

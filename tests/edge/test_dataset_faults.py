@@ -144,10 +144,20 @@ def test_truncated_image_is_named(make_set: MakeSet, name: str) -> None:
         open_dataset(root).read("train", "001")
 
 
-def test_first_file_is_no_picture(make_set: MakeSet) -> None:
+def test_a_first_file_that_is_no_picture_leaves_the_next_to_look_into(make_set: MakeSet) -> None:
     root = make_set()
+    whole = open_dataset(root).task
     (root / "train" / "rgb" / "000.png").write_text("not a picture")
+    assert open_dataset(root).task == whole
     with pytest.raises(DataError, match=r"000\.png is no picture"):
+        open_dataset(root).read("train", "000")
+
+
+def test_when_the_first_files_are_no_pictures_one_is_named(make_set: MakeSet) -> None:
+    root = make_set()
+    for number in range(3):
+        (root / "train" / "rgb" / f"00{number}.png").write_text("not a picture")
+    with pytest.raises(DataError, match=r"002\.png is no picture"):
         open_dataset(root)
 
 
