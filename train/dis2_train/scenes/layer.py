@@ -49,6 +49,7 @@ class Layer:
         self._padded_width = max(ground.width, window[1])
         flags = [source.mask_flag_enums[band - 1] for band in self._bands]
         self._masked = any(flag != [MaskFlags.all_valid] for flag in flags)
+        self._alpha = [band for band, use in enumerate(source.colorinterp, 1) if use == ColorInterp.alpha]
         self._last: Strip | None = None
 
     def strip(self, top: int, rows: int) -> Strip:
@@ -75,7 +76,9 @@ class Layer:
         window = Window(0, top, self._width, count)
         try:
             pixels = np.moveaxis(self._source.read(self._bands, window=window), 0, 2)  # (rows, W, C)
+            # GDAL's own masks heed an alpha band only of some number types: it is looked at here in any case.
             masks = self._source.read_masks(self._bands, window=window) if self._masked else None
+            alpha = self._source.read(self._alpha, window=window) if self._alpha else None
         except RasterioError as cause:
             found = f"{self.path} is damaged or cut short near row {top} ({cause})"
             raise DataError(found, mend="copy or download it again") from cause
@@ -84,8 +87,9 @@ class Layer:
         valid = np.ones(pixels.shape[:2], np.bool_)
         if holes is not None:
             valid &= ~holes.all(axis=2)
-        if masks is not None:
-            valid &= masks.any(axis=0)
+        for mask in (masks, alpha):
+            if mask is not None:
+                valid &= (mask > 0).any(axis=0)
         strip.pixels[:count, : self._width] = np.where(valid[..., None], pixels, strip.pixels[:count, : self._width])
         strip.valid[:count, : self._width] = valid
         return strip
