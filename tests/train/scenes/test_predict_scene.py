@@ -237,8 +237,7 @@ def test_bands_are_chosen_and_stored_integers_scaled(bundle: Path, tmp_path: Pat
 
 
 def test_blending_mends_the_seams_that_plain_tiling_leaves(tmp_path: Path) -> None:
-    size = (200, 230)
-    height = pixels_of(size)["ndsm"]
+    height = pixels_of((192, 256))["ndsm"]  # whole windows: without overlap they are plain tiles
     files = {"ndsm": write_geo(tmp_path / "ndsm.tif", height)}
     model, wrong = Smoother(), {}
     whole = model.answer(height[..., 0])[1]
@@ -246,15 +245,16 @@ def test_blending_mends_the_seams_that_plain_tiling_leaves(tmp_path: Path) -> No
         request = Request(files, tmp_path / "m.tif", probabilities=tmp_path / "p.tif", overlap=overlap)
         predict_scene(model, request)
         with rasterio.open(tmp_path / "p.tif") as file:
-            wrong[overlap] = np.abs(file.read(2) / 254 - whole)
+            error = np.abs(file.read(2) / 254 - whole)
+        wrong[overlap] = np.where(error > 0.51 / 254, error, 0)  # less is the rounding of the file
     edge = model.reach
-    inner = (slice(edge, 20), slice(edge, 20))  # of the first window, touched by no other
-    assert all(error[inner].max() <= 0.5 / 254 + 1e-6 for error in wrong.values())  # the rounding of the file
-    inside = (slice(edge, -edge), slice(edge, -edge))  # at the scene's own border, both have zeros around
-    assert wrong["0.25"][inside].mean() < wrong["0"][inside].mean() / 3
-    assert wrong["0.25"][inside].max() < wrong["0"][inside].max() / 3
-    assert wrong["0.5"][inside].max() < wrong["0.25"][inside].max()
-    np.testing.assert_allclose(wrong["0.25"][:edge, edge:20], wrong["0"][:edge, edge:20], atol=0.01)
+    assert all(not error[:20, :20].any() for error in wrong.values())  # of the first window, touched by no other
+    for error in wrong.values():  # at the scene's own border, both have zeros around them
+        assert not error[:edge, edge:20].any()
+    assert wrong["0"][:, 60:68].max() > 0.05  # a seam that one would see
+    assert wrong["0.25"].mean() < wrong["0"].mean() / 3
+    assert wrong["0.25"].max() < wrong["0"].max() / 3
+    assert wrong["0.5"].max() < wrong["0.25"].max()
 
 
 def test_memory_does_not_grow_with_the_height_of_a_scene(tmp_path: Path) -> None:
