@@ -40,10 +40,9 @@ class Damage:
                 warn(f"sample {id_} of {split} is skipped: {error}")
             names = sorted(found)
         if len(names) > LARGEST_SHARE * samples:
-            more = ", ..." if len(names) > _SHOWN else ""
+            shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
             raise DataError(
-                f"{len(names)} of {samples} samples of split {split!r} are damaged so far: {', '.join(names[:_SHOWN])}{more}"
-                f" ({found[names[0]].found})",
+                f"{len(names)} of {samples} samples of split {split!r} are damaged so far: {shown} ({error.found})",
                 expected=f"at most {LARGEST_SHARE:.0%}, which training skips",
                 mend="copy or download them again; dis2-edge data check reads every file",
             ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,10 @@ from dis2_edge.damage import Damage
 from dis2_edge.description import Description
 from dis2_edge.entries import Entry, entries_of
 from dis2_edge.errors import DamagedError, DataError
-from dis2_edge.images import image_size, read_image, read_indices
+from dis2_edge.images import image_size, nodata_of, read_image, read_indices
 from dis2_edge.labels import class_indices, palette
 from dis2_edge.pairing import Pair, pairs
-from dis2_edge.prepare import align_label, bring
+from dis2_edge.prepare import align_label, bring, fill_nodata, in_float32
 from dis2_edge.sensors import Dtype, Sensor
 from dis2_edge.task import Task
 
@@ -41,7 +42,8 @@ class Sample:
     label: npt.NDArray[np.uint8] | None
     """HxW class index, or None where the data set has no labels."""
     holes: dict[str, int] = field(default_factory=dict)
-    """Sensor name -> pixels that were holes and were filled (after `DataSet.on_grid`)."""
+    """Sensor name -> pixels that were holes and were filled: by `DataSet.read` what files of integers declare as no
+    data, and by `DataSet.on_grid` all."""
 
 
 class DataSet:
@@ -87,15 +89,20 @@ class DataSet:
     def read(self, split: str, id_: str) -> Sample:
         """The sample `id_` as its files hold it: native size and dtype, holes and all.
 
+        What a GeoTIFF declares as no data is a hole: NaN in float32. Integers have no such mark, so there it is filled
+        and counted here. In labels it becomes `ignore`, unless the description has a class of that index.
+
         Raises DataError that names the file: damaged, of another size, dtype or number of bands than described, or
         with a class index that is none.
         """
         entry = self.entry(split, id_)
-        frames = {sensor.name: self._frame(entry, sensor) for sensor in self.task.sensors}
+        frames, filled = {}, {}
+        for sensor in self.task.sensors:
+            frames[sensor.name], filled[sensor.name] = self._frame(entry, sensor)
         label = self._label(entry)
         if self.description.alignment == "registered":
             self._check_sizes(entry, {**frames, **({} if label is None else {"labels": label})})
-        return Sample(id_, frames, label)
+        return Sample(id_, frames, label, {name: count for name, count in filled.items() if count})
 
     def read_or_skip(self, split: str, id_: str) -> Sample | None:
         """The sample as `read` gives it, or None where a file of it is damaged: then it is noted in `damage`.
@@ -119,6 +126,7 @@ class DataSet:
         frames, holes = {}, {}
         for sensor in task.sensors:
             frames[sensor.name], holes[sensor.name] = bring(sample.frames[sensor.name], sensor, task.grid)
+            holes[sensor.name] += sample.holes.get(sensor.name, 0)
         label = sample.label
         if label is not None:
             label = align_label(label, self._label_like(task), task.grid, task.ignore)
@@ -138,7 +146,8 @@ class DataSet:
             raise DataError(f"{self.root} has no split {split!r}", expected=f"one of {', '.join(self.splits)}")
         return self._entries[split]
 
-    def _frame(self, entry: Entry, sensor: Sensor) -> Pixels:
+    def _frame(self, entry: Entry, sensor: Sensor) -> tuple[Pixels, int]:
+        """The frame, and how many of its pixels were filled because an integer file declares them as no data."""
         path = entry.pair.frames[sensor.name]
         pixels = self._cut(entry, sensor.name, path)
         bands = self.description.sensors[sensor.name].bands
@@ -146,22 +155,26 @@ class DataSet:
             pixels = _bands(pixels, bands, path)
         if pixels.shape[2] != sensor.channels:
             raise DataError(f"{path} has {pixels.shape[2]} bands", expected=f"{sensor.channels} of {sensor.name!r}")
+        nodata = None if pixels.dtype.kind == "f" else nodata_of(path)
         if pixels.dtype != sensor.numpy_dtype:
             if sensor.dtype != "float32":
                 raise DataError(f"{path} holds {pixels.dtype}", expected=f"{sensor.dtype} of {sensor.name!r}")
-            pixels = pixels.astype(np.float32)
+            pixels = in_float32(pixels, nodata)
         if sensor.size not in ((0, 0), pixels.shape[:2]):
             raise DataError(f"{path} has {_by(pixels)} pixels", expected=f"{sensor.size[0]}x{sensor.size[1]}, its size")
-        return pixels
+        return (pixels, 0) if pixels.dtype.kind == "f" else fill_nodata(pixels, sensor, nodata)
 
     def _label(self, entry: Entry) -> npt.NDArray[np.uint8] | None:
         path = entry.pair.label
         if path is None:
             return None
         if entry.window is None:
-            return class_indices(read_indices(path), self.task, path)
-        scene = self._scene("", path, lambda: class_indices(read_indices(path), self.task, path))
+            return self._indices(path)
+        scene = self._scene("", path, functools.partial(self._indices, path))
         return entry.window.cut_label(scene, self.task.ignore)
+
+    def _indices(self, path: Path) -> npt.NDArray[np.uint8]:
+        return class_indices(read_indices(path), self.task, path, nodata_of(path))
 
     def _cut(self, entry: Entry, name: str, path: Path) -> Pixels:
         """The frame of an entry, or its window's part of a scene."""

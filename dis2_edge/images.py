@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,17 +26,29 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 def read_image(path: Path) -> Pixels:
     """The picture at `path` as HxWxC uint8, uint16 or float32; a palette becomes its colours.
 
+    What a GeoTIFF declares as no data is NaN in float32; in integers it stays, see `nodata_of`.
     Raises DamagedError that names the file when it is missing, cut short or of an unknown format, DataError when it is
     of another number type.
     """
     with _pillow_errors(path):
         if tiff.wanted(path):
-            return _channels_last(tiff.read(path), path)
+            return _without(_channels_last(tiff.read(path), path), tiff.declared(path))
         with Image.open(path) as opened:
             image: Image.Image = opened
             if opened.mode in ("P", "1", "CMYK", "YCbCr", "HSV", "LAB"):
                 image = opened.convert("L" if opened.mode == "1" else "RGB")
-            return _channels_last(np.asarray(image), path)
+            return _without(_channels_last(np.asarray(image), path), _declared(opened))
+
+
+def nodata_of(path: Path) -> float | None:
+    """The value that a GeoTIFF declares as no data (GDAL's tag 42113); None for any other picture."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return None
+    with _pillow_errors(path):
+        if tiff.wanted(path):
+            return tiff.declared(path)
+        with Image.open(path) as opened:
+            return _declared(opened)
 
 
 def read_indices(path: Path) -> Pixels:
@@ -129,6 +142,18 @@ def _pillow_errors(path: Path) -> Iterator[None]:
         raise DataError(f"{path} is too large ({error})", mend="cut the scene into tiles first") from error
     except (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, struct.error) as error:
         raise DamagedError(f"{path} is damaged or cut short ({error})", mend="copy or download it again") from error
+
+
+def _declared(image: Image.Image) -> float | None:
+    return tiff.nodata(getattr(image, "tag_v2", {}).get(tiff.NODATA))
+
+
+def _without(pixels: Pixels, nodata: float | None) -> Pixels:
+    """`pixels`, of float32 with NaN for `nodata`: compared as float32, which rounds what the tag says to the digit."""
+    if nodata is None or math.isnan(nodata) or pixels.dtype.kind != "f":
+        return pixels
+    with np.errstate(over="ignore"):
+        return np.where(pixels == np.float32(nodata), np.float32(np.nan), pixels)
 
 
 def _channels_last(array: Pixels, path: Path) -> Pixels:

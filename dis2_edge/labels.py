@@ -16,13 +16,18 @@ _PALETTE = (
 )  # fmt: skip
 
 
-def class_indices(labels: npt.NDArray[Any], task: Task, path: Path) -> npt.NDArray[np.uint8]:
+def class_indices(
+    labels: npt.NDArray[Any], task: Task, path: Path, nodata: float | None = None
+) -> npt.NDArray[np.uint8]:
     """Labels HxW (indices) or HxWx3 (colours of the classes) as HxW uint8; DataError names `path` and what is no class.
 
-    `path` is for the message only.
+    `path` is for the message only. `nodata`, what the file declares as no data, becomes `ignore` unless it is the index
+    or the grey of a class: tools declare 0 without being asked, and the description knows better.
     """
     if labels.ndim == 3:
-        return _from_colours(labels, task, path)
+        return _from_colours(labels, task, path, nodata)
+    if nodata is not None and not 0 <= nodata < len(task.classes):
+        labels = np.where(labels == nodata, task.ignore, labels)
     seen = np.flatnonzero(np.bincount(labels.ravel())) if labels.dtype.kind == "u" else np.unique(labels)
     foreign = [int(index) for index in seen if not (0 <= index < len(task.classes) or index == task.ignore)]
     if foreign:
@@ -44,10 +49,12 @@ def rgb_of(colours: tuple[str, ...]) -> npt.NDArray[np.uint8]:
     return np.array([list(bytes.fromhex(colour.lstrip("#"))) for colour in colours], np.uint8).reshape(-1, 3)
 
 
-def _from_colours(labels: npt.NDArray[Any], task: Task, path: Path) -> npt.NDArray[np.uint8]:
+def _from_colours(labels: npt.NDArray[Any], task: Task, path: Path, nodata: float | None) -> npt.NDArray[np.uint8]:
     indices = np.full(labels.shape[:2], 254 if task.ignore == 255 else 255, np.uint8)
     lost = indices.flat[0]
     packed = labels.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    if nodata is not None:
+        indices[(labels == nodata).all(axis=2)] = task.ignore
     for index, colour in enumerate(task.colours):
         indices[packed == int(colour.lstrip("#"), 16)] = index
     foreign = np.count_nonzero(indices == lost)

@@ -84,6 +84,33 @@ def fill_holes(pixels: Pixels, sensor: Sensor) -> tuple[Pixels, int]:
     return filled, int(np.count_nonzero(holes.any(axis=2)))
 
 
+def fill_nodata(pixels: Pixels, sensor: Sensor, nodata: float | None) -> tuple[Pixels, int]:
+    """`pixels` HxWxC of integers with what its file declares as no data filled, and the number of such pixels.
+
+    Integers have no NaN. A pixel is no data where all its channels are, as a true black may well be 0 in one of them.
+    It takes a value out of the sensor's valid range, which marks a hole for all that follows; where the range is as
+    wide as the type, each channel takes the mean of the frame's other pixels.
+    """
+    bad = _declared(pixels, nodata)
+    if not bad.any():
+        return pixels, 0
+    limits = np.iinfo(pixels.dtype)
+    filled = pixels.copy()
+    if sensor.valid_min > limits.min or sensor.valid_max < limits.max:
+        filled[bad] = limits.min if sensor.valid_min > limits.min else limits.max
+        return filled, 0
+    for channel in range(pixels.shape[2]):
+        filled[..., channel][bad] = round(_valid_mean(pixels[..., channel][~bad], sensor))
+    return filled, int(np.count_nonzero(bad))
+
+
+def in_float32(pixels: Pixels, nodata: float | None) -> npt.NDArray[np.float32]:
+    """`pixels` HxWxC of integers as float32, with NaN where all channels are what the file declares as no data."""
+    values = pixels.astype(np.float32)
+    values[_declared(pixels, nodata)] = np.nan
+    return values
+
+
 def find_holes(pixels: Pixels, sensor: Sensor) -> npt.NDArray[np.bool_] | None:
     """HxWxC, true where a value is a hole; None when there is none, at little cost."""
     if pixels.dtype.kind != "f":
@@ -103,6 +130,14 @@ def normalise(pixels: Pixels, sensor: Sensor) -> npt.NDArray[np.float32]:
         np.subtract(pixels[..., channel], np.float32(mean), out=out[channel])
         out[channel] /= np.float32(std)
     return out
+
+
+def _declared(pixels: Pixels, nodata: float | None) -> npt.NDArray[np.bool_]:
+    """HxW, true where every channel is `nodata`."""
+    if nodata is None:
+        return np.zeros(pixels.shape[:2], np.bool_)
+    found: npt.NDArray[np.bool_] = (pixels == nodata).all(axis=2)
+    return found
 
 
 def _valid_mean(values: Pixels, sensor: Sensor) -> float:

@@ -17,6 +17,8 @@ Pixels = npt.NDArray[Any]
 Tags = dict[int, tuple[Any, ...]]
 _FORMATS = {1: "B", 2: "s", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d"}
 _KINDS = {1: "u", 2: "i", 3: "f"}
+NODATA = 42113
+"""The tag in which GDAL says which value is no data."""
 
 
 def wanted(path: Path) -> bool:
@@ -29,6 +31,21 @@ def wanted(path: Path) -> bool:
     tags = _tags_of(path)
     channels = _one(tags, 277, 1)
     return channels > 1 and (tags.get(258, (1,))[0] > 8 or channels not in (3, 4))
+
+
+def nodata(text: bytes | str | None) -> float | None:
+    """The value of GDAL's tag 42113, which is text; None where there is none, or none that is a number."""
+    if text is None:
+        return None
+    try:
+        return float((text.decode("ascii", "replace") if isinstance(text, bytes) else text).strip("\0 "))
+    except ValueError:
+        return None
+
+
+def declared(path: Path) -> float | None:
+    """The value that a TIFF declares as no data."""
+    return nodata(_tags_of(path).get(NODATA, (None,))[0])
 
 
 def size(path: Path) -> tuple[int, int]:
