@@ -43,9 +43,10 @@ _NOT_BELOW_ZERO = (
 class Recipe:
     """All that can be chosen about a run. The resolved recipe is written beside whatever it produced."""
 
-    network: Literal["dis2", "early_fusion", "single"] = "dis2"
-    """dis2; early_fusion: one U-Net over all sensors, zeros for the missing one, sensor dropout in training; or
-    single: DIS2's parts on one sensor, at equal operations."""
+    network: Literal["dis2", "early_fusion", "feature_mean", "single"] = "dis2"
+    """dis2; early_fusion: one U-Net over all sensors, zeros for the missing one, sensor dropout in training;
+    feature_mean: shared and specific features, their mean for the missing sensor, sensor dropout; or single: DIS2's
+    parts on one sensor, at equal operations."""
     preset: Literal["default", "paper"] = "default"
     """Of dis2: default is made for integers; paper is the released model exactly, faults included."""
     width: float = 1.0
@@ -90,6 +91,10 @@ class Recipe:
     evaluate_every: int = 5
     """Epochs between two looks at the validation split."""
 
+    shared: Literal["nothing", "branch"] = "branch"
+    """Of dis2, default preset: branch shares the convolutions of fusion and decoder between scenarios, norms apart."""
+    every_scenario: bool = False
+    """Of dis2, default preset: each step trains every scenario; else the full one and one that is drawn."""
     disentangle_weight: float = 1.0
     """Of dis2: weight of the disentanglement loss."""
     distill_weight: float = 1.0

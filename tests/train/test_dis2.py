@@ -1,5 +1,7 @@
 """DIS2, default preset: its scenarios, its losses, and the mended faults of the released code."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -82,8 +84,17 @@ def test_every_term_is_there_finite_and_reaches_every_part_it_should(network, sc
 def test_distillation_waits_and_never_moves_the_teacher(network):
     assert "distill" not in network.losses(frames(), target(), "sar", 0.4)
     network.losses(frames(), target(), "sar", 0.6)["distill"].backward()
-    teacher = network.branches[TASK.full]
-    assert all(p.grad is None for p in teacher.parameters())
+    student = {id(parameter) for parameter in network.branches["sar"].parameters()}
+    teacher = [p for p in network.branches[TASK.full].parameters() if id(p) not in student]
+    assert teacher
+    assert all(p.grad is None for p in teacher)
+    assert any(p.grad is not None for p in network.branches["sar"].parameters())
+
+
+def test_distillation_moves_nothing_of_a_teacher_that_shares_nothing():
+    network = networks.build(dataclasses.replace(RECIPE, shared="nothing"), TASK)
+    network.losses(frames(), target(), "sar", 0.6)["distill"].backward()
+    assert all(p.grad is None for p in network.branches[TASK.full].parameters())
     assert any(p.grad is not None for p in network.branches["sar"].parameters())
 
 

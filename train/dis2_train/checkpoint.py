@@ -150,6 +150,12 @@ def fill(network: Network, tensors: Mapping[str, Tensor], *, where: str) -> None
             mend="keep weights and recipe.toml of one run together",
         )
     network.load_state_dict(tensors)
+    torn = [name for name, value in network.state_dict().items() if not torch.equal(value.cpu(), tensors[name].cpu())]
+    if torn:
+        raise CheckpointError(
+            f"{where} has weights of its own where the recipe shares them between scenarios: {torn[0]} and others",
+            mend='write shared = "nothing" into recipe.toml beside it, if it was trained so',
+        )
 
 
 def plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from dis2_train.networks import losses
 from dis2_train.networks.dis2.classwise import ClasswiseDecoder, SideHeads
 from dis2_train.networks.dis2.encoder import AuxiliaryDecoder, Encoder, Levels
 from dis2_train.networks.dis2.fusion import Fusion, token_grid
+from dis2_train.networks.dis2.sharing import tie
 from dis2_train.networks.flight import flight
 from dis2_train.networks.seam import Frames, Network, Output
 from dis2_train.networks.widths import scaled
@@ -40,6 +41,9 @@ class Dis2(Network):
         )
         self.auxiliaries = nn.ModuleDict({sensor.name: AuxiliaryDecoder(widths, classes) for sensor in task.sensors})
         self.branches = nn.ModuleDict({scenario: Branch(widths, task) for scenario in task.scenarios})
+        if recipe.shared == "branch":
+            for scenario in task.scenarios[1:]:
+                tie(self.branches[task.full], self.branches[scenario])
 
     @property
     def training_scenarios(self) -> tuple[str, ...]:
@@ -56,13 +60,12 @@ class Dis2(Network):
         levels = {name: self.encoders[name](frames[name]) for name in self.task.sensor_names}
         first, second = self.task.sensor_names
         full = self._branch(self.task.full)(levels[first], levels[second], side=True)
-        present, stand_in = self._missing_slots(frames, scenario, levels)
-        missing = self._branch(scenario)(*self._ordered(scenario, present, stand_in), side=True)
-        terms = self._supervision(levels, full, missing, target)
-        apart = torch.stack([losses.disentanglement(stand_in[level], present[level]) for level in range(3)])
-        terms["disentangle"] = self.recipe.disentangle_weight * apart.mean()
+        lone = [self._lone(frames, name, levels) for name in self._taught(scenario)]
+        terms = self._supervision(levels, full, [found for found, _ in lone], target)
+        terms["disentangle"] = self.recipe.disentangle_weight * torch.stack([apart for _, apart in lone]).sum()
         if progress >= self.recipe.distill_after:
-            terms["distill"] = self.recipe.distill_weight * self._distillation(missing, full)
+            taught = torch.stack([self._distillation(found, full) for found, _ in lone]).sum()
+            terms["distill"] = self.recipe.distill_weight * taught
         return terms
 
     def deployable(self, scenario: str, taps: tuple[str, ...] = ()) -> nn.Module:
@@ -95,26 +98,30 @@ class Dis2(Network):
         )
         return first, second
 
-    def _missing_slots(self, frames: Frames, scenario: str, levels: dict[str, Levels]) -> tuple[Levels, Levels]:
-        """(levels of the sensor that is there, levels of the stand-in for the other)."""
+    def _taught(self, scenario: str) -> tuple[str, ...]:
+        return self.training_scenarios if self.recipe.every_scenario else (scenario,)
+
+    def _lone(self, frames: Frames, scenario: str, levels: dict[str, Levels]) -> tuple[dict[str, Tensor], Tensor]:
+        """What the branch of a one-sensor scenario finds, and how alike its two slots are (disentanglement)."""
         (here,) = sensors_of(scenario)
         (gone,) = (name for name in self.task.sensor_names if name != here)
-        return levels[here], self.stand_ins[gone](frames[here])
+        present, stand_in = levels[here], self.stand_ins[gone](frames[here])
+        found = self._branch(scenario)(*self._ordered(scenario, present, stand_in), side=True)
+        apart = torch.stack([losses.disentanglement(stand_in[level], present[level]) for level in range(3)])
+        return found, apart.mean()
 
     def _ordered(self, scenario: str, present: Levels, stand_in: Levels) -> tuple[Levels, Levels]:
         return (present, stand_in) if scenario == self.task.sensor_names[0] else (stand_in, present)
 
     def _supervision(
-        self, levels: dict[str, Levels], full: dict[str, Tensor], missing: dict[str, Tensor], target: Tensor
+        self, levels: dict[str, Levels], full: dict[str, Tensor], lone: list[dict[str, Tensor]], target: Tensor
     ) -> dict[str, Tensor]:
         truth = losses.Truth.of(target, len(self.task.classes), self.task.ignore)
-        terms = {
-            "full": losses.supervised(full["logits"], truth),
-            "missing": losses.supervised(missing["logits"], truth),
-        }
+        missing = [losses.supervised(found["logits"], truth) for found in lone]
+        terms = {"full": losses.supervised(full["logits"], truth), "missing": torch.stack(missing).sum()}
         for name, encoded in levels.items():
             terms[f"auxiliary_{name}"] = losses.supervised(self.auxiliaries[name](encoded), truth)
-        sides = [found[f"side{scale}"] for found in (full, missing) for scale in range(4)]
+        sides = [found[f"side{scale}"] for found in (full, *lone) for scale in range(4)]
         terms["scales"] = torch.stack([losses.supervised(side, truth) for side in sides]).sum() / 4
         return terms
 
