@@ -13,6 +13,8 @@ from dis2_edge.labels import rgb_of
 from dis2_train.published.benchmark import Benchmark
 
 Codes = npt.NDArray[np.uint8]
+_PACK = np.array([65536, 256, 1], np.uint32)
+_LOST = 255
 
 
 class Legend:
@@ -43,12 +45,22 @@ class Legend:
         return self._from_colours(labels[..., :3], where) if self.by_colour else self._from_indices(labels, where)
 
     def _from_colours(self, labels: npt.NDArray[Any], where: str) -> tuple[Codes, int]:
-        packed = labels.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+        packed = labels.astype(np.uint32) @ _PACK
+        codes = np.full(packed.shape, _LOST, np.uint8)
+        for code, colour in enumerate((self._colours @ _PACK).tolist()):
+            codes[packed == colour] = code
+        lost = codes == _LOST
+        off = int(np.count_nonzero(lost))
+        if off:
+            codes[lost] = self._nearest(packed[lost], where)
+        return codes, off
+
+    def _nearest(self, packed: npt.NDArray[np.uint32], where: str) -> Codes:
+        """Codes of colours (N) that are no class's own but near one."""
         seen, place, counts = np.unique(packed, return_inverse=True, return_counts=True)
         colours = np.stack([seen >> 16, seen >> 8 & 255, seen & 255], axis=1).astype(np.int16)
         off = np.abs(colours[:, None] - self._colours[None]).max(axis=2)  # (seen, named)
-        nearest, least = off.argmin(axis=1), off.min(axis=1)
-        lost = least > self._tolerance
+        lost = off.min(axis=1) > self._tolerance
         if lost.any():
             worst = int(np.argmax(np.where(lost, counts, 0)))
             raise DataError(
@@ -57,8 +69,8 @@ class Legend:
                 expected=", ".join(f"{name} {value}" for name, value in self._named.items()),
                 mend=f"correct the labels, or say --colour-tolerance above {self._tolerance}",
             )
-        codes = nearest.astype(np.uint8)[place].reshape(labels.shape[:2])
-        return codes, int(counts[least > 0].sum())
+        codes: Codes = off.argmin(axis=1).astype(np.uint8)[place]
+        return codes
 
     def _from_indices(self, labels: npt.NDArray[Any], where: str) -> tuple[Codes, int]:
         seen, place, counts = np.unique(labels[..., 0], return_inverse=True, return_counts=True)

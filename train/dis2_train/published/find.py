@@ -100,7 +100,8 @@ def scenes(raw: RawFiles, benchmark: Benchmark, chosen: Chosen, *, partial: bool
     missing: list[str] = []
     for split, ids in _ids(raw, benchmark, chosen).items():
         rows = [_scene(raw, chosen, id_, split) for id_ in ids]
-        if split[0] != "train" and rows and not any(label for _, label, _ in rows):
+        seen = any(len(frames) == len(chosen.sensors) for frames, _, _ in rows)
+        if split[0] != "train" and seen and not any(label for _, label, _ in rows):
             warn(f"split {split[0]} is left out: its labels are not in {raw.root}")
             continue
         for id_, (frames, label, absent) in zip(ids, rows, strict=True):

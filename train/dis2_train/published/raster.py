@@ -115,14 +115,14 @@ def flat_memory() -> Iterator[None]:
         yield
 
 
-def open_raster(path: Path, world_file: Path | None = None) -> Raster:
-    """Open the raster at `path`; `world_file` says where it lies when the file and its neighbours do not."""
+def open_raster(path: Path, world_file: Path | None = None, epsg: int = 0) -> Raster:
+    """Open the raster at `path`; `world_file` and `epsg` say where it lies when the file itself does not."""
     with _raster_errors(path):
         opened = rasterio.open(path)
-        return Raster(path, opened, _grid(opened, path, world_file))
+        return Raster(path, opened, _grid(opened, path, world_file, epsg))
 
 
-def _grid(opened: Any, path: Path, world_file: Path | None) -> Grid:
+def _grid(opened: Any, path: Path, world_file: Path | None, epsg: int) -> Grid:
     turn = opened.transform
     ground = None
     if not turn.is_identity:
@@ -131,19 +131,29 @@ def _grid(opened: Any, path: Path, world_file: Path | None) -> Grid:
         ground = Ground(turn.c, turn.f, turn.a, -turn.e)
     elif world_file is not None:
         ground = read_world_file(world_file)
-    crs = opened.crs.to_string() if opened.crs else ""
-    return Grid(opened.height, opened.width, ground, crs)
+    return Grid(opened.height, opened.width, ground, _system(opened, epsg) if ground else "")
+
+
+def _system(opened: Any, epsg: int) -> str:
+    """The reference system: the file's where it has a number, else the usual one, else the file's own words."""
+    stated = opened.crs.to_epsg() if opened.crs else None
+    if stated or epsg:
+        return f"EPSG:{stated or epsg}"
+    return str(opened.crs.to_wkt()) if opened.crs else ""
 
 
 def _warped(opened: Any, grid: Grid, on: Grid, smooth: bool) -> Any:
-    """A view of the raster in the pixels of `on`."""
-    source, target = _affine(grid, on), _affine(on, on)
-    finer = source.a < 0.75 * target.a
+    """A view of the raster in the pixels of `on`; where either does not say its place, stretched over it."""
+    if grid.ground is None or on.ground is None:
+        source, target = _stretched(grid, on), _stretched(on, on)
+        own = crs = CRS.from_string(_FLAT)
+    else:
+        source, target = _affine(grid.ground), _affine(on.ground)
+        crs = CRS.from_string(on.crs or grid.crs or _FLAT)
+        own = CRS.from_string(grid.crs) if grid.crs else crs
+        _refuse_far(opened, transform_bounds(own, crs, *_bounds(grid, source)), on, crs)
+    finer = source.a < 0.75 * target.a and own == crs
     how = (Resampling.average if finer else Resampling.bilinear) if smooth else Resampling.nearest
-    crs = CRS.from_string(on.crs or grid.crs or _FLAT)
-    own = CRS.from_string(grid.crs) if grid.crs and on.crs else crs
-    if own != crs and on.ground is not None:
-        _refuse_far(opened, own, on, crs)
     return WarpedVRT(
         opened,
         src_crs=own,
@@ -157,11 +167,11 @@ def _warped(opened: Any, grid: Grid, on: Grid, smooth: bool) -> Any:
     )
 
 
-def _refuse_far(opened: Any, own: CRS, on: Grid, crs: CRS) -> None:
-    """DataError when a raster of another reference system lies elsewhere."""
-    west, south, east, north = transform_bounds(own, crs, *opened.bounds)
-    box = _affine(on, on)
-    if west >= box.c + on.width * box.a or east <= box.c or south >= box.f or north <= box.f + on.height * box.e:
+def _refuse_far(opened: Any, bounds: tuple[float, float, float, float], on: Grid, crs: CRS) -> None:
+    """DataError when a raster of another reference system lies elsewhere; `bounds` are its own, in the system `crs`."""
+    west, south, east, north = bounds
+    box = _bounds(on, _affine(on.ground)) if on.ground else bounds
+    if west >= box[2] or east <= box[0] or south >= box[3] or north <= box[1]:
         raise DataError(
             f"{opened.name} (x {west:.2f} to {east:.2f}, y {south:.2f} to {north:.2f} {crs.to_string()}) and the first "
             f"sensor ({on.extent}) do not overlap",
@@ -169,11 +179,18 @@ def _refuse_far(opened: Any, own: CRS, on: Grid, crs: CRS) -> None:
         )
 
 
-def _affine(grid: Grid, on: Grid) -> Affine:
-    """Pixel to ground; where either does not say, both are stretched over one rectangle."""
-    if grid.ground is None or on.ground is None:
-        return Affine(on.width / grid.width, 0, 0, 0, -on.height / grid.height, on.height)
-    return Affine(grid.ground.pixel_x, 0, grid.ground.west, 0, -grid.ground.pixel_y, grid.ground.north)
+def _bounds(grid: Grid, turn: Affine) -> tuple[float, float, float, float]:
+    """West, south, east, north."""
+    return turn.c, turn.f + grid.height * turn.e, turn.c + grid.width * turn.a, turn.f
+
+
+def _affine(ground: Ground) -> Affine:
+    return Affine(ground.pixel_x, 0, ground.west, 0, -ground.pixel_y, ground.north)
+
+
+def _stretched(grid: Grid, on: Grid) -> Affine:
+    """Pixels of `grid` spread over a rectangle of the size of `on`."""
+    return Affine(on.width / grid.width, 0, 0, 0, -on.height / grid.height, on.height)
 
 
 @contextlib.contextmanager

@@ -43,14 +43,13 @@ class OpenScene:
     def __init__(
         self, scene: Scene, sources: Mapping[str, Source], benchmark: Benchmark, raw: RawFiles, *, resample: bool
     ) -> None:
-        self.scene, self._sources = scene, sources
+        self.scene, self._sources, self._benchmark = scene, sources, benchmark
         with ExitStack() as stack:
             self._rasters = {name: self._open(path, raw, stack) for name, path in scene.frames.items()}
             self._label = self._open(scene.label, raw, stack)
             self._stack = stack.pop_all()
         self.first = next(iter(self._rasters.values()))
         self.places = self._lay(resample)
-        self._benchmark = benchmark
         self._grounds: dict[str, GroundModel] = {}
 
     def __enter__(self) -> OpenScene:
@@ -113,7 +112,7 @@ class OpenScene:
         return len(self._sources[name].variant.bands) or self._rasters[name].bands
 
     def _open(self, path: Path, raw: RawFiles, stack: ExitStack) -> Raster:
-        raster = open_raster(path, raw.first((f"{path.stem}.tfw",), "", ""))
+        raster = open_raster(path, raw.first((f"{path.stem}.tfw",), "", ""), self._benchmark.epsg)
         stack.callback(raster.close)
         return raster
 
