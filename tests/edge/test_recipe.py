@@ -15,7 +15,7 @@ from dis2_edge.recipe import Recipe, load
 POSITIVE = st.floats(min_value=0, exclude_min=True, allow_infinity=False, allow_nan=False)
 RECIPES = st.builds(
     Recipe,
-    network=st.sampled_from(["dis2", "early_fusion", "single"]),
+    network=st.sampled_from(["dis2", "early_fusion", "feature_mean", "single"]),
     preset=st.sampled_from(["default", "paper"]),
     width=POSITIVE,
     sensors=st.lists(st.text(st.characters(codec="utf-8")), unique=True).map(tuple),
@@ -51,7 +51,7 @@ def test_what_is_written_reads_back_equal(tmp_path_factory: pytest.TempPathFacto
         ("crop = 100", "crop is 100; expected 0 or a multiple of 16"),
         ("crop = -16", "crop is -16; expected 0 or more"),
         ("grid = [512, 0]", "grid is [512, 0]; expected height and width above 0, or [0, 0]"),
-        ("network = 'unet'", "network is 'unet'; expected 'dis2' or 'early_fusion' or 'single'"),
+        ("network = 'unet'", "network is 'unet'; expected 'dis2' or 'early_fusion' or 'feature_mean' or 'single'"),
         ("sensors = ['rgb', 'rgb']", "sensors are ['rgb', 'rgb']; expected each name once"),
         ("scenario_share = [0, 0]", "expected shares of 0 or more, not all 0"),
         ("scenario_share = [nan]", "expected shares of 0 or more, not all 0"),

@@ -21,7 +21,9 @@ CASES = [
     ("dis2", TWO, "ndsm"),
     ("early_fusion", THREE, "rgb+thermal"),
     ("single", ONE, "ndsm"),
+    ("feature_mean", THREE, "rgb+thermal"),
 ]
+STEMS = {"dis2": 2, "early_fusion": 1, "single": 1, "feature_mean": 4}
 
 
 def raw_frames(task):
@@ -71,10 +73,10 @@ def test_integer_chains_are_whole_under_onnx_runtime(lived_in, tmp_path, kind, t
     ort.InferenceSession(tmp_path / "m.onnx", options, providers=["CPUExecutionProvider"])
     kinds = [node.op_type for node in onnx.load(tmp_path / "fused.onnx").graph.node]
     written = [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node]
-    stems = 2 if kind == "dis2" else 1
+    stems = STEMS[kind]
     assert kinds.count("QLinearConv") == written.count("Conv") - stems - 1  # all but the stems and the head
     assert kinds.count("Conv") + kinds.count("FusedConv") == stems + 1
-    assert written.count("MultiHeadAttention") == (0 if kind == "early_fusion" else 2)
+    assert written.count("MultiHeadAttention") == (2 if kind in ("dis2", "single") else 0)
 
 
 def test_the_file_keeps_the_contract(lived_in, tmp_path):

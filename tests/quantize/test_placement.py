@@ -11,7 +11,8 @@ from dis2_quantize.fake import ActivationQuant, QuantConvUnit
 from dis2_train.networks.blocks import ConvUnit, Enlarge, Regroup
 
 CASES = [("dis2", TWO, s) for s in TWO.scenarios] + [("early_fusion", THREE, s) for s in THREE.scenarios]
-CASES.append(("single", ONE, "ndsm"))
+CASES += [("single", ONE, "ndsm"), ("feature_mean", THREE, "ndsm"), ("feature_mean", THREE, "rgb+ndsm")]
+STEMS = {"dis2": 2, "early_fusion": 1, "single": 1}
 
 
 def inputs(task, scenario, batch=1):
@@ -54,10 +55,12 @@ def test_every_integer_convolution_reads_rounded_tensors_and_is_rounded(lived_in
 def test_only_stems_stay_floating_point_convolutions(lived_in, kind, task, scenario):
     graph = placed(lived_in(kind, task), scenario)
     floating = [node for node, module in modules_at(graph) if isinstance(module, ConvUnit)]
-    assert len(floating) == (2 if kind == "dis2" else 1)
+    assert len(floating) == STEMS.get(kind, 2 * len(sensors_of(scenario)))
 
 
-@pytest.mark.parametrize(("kind", "task"), [("dis2", TWO), ("early_fusion", THREE), ("single", ONE)])
+@pytest.mark.parametrize(
+    ("kind", "task"), [("dis2", TWO), ("early_fusion", THREE), ("single", ONE), ("feature_mean", THREE)]
+)
 def test_what_only_moves_integers_keeps_their_scale(lived_in, kind, task):
     graph = placed(lived_in(kind, task), task.full)
     kinds = (Enlarge, Regroup)
@@ -80,7 +83,9 @@ def test_a_kept_block_stays_floating_point(lived_in):
     assert torch.isfinite(partly(*inputs(TWO, "rgb"))[0]).all()
 
 
-@pytest.mark.parametrize(("kind", "task"), [("dis2", TWO), ("early_fusion", THREE), ("single", ONE)])
+@pytest.mark.parametrize(
+    ("kind", "task"), [("dis2", TWO), ("early_fusion", THREE), ("single", ONE), ("feature_mean", THREE)]
+)
 def test_blocks_name_modules_that_exist(lived_in, kind, task):
     network = lived_in(kind, task)
     for scenario in task.scenarios:

@@ -34,6 +34,10 @@ def build(recipe: Recipe, task: Task) -> Network:
             from dis2_train.networks.early_fusion import EarlyFusion
 
             return EarlyFusion(recipe, task)
+        if recipe.network == "feature_mean":
+            from dis2_train.networks.feature_mean import FeatureMean
+
+            return FeatureMean(recipe, task)
         if recipe.network == "single":
             from dis2_train.networks.single import Single
 
