@@ -18,6 +18,7 @@ _ABOVE_ZERO = (
     "width",
     "epochs",
     "batch",
+    "accumulate",
     "crops_per_image",
     "learning_rate",
     "evaluate_every",
@@ -31,6 +32,7 @@ _NOT_BELOW_ZERO = (
     "rotate",
     "weight_decay",
     "threads",
+    "patience",
     "workers",
     "disentangle_weight",
     "distill_weight",
@@ -61,7 +63,9 @@ class Recipe:
     epochs: int = 60
     """Passes over the training split."""
     batch: int = 8
-    """Images a step."""
+    """Images drawn at once, over all processes together; they divide it evenly."""
+    accumulate: int = 1
+    """Batches that make one step of the optimiser: the gradients of this many are averaged."""
     crop: int = 0
     """Side in pixels of the random square crop; 0 trains on the whole grid."""
     crops_per_image: int = 1
@@ -80,16 +84,20 @@ class Recipe:
     """Decoupled weight decay; 0 for norms and biases."""
     scenario_share: tuple[float, ...] = ()
     """Share of steps for each of the network's training scenarios; empty shares equally."""
+    scenario_sampling: Literal["fixed", "worst"] = "fixed"
+    """fixed keeps scenario_share; worst multiplies it by each scenario's error, 1 - mIoU, at the last validation."""
     average_decay: float = 0.99
     """Decay of the running average of weights that is evaluated and saved; 0 keeps the last weights."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Autocast of the training step."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Autocast of the training step; fp16, with scaled gradients, on a GPU only."""
     threads: int = 0
     """Torch threads; 0 leaves torch's own choice."""
     workers: int = 0
     """Threads that read and prepare the next batches; the batches are the same with any number."""
     evaluate_every: int = 5
     """Epochs between two looks at the validation split."""
+    patience: int = 0
+    """Looks in a row without a gain in the worst scenario's mIoU after which training stops early; 0 never does."""
 
     shared: Literal["nothing", "branch"] = "branch"
     """Of dis2, default preset: branch shares the convolutions of fusion and decoder between scenarios, norms apart."""

@@ -16,11 +16,23 @@ _bars: Progress | None = None
 """The bars now on the screen; an inner `progress` adds its bar to them, as one screen holds one set."""
 
 
+_hushed = False
+"""Whether this process leaves talking to another one."""
+
+
+def hush() -> None:
+    """From now on show nothing here: of several processes that do one thing together, one talks to the person."""
+    global _hushed
+    _hushed = True
+
+
 def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """Yield `items` behind a bar with the time left, on stderr; piped, it is one line at the start and one at the end.
 
     `total` is the number of items, where `items` has no length of its own.
     """
+    if _hushed:
+        return iter(items)
     if total is None and isinstance(items, Sized):
         total = len(items)
     return _drawn(items, label, total) if sys.stderr.isatty() else _logged(items, label, total)
@@ -28,6 +40,8 @@ def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterat
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print `rows` under `columns` to stdout. Cells are shown by `str`; cells that are numbers stand to the right."""
+    if _hushed:
+        return
     cells = [[str(cell) for cell in row] for row in rows]
     right = [all(_is_number(row[place]) for row in cells) for place in range(len(columns))]
     if sys.stdout.isatty():
@@ -43,12 +57,20 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 def say(text: str) -> None:
     """Print a line to stdout."""
-    print(text, flush=True)
+    if not _hushed:
+        print(text, flush=True)
+
+
+def note(text: str) -> None:
+    """Print a line to stderr, beside the progress: how the work went, which is no result of it."""
+    if not _hushed:
+        print(text, file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
     """Print a warning to stderr: something that the user should know, and that stops nothing."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    if not _hushed:
+        print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
 def _logged(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:

@@ -65,7 +65,7 @@ def test_the_best_look_at_the_validation_split_is_kept(tmp_path, tiny_network, t
     monkeypatch.setattr("dis2_train.loop.evaluate", look)
     done = fit(tiny_network(), tiny_data, tiny_recipe(evaluate_every=1), tmp_path / "run")
     same = [all(torch.equal(value, look[name]) for name, value in done.network.state_dict().items()) for look in looks]
-    assert same == [False, True, False, False]
+    assert same == [False, True, False, False, True]  # the last look is the final one, at the test split
 
 
 def test_data_without_validation_and_test_are_scored_on_what_there_is(

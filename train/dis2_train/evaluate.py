@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -30,17 +31,20 @@ def evaluate(
     device: torch.device | str = "cpu",
     batch: int = 8,
     label: str = "",
+    rank: int = 0,
+    world: int = 1,
 ) -> dict[str, Counts]:
     """Confusion counts Kx(K+1) int64 of each scenario over the whole images of `split`.
 
     A network is put in eval mode for the time; of the frames only the scenario's sensors are handed over, so that no
-    scenario can profit from a sensor that it does not have. With `label` a progress bar is shown.
+    scenario can profit from a sensor that it does not have. With `label` a progress bar is shown. Process `rank` of
+    `world` counts only its share of the batches.
     """
     classes = len(split.task.classes)
     counts: dict[str, Counts] = {scenario: np.zeros((classes, classes + 1), np.int64) for scenario in scenarios}
-    batches: Iterable[Any] = whole_images(split, batch)
+    batches: Iterable[Any] = itertools.islice(whole_images(split, batch), rank, None, world)
     if label:
-        batches = progress(batches, label, -(-len(split) // batch))
+        batches = progress(batches, label, -(-len(split) // (batch * world)))
     training = isinstance(segment, Network) and segment.training
     if isinstance(segment, Network):
         segment.eval()

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from lightning_fabric import Fabric
 
-from dis2_edge.errors import CheckpointError, RecipeError, StorageError
-from dis2_edge.files import new_folder, storage_errors
+from dis2_edge.errors import CheckpointError, StorageError
+from dis2_edge.files import new_folder, storage_errors, write_json
 from dis2_edge.recipe import Recipe
 from dis2_edge.statistics import SensorStatistics, measure, with_statistics
 from dis2_edge.terminal import warn
 from dis2_train import checkpoint, networks
 from dis2_train.batches import Split
 from dis2_train.checkpoint import Checkpoint
-from dis2_train.evaluate import evaluate, metrics
+from dis2_train.devices import choose_device, joined
+from dis2_train.evaluate import metrics
 from dis2_train.loop import Training
 from dis2_train.networks.seam import Network
-from dis2_train.resume import FILE, State, read_state, write_state
+from dis2_train.resume import FILE, write_state
+from dis2_train.start import Start, start_from
+
+__all__ = ["check_out", "choose_device", "fit", "train"]
 
 if TYPE_CHECKING:
     from dis2_edge.dataset import DataSet
@@ -37,19 +43,28 @@ def train(
     out: Path,
     *,
     device: str = "auto",
+    devices: int = 0,
+    nodes: int = 0,
     resume: bool = False,
+    init: Path | None = None,
     save_every_s: float = SAVE_EVERY_S,
 ) -> Checkpoint:
-    """Train the recipe's network on `data` into the run folder `out`: sensors, statistics and network, then `fit`."""
-    check_out(out, recipe, resume)
-    if resume and checkpoint.is_finished(out):
-        return checkpoint.load(out)
-    data = data.narrowed(recipe.sensors or data.task.sensor_names, recipe.grid)
-    statistics = measure(data, "train")
-    network = networks.build(recipe, with_statistics(data.task, statistics))
-    return fit(
-        network, data, recipe, out, statistics=statistics, device=device, resume=resume, save_every_s=save_every_s
-    )
+    """Train the recipe's network on `data` into the run folder `out`: sensors, statistics and network, then `fit`.
+
+    `init` is a model to start from (`dis2_train.start`); a run that is resumed goes on from its own state instead.
+    """
+    with joined(device, recipe.precision, devices, nodes) as fabric:
+        begun = _check_once(fabric, out, recipe, resume)
+        if begun and checkpoint.is_finished(out):
+            return checkpoint.load(out)
+        data = data.narrowed(recipe.sensors or data.task.sensor_names, recipe.grid)
+        statistics = measure(data, "train")
+        network = networks.build(recipe, with_statistics(data.task, statistics))
+        start = start_from(network, recipe, init) if init and not begun else None
+        training = _training(fabric, network, data, recipe)
+        _open_run(out, training, recipe, statistics, begun, start)
+        training.run(out, save_every_s)
+        return _close_run(out, training, data, recipe, statistics)
 
 
 def fit(
@@ -60,6 +75,8 @@ def fit(
     *,
     statistics: Sequence[SensorStatistics] = (),
     device: str = "auto",
+    devices: int = 0,
+    nodes: int = 0,
     resume: bool = False,
     save_every_s: float = SAVE_EVERY_S,
 ) -> Checkpoint:
@@ -67,16 +84,14 @@ def fit(
 
     Validates every `evaluate_every` epochs and keeps the running average that did best over all scenarios; scores it
     on the test split at the end. `resume` goes on where a killed run into `out` stood: on one CPU with one number of
-    threads the weights come out bit for bit as if it had never stopped.
+    threads the weights come out bit for bit as if it had never stopped. `devices` and `nodes`: see `devices.joined`.
     """
-    check_out(out, recipe, resume)
-    place = choose_device(device)
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
-    training = Training(network.to(place), data, recipe, place)
-    _open_run(out, training.state, recipe, statistics)
-    training.run(out, save_every_s)
-    return _close_run(out, training, data, recipe, statistics)
+    with joined(device, recipe.precision, devices, nodes) as fabric:
+        begun = _check_once(fabric, out, recipe, resume)
+        training = _training(fabric, network, data, recipe)
+        _open_run(out, training, recipe, statistics, begun)
+        training.run(out, save_every_s)
+        return _close_run(out, training, data, recipe, statistics)
 
 
 def check_out(out: Path, recipe: Recipe, resume: bool) -> None:
@@ -97,27 +112,42 @@ def check_out(out: Path, recipe: Recipe, resume: bool) -> None:
             )
 
 
-def choose_device(name: str) -> torch.device:
-    """The torch device for auto, cpu or cuda; auto takes CUDA where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise RecipeError("torch finds no CUDA device here", mend="use --device cpu, or install a CUDA build of torch")
-    return torch.device(name)
+def _check_once(fabric: Fabric, out: Path, recipe: Recipe, resume: bool) -> bool:
+    """`check_out` by the first process alone, before any other can have made the folder; whether the run has begun."""
+    if fabric.is_global_zero:
+        check_out(out, recipe, resume)
+    return bool(fabric.broadcast((out / "recipe.toml").is_file()))
 
 
-def _open_run(out: Path, state: State, recipe: Recipe, statistics: Sequence[SensorStatistics]) -> None:
+def _training(fabric: Fabric, network: Network, data: DataSet, recipe: Recipe) -> Training:
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    return Training(network.to(fabric.device), data, recipe, fabric)
+
+
+def _open_run(
+    out: Path,
+    training: Training,
+    recipe: Recipe,
+    statistics: Sequence[SensorStatistics],
+    begun: bool,
+    start: Start | None = None,
+) -> None:
     """Make the run folder with its first state; or take over the state it has, if its data are the same."""
-    if not (out / "recipe.toml").is_file():
+    state = training.state
+    if begun:
+        if checkpoint.read_start(out)[1] != state.network.task:
+            raise CheckpointError(f"{out} was begun on other data: its task.json differs", mend="choose another --out")
+        training.resume(out)
+    elif training.rank == 0:
         with new_folder(out) as scratch:
             checkpoint.begin(scratch, recipe, state.network.task, statistics)
+            if start:
+                write_json(scratch / "init.json", dataclasses.asdict(start))
             write_state(scratch, state)
-        return
-    if checkpoint.read_start(out)[1] != state.network.task:
-        raise CheckpointError(f"{out} was begun on other data: its task.json differs", mend="choose another --out")
-    for left_over in [*out.glob(".*"), *(out / FILE).parent.glob(".*")]:
-        left_over.unlink()
-    read_state(out, state)
+    if begun and training.rank == 0:
+        for left_over in [*out.glob(".*"), *(out / FILE).parent.glob(".*")]:
+            left_over.unlink()
 
 
 def _close_run(
@@ -132,9 +162,12 @@ def _close_run(
     if name != "test":
         warn(f"there is no test split: the scores are of {name!r}")
     split = Split(data, name, network.task, training.device)
-    counts = evaluate(network, split, network.task.scenarios, device=training.device, batch=recipe.batch, label=name)
-    table = metrics(counts, name, len(split))
-    checkpoint.finish(out, network, table)
-    with storage_errors(out):
-        shutil.rmtree(out / FILE.parent, ignore_errors=True)
+    table = metrics(training.evaluate(network, split, label=name), name, len(split))
+    if training.stops_early:
+        counters = training.state.counters
+        table["stopped_early"] = {"epoch": counters.epoch, "worst_miou": counters.best_worst_miou}
+    if training.rank == 0:
+        checkpoint.finish(out, network, table)
+        with storage_errors(out):
+            shutil.rmtree(out / FILE.parent, ignore_errors=True)
     return Checkpoint(out, recipe, network.task, tuple(statistics), table, network.cpu().eval())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as processes
-from torch import Tensor
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from dis2_train.networks.seam import Frames, Network
 
 
 def count() -> int:
@@ -42,3 +45,33 @@ class _Sum(torch.autograd.Function):
         total = gradient.clone(memory_format=torch.contiguous_format)
         processes.all_reduce(total)
         return total
+
+
+def learner(network: Network, world: int) -> nn.Module:
+    """What is wrapped for several processes: a module whose forward is the losses of `network`.
+
+    On GPUs its batch norms then see the batches of all processes; on a CPU each process norms by its own share.
+    """
+    if world > 1 and next(network.parameters()).is_cuda:
+        nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    return Learner(network)
+
+
+class Learner(nn.Module):
+    """A network that learns: calling it gives its loss terms."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frames: Frames, target: Tensor, scenario: str, progress: float) -> dict[str, Tensor]:
+        """As `Network.losses`."""
+        return self.network.losses(frames, target, scenario, progress)
+
+
+@torch.no_grad()
+def same_buffers(network: nn.Module) -> None:
+    """Give all processes the first one's running statistics, so that they judge the very same network."""
+    if count() > 1:
+        for buffer in network.buffers():
+            processes.broadcast(buffer, 0)

@@ -1,4 +1,4 @@
-"""The state of a training between two epochs, as one file that a kill cannot halve.
+"""The state of a training between two steps, as one file that a kill cannot halve.
 
 No random state is kept: every draw comes from (recipe.seed, epoch, step), so the counters below say all.
 """
@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -32,10 +33,18 @@ class Counters:
 
     epoch: int = 0
     """Whole epochs that have passed."""
+    step: int = 0
+    """Steps of the epoch under way that have passed; 0 but after a wish to stop."""
     best_epoch: int = -1
     """Epoch whose averaged weights did best on the validation split; -1 before the first look."""
     best_miou: float = -1.0
     """Their mean-over-scenarios mIoU, 0..1."""
+    miou: dict[str, float] = field(default_factory=dict)
+    """By scenario, 0..1, at the last look at the validation split; without those in which it is undefined."""
+    best_worst_miou: float = -1.0
+    """Highest mIoU that the worst scenario of a look has had."""
+    looks_without_gain: int = 0
+    """Looks since then."""
     seconds: float = 0.0
     """Time spent so far."""
 
@@ -54,6 +63,10 @@ class State:
     """How far it has come."""
     best: dict[str, Tensor] = field(default_factory=dict)
     """The best averaged weights so far, on the CPU; empty before the first look."""
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    """(2,) float by loss term: its sum since the last row of the log, and how often it was added."""
+    scaler: dict[str, Any] = field(default_factory=dict)
+    """What Fabric's precision keeps: of fp16 the scale of gradients."""
 
 
 def write_state(run: Path, state: State) -> None:
@@ -63,9 +76,10 @@ def write_state(run: Path, state: State) -> None:
         "average": state.average.network.state_dict(),
         "best": state.best,
         "optimizer": _moments(state.optimizer),
+        "sums": state.sums,
     }
     tensors = {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
-    metadata = {"counters": json.dumps(dataclasses.asdict(state.counters))}
+    metadata = {"counters": json.dumps(dataclasses.asdict(state.counters)), "scaler": json.dumps(state.scaler)}
     write_bytes(run / FILE, safetensors.torch.save(plain(tensors), metadata))
 
 
@@ -75,10 +89,11 @@ def read_state(run: Path, state: State) -> None:
     where = str(run / FILE)
     fill(state.network, _group(tensors, "network"), where=where)
     fill(state.average.network, _group(tensors, "average"), where=where)
-    state.best = _group(tensors, "best")
+    state.best, sums = _group(tensors, "best"), _group(tensors, "sums")
+    state.sums = {name: value.to(_device(state.network)) for name, value in sums.items()}
     _set_moments(state.optimizer, _group(tensors, "optimizer"), where)
     try:
-        counters = json.loads(metadata["counters"])
+        counters, state.scaler = json.loads(metadata["counters"]), json.loads(metadata.get("scaler", "{}"))
     except (KeyError, ValueError) as cause:
         raise CheckpointError(f"{where} holds no counters", mend="train again into another --out") from cause
     state.counters = from_table(Counters, counters, where=where, error=CheckpointError)
@@ -86,6 +101,10 @@ def read_state(run: Path, state: State) -> None:
 
 def _group(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
     return {name.removeprefix(f"{group}/"): value for name, value in tensors.items() if name.startswith(f"{group}/")}
+
+
+def _device(network: Network) -> torch.device:
+    return next(network.parameters()).device
 
 
 def _moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -24,6 +24,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="change a key of the recipe"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train")
+    parser.add_argument(
+        "--devices", type=int, default=0, metavar="N", help="devices a node; found under torchrun or SLURM"
+    )
+    parser.add_argument("--nodes", type=int, default=0, metavar="N", help="nodes; found under torchrun or SLURM")
+    parser.add_argument("--init", type=Path, metavar="MODEL", help="run or model whose weights are started from")
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN; start it if there is none")
 
 
@@ -31,8 +36,22 @@ def run(args: argparse.Namespace) -> int:
     """Train, print IoU, F1 and OA of each scenario, and say where the run is."""
     recipe = recipes.load(args.recipe, args.overrides)
     data = open_dataset(args.data, args.describe)
-    done = train(recipe, data, args.out, device=args.device, resume=args.resume)
+    done = train(
+        recipe,
+        data,
+        args.out,
+        device=args.device,
+        devices=args.devices,
+        nodes=args.nodes,
+        resume=args.resume,
+        init=args.init,
+    )
     columns, rows = table_rows(done.metrics, done.task)
     table(f"{data.name}, split {done.metrics['split']}, {done.metrics['images']} images, per cent", columns, rows)
+    if early := done.metrics.get("stopped_early"):
+        looks = f"{recipe.patience} looks in a row did not bring the worst scenario's mIoU above"
+        say(
+            f"stopped early, after epoch {early['epoch']} of {recipe.epochs}: {looks} {100 * early['worst_miou']:.1f} %"
+        )
     say(f"run: {done.path}")
     return 0
