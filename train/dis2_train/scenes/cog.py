@@ -110,7 +110,7 @@ def hidden_folder(out: Path) -> Iterator[Path]:
             yield folder
         except RasterioError as cause:
             raise StorageError(
-                f"{out} cannot be written ({cause})", mend="is there space left? choose --out"
+                f"{out} cannot be written ({cause})", mend="free some space or choose another --out"
             ) from cause
         finally:
             shutil.rmtree(folder, ignore_errors=True)
