@@ -41,13 +41,14 @@ def print_evaluation(found: Comparison, lead: str = "miou") -> None:
     table(f"{row.name} on {_what(found)}, per cent", columns, lines)
     if len(found.classes) > FEW_CLASSES:
         _print_classes(found, row)
-    say(f"95 %: over {found.resamples} resamples of the {found.images} images; {MEANING}")
+    say(f"95 %: over {found.resamples} resamples of the {found.images} images.")
+    say(MEANING)
 
 
 def overview(found: Comparison, lead: str) -> None:
     """A line a row, a column a condition."""
     conditions = [condition for condition in found.conditions if condition.kind != "part"]
-    lines = [[_named(row), *(_marked(row, condition.name, lead) for condition in conditions)] for row in found.rows]
+    lines = [[named(row), *(_marked(row, condition.name, lead) for condition in conditions)] for row in found.rows]
     columns = ["network", *(told(condition) for condition in conditions)]
     table(f"{_what(found)}: {measure_words(lead)}, per cent", columns, lines)
     say("")
@@ -80,7 +81,7 @@ def further(found: Comparison, lead: str) -> None:
             if condition.kind in ("full", "single", "part") and condition.name in row.scores:
                 scores = row.scores[condition.name]
                 cells = [percent(scores.get(name)) for name in ("miou", "mean_f1", "oa", "worst_iou", *shown)]
-                lines.append([_named(row) if not turn else "", condition.name, *cells, *_costs(row, condition)])
+                lines.append([named(row) if not turn else "", condition.name, *cells, *_costs(row, condition)])
                 turn += 1
     table("further scores, per cent", columns, lines)
     say("")
@@ -88,20 +89,18 @@ def further(found: Comparison, lead: str) -> None:
 
 def notes(found: Comparison) -> list[str]:
     """What the tables mean, in as few lines as it takes."""
-    lines = [
-        f"95 %: over {found.resamples} resamples of the {found.images} images, the same for all rows, and of seeds."
-    ]
+    seeds = ", and of seeds" if any(len(set(row.seeds)) > 1 for row in found.rows) else ""
+    lines = [f"95 %: over {found.resamples} resamples of the {found.images} images, the same for all rows{seeds}."]
     if found.reference:
         lines.append(f"+, better, -, worse: the interval of the difference to {found.reference} leaves out 0.")
     if any(len(set(row.seeds)) == 1 for row in found.rows):
         lines.append("A row of one seed tells nothing of how another seed would do: its interval is of images alone.")
-    return [*lines, f"{MEANING[0].upper()}{MEANING[1:]}"]
+    return [*lines, MEANING]
 
 
-MEANING = (
-    "mean: over all scenarios; p: expected when each\nsensor fails with that probability and one is left; ~: "
-    "noise on every sensor; worst: of the classes' IoU."
-)
+MEANING = """\
+mean: over all scenarios; p: expected when each sensor fails with that probability and one is left;
+~: noise on every sensor; worst: the worst class's IoU."""
 
 
 def lead_measure(name: str, classes: Sequence[str]) -> str:
@@ -125,6 +124,12 @@ def told(condition: Condition) -> str:
     return f"~{condition.name.partition('~')[2]}" if condition.kind == "noise" else condition.name
 
 
+def named(row: Row) -> str:
+    """A row's name, and how many seeds it is of where there are several."""
+    seeds = len(set(row.seeds))
+    return f"{row.name} x{seeds}" if seeds > 1 else row.name
+
+
 def percent(found: Estimate | None) -> str:
     """A share in per cent, one digit; a dash where there is none."""
     return "-" if found is None else f"{100 * found.value:.1f}"
@@ -144,7 +149,7 @@ def _marked(row: Row, condition: str, lead: str) -> str:
 
 def _difference(row: Row, condition: str, lead: str, compared: bool) -> list[str]:
     found, less = row.scores[condition][lead], row.differences.get(condition, {}).get(lead)
-    cells = [_named(row), percent(found), interval(found)]
+    cells = [named(row), percent(found), interval(found)]
     if not compared:
         return cells
     if less is None:
@@ -171,11 +176,6 @@ def _costs(row: Row, condition: Condition) -> list[str]:
     if cost is None or not sensors_of(condition.name):
         return ["-", "-"]
     return [f"{cost.parameters / 1e6:.2f}", f"{cost.gflop:.1f}"]
-
-
-def _named(row: Row) -> str:
-    seeds = len(set(row.seeds))
-    return f"{row.name} x{seeds}" if seeds > 1 else row.name
 
 
 def _what(found: Comparison) -> str:

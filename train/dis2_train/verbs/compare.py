@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from dis2_edge.errors import UserError
@@ -49,6 +50,16 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         from dis2_train.judging.page import write_comparison
 
-        write_comparison(args.out, found, lead)
+        write_comparison(args.out, found, lead, _command(args))
         say(f"page: {args.out / 'comparison.html'}")
     return 0
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The line that makes the page anew."""
+    words = ["dis2-edge", "compare", *args.models, "--data", args.data, "--split", args.split]
+    for flag, value in (("--describe", args.describe), ("--class", args.lead), ("--precision", args.precision)):
+        words += [flag, value] if value else []
+    words += ["--reference", args.reference] if args.reference else []
+    words += [word for group in args.group for word in ("--group", group)]
+    return shlex.join(map(str, [*words, *(["--no-noise"] if args.no_noise else []), "--out", args.out]))
