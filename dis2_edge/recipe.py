@@ -103,6 +103,10 @@ class Recipe:
     """Of dis2, default preset: branch shares the convolutions of fusion and decoder between scenarios, norms apart."""
     every_scenario: bool = False
     """Of dis2, default preset: each step trains every scenario; else the full one and one that is drawn."""
+    classwise: bool = True
+    """Of dis2, default preset, and single: class-wise attention and decoding; false puts a plain decoder there."""
+    hierarchical: bool = True
+    """Of dis2, default preset: hierarchical fusion; false mixes each level by a 1x1 convolution, without attention."""
     disentangle_weight: float = 1.0
     """Of dis2: weight of the disentanglement loss."""
     distill_weight: float = 1.0

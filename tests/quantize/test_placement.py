@@ -5,9 +5,11 @@ import torch
 from small import ONE, THREE, TWO, frames_of
 from torch import fx, nn
 
+from dis2_edge.recipe import Recipe
 from dis2_edge.scenario import sensors_of
 from dis2_quantize import placement
 from dis2_quantize.fake import ActivationQuant, QuantConvUnit
+from dis2_train import networks
 from dis2_train.networks.blocks import ConvUnit, Enlarge, Regroup
 
 CASES = [("dis2", TWO, s) for s in TWO.scenarios] + [("early_fusion", THREE, s) for s in THREE.scenarios]
@@ -71,6 +73,17 @@ def test_what_only_moves_integers_keeps_their_scale(lived_in, kind, task):
         (source,) = node.args
         (after,) = node.users
         assert after.target == source.target
+
+
+@pytest.mark.parametrize("part", ["classwise", "hierarchical"])
+def test_dis2_less_a_part_is_rounded_too(part):
+    network = networks.build(Recipe(width=0.25, **{part: False}), TWO).eval()
+    graph, frames = placed(network, "ndsm"), inputs(TWO, "ndsm")
+    with torch.no_grad():
+        graph(*frames)
+        placement.freeze(graph)
+        assert torch.isfinite(graph(*frames)[0]).all()
+    assert sum(isinstance(module, QuantConvUnit) for _, module in modules_at(graph)) > 10
 
 
 def test_a_kept_block_stays_floating_point(lived_in):

@@ -43,6 +43,8 @@ def build(recipe: Recipe, task: Task) -> Network:
 
             return Single(recipe, task)
         if recipe.preset == "paper":
+            if not (recipe.classwise and recipe.hierarchical):
+                raise RecipeError("the paper preset has all its parts", mend="--set preset=default")
             from dis2_train.networks.paper import PaperDis2
 
             return PaperDis2(recipe, task)

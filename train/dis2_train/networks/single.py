@@ -17,9 +17,9 @@ from dis2_edge.errors import RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_edge.task import Task
 from dis2_train.networks.blocks import Add, ConvUnit
-from dis2_train.networks.dis2.classwise import ClasswiseDecoder, SideHeads
 from dis2_train.networks.dis2.encoder import AuxiliaryDecoder, Encoder, Levels
 from dis2_train.networks.dis2.fusion import HEADS, AttentionPool, TransformerLayer, token_grid
+from dis2_train.networks.dis2.plain import make_decoder, make_side_heads
 from dis2_train.networks.flight import flight
 from dis2_train.networks.losses import Truth, supervised
 from dis2_train.networks.seam import Frames, Network, Output
@@ -41,9 +41,9 @@ class Single(Network):
         widths, classes = scaled(recipe.width), len(task.classes)
         self.encoder = Encoder(task.sensors[0].channels, widths)
         self.refinement = Refinement(widths, token_grid(task.grid))
-        self.decoder = ClasswiseDecoder(classes, widths)
+        self.decoder = make_decoder(recipe, classes, widths)
         self.auxiliary = AuxiliaryDecoder(widths, classes)
-        self.side_heads = SideHeads(classes, (widths[3], widths[2], widths[1], 4))
+        self.side_heads = make_side_heads(recipe, classes, widths)
 
     @property
     def training_scenarios(self) -> tuple[str, ...]:

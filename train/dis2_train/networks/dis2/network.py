@@ -10,9 +10,9 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.scenario import sensors_of
 from dis2_edge.task import Task
 from dis2_train.networks import losses
-from dis2_train.networks.dis2.classwise import ClasswiseDecoder, SideHeads
 from dis2_train.networks.dis2.encoder import AuxiliaryDecoder, Encoder, Levels
-from dis2_train.networks.dis2.fusion import Fusion, token_grid
+from dis2_train.networks.dis2.fusion import token_grid
+from dis2_train.networks.dis2.plain import make_decoder, make_fusion, make_side_heads
 from dis2_train.networks.dis2.sharing import tie
 from dis2_train.networks.flight import flight
 from dis2_train.networks.seam import Frames, Network, Output
@@ -40,7 +40,7 @@ class Dis2(Network):
             {first.name: Encoder(second.channels, widths), second.name: Encoder(first.channels, widths)}
         )
         self.auxiliaries = nn.ModuleDict({sensor.name: AuxiliaryDecoder(widths, classes) for sensor in task.sensors})
-        self.branches = nn.ModuleDict({scenario: Branch(widths, task) for scenario in task.scenarios})
+        self.branches = nn.ModuleDict({scenario: Branch(recipe, widths, task) for scenario in task.scenarios})
         if recipe.shared == "branch":
             for scenario in task.scenarios[1:]:
                 tie(self.branches[task.full], self.branches[scenario])
@@ -80,7 +80,9 @@ class Dis2(Network):
 
     def blocks(self, scenario: str) -> tuple[str, ...]:
         """Encoders, levels of fusion, stages of the decoder."""
-        fusion = [f"inner.branch.fusion.{name}" for name in ("fuse1", "fuse2", "fuse3", "down1", "down2", "fuse4")]
+        levels = ("fuse1", "fuse2", "fuse3", "down1", "down2", "fuse4")
+        flat = not self.recipe.hierarchical
+        fusion = [f"inner.branch.fusion.{name}" for name in levels if not (flat and name.startswith("down"))]
         decoder = [f"inner.branch.decoder.{name}" for name in ("stage3", "stage2", "stage1", "mix", "refine")]
         return ("inner.first", "inner.second", *fusion, *decoder)
 
@@ -133,11 +135,11 @@ class Dis2(Network):
 class Branch(nn.Module):
     """Fusion, class-wise attention and decoder of one scenario."""
 
-    def __init__(self, widths: tuple[int, int, int, int], task: Task) -> None:
+    def __init__(self, recipe: Recipe, widths: tuple[int, int, int, int], task: Task) -> None:
         super().__init__()
-        self.fusion = Fusion(widths, token_grid(task.grid))
-        self.decoder = ClasswiseDecoder(len(task.classes), widths)
-        self.side_heads = SideHeads(len(task.classes), (widths[3], widths[2], widths[1], 4))
+        self.fusion = make_fusion(recipe, widths, token_grid(task.grid))
+        self.decoder = make_decoder(recipe, len(task.classes), widths)
+        self.side_heads = make_side_heads(recipe, len(task.classes), widths)
 
     def forward(self, first: Levels, second: Levels, side: bool = False) -> dict[str, Tensor]:
         """Levels of both slots to logits and taps by name, and with `side` the logits of four scales (`side0`...)."""
