@@ -68,24 +68,52 @@ def test_overlap_that_cannot_be_is_told(text: str) -> None:
         overlap_px(text, (32, 48))
 
 
-def test_a_sensor_is_missing_where_a_whole_block_of_it_is() -> None:
-    rgb, ndsm = np.ones((2, 40, 50), bool)
-    ndsm[:32, 16:33] = False  # two whole blocks, and a column of the next
-    ndsm[35, 3] = False  # a speck
-    rgb[39, 49] = ndsm[39, 49] = False  # nothing there
-    found = scenarios_in({"rgb": rgb, "ndsm": ndsm}, ("rgb+ndsm", "rgb", "ndsm"), ("rgb", "ndsm"))
-    alone = np.zeros((40, 50), bool)
-    alone[:32, 16:32] = True
-    np.testing.assert_array_equal(found["rgb"], alone)
-    np.testing.assert_array_equal(found["rgb+ndsm"], ~alone & rgb)
+SERVED, ORDER = ("rgb+ndsm", "rgb", "ndsm"), ("rgb", "ndsm")
+
+
+def test_a_sensor_is_missing_in_a_hole_that_holds_a_block() -> None:
+    rgb, ndsm = np.ones((2, 40, 70), bool)
+    hole = np.zeros((40, 70), bool)
+    hole[:35, 16:37] = True  # two whole blocks, and some of those around them
+    ndsm[hole] = False
+    ndsm[36, 66] = ndsm[20:35, 50:64] = False  # specks: of no whole block
+    rgb[39, 69] = ndsm[39, 69] = False  # nothing there
+    found = scenarios_in({"rgb": rgb, "ndsm": ndsm}, SERVED, ORDER)
+    np.testing.assert_array_equal(found["rgb"], hole)
+    np.testing.assert_array_equal(found["rgb+ndsm"], ~hole & rgb)
     assert set(found) == {"rgb", "rgb+ndsm"}
     assert BLOCK == 16
+
+
+def test_specks_without_any_data_are_answered_on_request() -> None:
+    ndsm = np.ones((32, 48), bool)
+    ndsm[3, 5] = False
+    ndsm[:, 32:] = False
+    found = scenarios_in({"ndsm": ndsm}, SERVED, ORDER)
+    np.testing.assert_array_equal(found["ndsm"], ndsm)
+    found = scenarios_in({"ndsm": ndsm}, SERVED, ORDER, specks=True)
+    ndsm[3, 5] = True
+    np.testing.assert_array_equal(found["ndsm"], ndsm)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 2**32 - 1), st.booleans())
+def test_every_pixel_with_data_is_answered_once(height: int, width: int, seed: int, specks: bool) -> None:
+    random = np.random.default_rng(seed)
+    coarse = random.random((2, -(-height // 20), -(-width // 20))) < 0.6
+    there = coarse.repeat(20, 1).repeat(20, 2)[:, :height, :width] & (random.random((2, height, width)) < 0.9)
+    valid = {"rgb": there[0], "ndsm": there[1]}
+    found = scenarios_in(valid, SERVED, ORDER, specks=specks)
+    times = sum((mask.astype(int) for mask in found.values()), np.zeros((height, width), int))
+    assert times.max(initial=0) <= 1
+    assert (times[there.any(0)] == 1).all()
+    assert specks or not times[~there.any(0)].any()
 
 
 def test_what_no_served_scenario_can_answer_stays_open() -> None:
     rgb, ndsm = np.ones((2, 32, 32), bool)
     ndsm[:16] = False
-    found = scenarios_in({"rgb": rgb, "ndsm": ndsm}, ("rgb+ndsm",), ("rgb", "ndsm"))
+    found = scenarios_in({"rgb": rgb, "ndsm": ndsm}, ("rgb+ndsm",), ORDER)
     assert set(found) == {"rgb+ndsm"}
     assert not found["rgb+ndsm"][:16].any()
     assert found["rgb+ndsm"][16:].all()

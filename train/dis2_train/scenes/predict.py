@@ -45,6 +45,8 @@ class Request:
     """Windows that are answered at a time."""
     resample: bool = False
     """Whether files on other grids are brought to the first one's."""
+    specks: bool = False
+    """Whether pixels without data are answered too, where they are specks in what a sensor does see."""
     bands: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Bands, from 1, that are a sensor's channels, where a file has more."""
 
@@ -176,7 +178,8 @@ class _Work:
     def _scenarios_at(self, column: Span, strips: Mapping[str, Strip]) -> dict[str, Mask]:
         part = slice(column.start, column.start + self._window[1])
         valid = {name: strip.valid[:, part] for name, strip in strips.items()}
-        return scenarios_in(valid, self._segmenter.scenarios, self._segmenter.task.sensor_names)
+        model = self._segmenter
+        return scenarios_in(valid, model.scenarios, model.task.sensor_names, specks=self._request.specks)
 
     def _answer(self, scenario: str, places: list[tuple[Span, Mask]], strips: Mapping[str, Strip]) -> None:
         width = self._window[1]

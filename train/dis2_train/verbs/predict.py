@@ -33,6 +33,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bands", action="append", default=[], metavar="SENSOR=1,2,3", help="bands to read where a file has more"
     )
+    parser.add_argument(
+        "--specks", action="store_true", help="answer small holes too, where else nodata stands without any sensor"
+    )
     parser.add_argument("--precision", choices=("fp32", "int8"), help="which files of a quantised run or bundle")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where a run computes")
 
@@ -51,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         overlap=args.overlap,
         batch=args.batch,
         resample=args.resample,
+        specks=args.specks,
         bands={name: _whole_numbers(name, text) for name, text in _pairs("--bands", args.bands).items()},
     )
     grid = _size(args.window) if args.window else None
