@@ -64,7 +64,9 @@ class Sitting:
     """Training images of each data set, where known."""
 
     def waiting(self, runs: Sequence[Run]) -> list[Run]:
-        """Those of `runs` that lack a record of today's recipe, or a split in it."""
+        """Those of `runs` that lack a record of today's recipe, or a split in it; a recipe that cannot be is refused."""
+        for run in runs:
+            run.row.resolved(run.seed)
         found = records.finished(self.places, runs)
         return [
             run for run in runs if run.name not in found or set(self.splits_of(run)) - set(found[run.name].evaluations)

@@ -93,7 +93,8 @@ def _section(
     measure, told = (f"iou {data.bar}", f"IoU of *{data.bar}*") if data.bar else ("miou", "mIoU")
     lines = [f"### Split `{split}`, {compared.images} images"]
     if ours:
-        lines += _verdicts(ours, role, groups, measure, told, data)
+        against = {row.group: row.against for row in plan.rows_of(name) if row.role == "paper"}
+        lines += _verdicts(ours, role, against, groups, measure, told, data)
     lines += [f"{told}, per cent, mean over seeds:", _wide(compared, measure)]
     if ours and len(groups) > 1:
         lines += [f"{told}, points less than *{ours}* (negative: DIS2 default is ahead), 95 % interval:"]
@@ -104,6 +105,7 @@ def _section(
 def _verdicts(
     ours: str,
     role: Mapping[str, str],
+    against: Mapping[str, str],
     groups: Mapping[str, Sequence[Evaluation]],
     measure: str,
     told: str,
@@ -112,8 +114,9 @@ def _verdicts(
     singles = [group for group in groups if role[group] == "single"]
     found = verdict.against_singles(ours, singles, groups, measure) if singles else []
     lines = [f"- {verdict.sentence(row, told)}" for row in sorted(found, key=lambda row: not row.weak)]
-    for paper in [group for group in groups if role[group] == "paper"]:
-        lines.append(f"- {verdict.sentence(verdict.against_paper(ours, paper, groups), 'mIoU')}")
+    for paper, held in against.items():
+        if paper in groups and (held or ours) in groups:
+            lines.append(f"- {verdict.sentence(verdict.against_paper(held or ours, paper, groups), 'mIoU')}")
     if len(found) < len(data.sensors):
         lines.append("- Networks of single sensors are still missing for a whole verdict.")
     return ["**The bar.** " + "DIS2 default less the best network of that sensor alone:", "\n".join(lines)]

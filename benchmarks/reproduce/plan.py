@@ -86,9 +86,11 @@ class Row:
     recipe: str
     """Path of its recipe."""
     role: Literal["ours", "paper", "single", "rival", "ablation"] = "rival"
-    """What the verdict takes it for: ours is judged against every single and against paper."""
+    """What the verdict takes it for: ours is held against every single, and against paper."""
     set: tuple[str, ...] = ()
     """Changes to the recipe, `key=value` each."""
+    against: str = ""
+    """Of paper: the line that is held against it; empty takes ours."""
     stage: int = 1
     """Runs of an earlier stage are made first, all seeds of them."""
 

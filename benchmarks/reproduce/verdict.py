@@ -28,8 +28,10 @@ class Verdict:
     """The condition that is looked at."""
     weak: bool
     """Whether it is the scenario of the sensor that alone does worst."""
+    line: str
+    """The row that is held against the rival: ours."""
     rival: str
-    """The row that ours is held against."""
+    """The row that it is held against."""
     ours: float
     """Our score, 0..1, over all images and averaged over seeds."""
     theirs: float
@@ -83,7 +85,7 @@ def sentence(found: Verdict, measure: str) -> str:
     surely = "" if found.certain else ", though the interval holds the bar: not settled"
     few = "" if min(found.seeds) >= 3 else f" Provisional: {found.seeds[0]} and {found.seeds[1]} seeds."
     return (
-        f"`{found.scenario}` ({role}), {measure}: {ours:.1f} against {theirs:.1f} of *{found.rival}*, "
+        f"`{found.scenario}` ({role}), {measure}: *{found.line}* {ours:.1f} against {theirs:.1f} of *{found.rival}*, "
         f"{points(found.difference.value)} points [{low}, {high}]; bar {points(found.bar)}: {verdict}{surely}.{few}"
     )
 
@@ -100,6 +102,7 @@ def _against(ours: str, rival: str, groups: Groups, scenario: str, measure: str,
     return Verdict(
         scenario=scenario,
         weak=False,
+        line=ours,
         rival=rival,
         ours=row.scores[scenario][measure].value,
         theirs=pair.row(rival).scores[scenario][measure].value,
