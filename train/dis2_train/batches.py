@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -193,18 +194,20 @@ class Sampler:
 
 def whole_images(split: Split, batch: int) -> Iterator[Batch]:
     """Every image of a split on its whole grid, in order, normalised, `batch` at a time; damaged ones left out."""
-
-    def shown(first: int) -> Batch:
-        stack, places = split.find(range(first, min(first + batch, len(split))))
-        places = places.to(split.device)
-        frames = {
-            sensor.name: normalised(floats(stack.frames[sensor.name][places]), sensor) for sensor in split.task.sensors
-        }
-        return Batch(frames, stack.labels[places].long())
-
+    chunks = (range(first, min(first + batch, len(split))) for first in range(0, len(split), batch))
     # What is held is only cut out, which takes less time than handing it from thread to thread.
-    batches = ahead(shown, range(0, len(split), batch), 0 if split.is_held else split.workers)
+    batches = ahead(functools.partial(whole, split), chunks, 0 if split.is_held else split.workers)
     yield from (images for images in batches if len(images.target))
+
+
+def whole(split: Split, images: Sequence[int]) -> Batch:
+    """These images of a split on its whole grid, normalised; damaged ones left out."""
+    stack, places = split.find(images)
+    places = places.to(split.device)
+    frames = {
+        sensor.name: normalised(floats(stack.frames[sensor.name][places]), sensor) for sensor in split.task.sensors
+    }
+    return Batch(frames, stack.labels[places].long())
 
 
 def normalised(pixels: Tensor, sensor: Sensor) -> Tensor:

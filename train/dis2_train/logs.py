@@ -1,4 +1,4 @@
-"""Logs of a training: one row an epoch in log.csv, and the same figures for TensorBoard where it is installed."""
+"""Logs of a training: one row an epoch in log.csv; the same figures, and pictures, for TensorBoard where it is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from dis2_edge.errors import CheckpointError
 from dis2_edge.files import storage_errors, write_text
+from dis2_edge.report.pictures import Rgb
 from dis2_edge.terminal import warn
 
 
@@ -44,6 +45,18 @@ class Log:
             with storage_errors(self._file.parent / "tensorboard"):
                 for name, value in figures.items():
                     self._board.add_scalar(name, value, epoch)
+                self._board.flush()
+
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether `show` leads anywhere, so that nobody draws for nothing."""
+        return self._board is not None
+
+    def show(self, epoch: int, name: str, picture: Rgb) -> None:
+        """Put a picture HxWx3 of `epoch` on the TensorBoard under `name`; without TensorBoard nothing happens."""
+        if self._board is not None:
+            with storage_errors(self._file.parent / "tensorboard"):
+                self._board.add_image(name, picture, epoch, dataformats="HWC")
                 self._board.flush()
 
 
