@@ -12,6 +12,7 @@ from dis2_edge.errors import RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_edge.scenario import sensors_of
 from dis2_edge.task import Task
+from dis2_train import networks
 from dis2_train.networks.paper import PaperDis2
 from dis2_train.networks.paper.attention import ClasswiseAttention
 from dis2_train.networks.paper.prenorm import PreNormConv
@@ -38,7 +39,6 @@ def network() -> PaperDis2:
     [
         (PAPER, task_of(OPT, SAR, HEAT), "two-sensor network"),
         (PAPER, task_of(OPT), "two-sensor network"),
-        (Recipe(preset="paper", width=0.5), task_of(OPT, SAR), "width is 0.5"),
         (PAPER, task_of(OPT, SAR, grid=(32, 40)), "multiples of 16"),
         (Recipe(preset="paper", crop=32), task_of(OPT, SAR, grid=(32, 48)), "crop is 32"),
     ],
@@ -191,3 +191,12 @@ def test_released_fault_kept_normalisation_spans_channels_and_space() -> None:
     flat = features.flatten(1)
     by_hand = (flat - flat.mean(1, keepdim=True)) / (flat.var(1, correction=0, keepdim=True) + 1e-5).sqrt()
     torch.testing.assert_close(block.norm(features), by_hand.view_as(features))
+
+
+@pytest.mark.parametrize("scenario", ["opt+sar", "opt", "sar"])
+def test_a_narrower_one_has_the_same_parts(scenario: str) -> None:
+    wide, narrow = (networks.build(Recipe(preset="paper", width=w), task_of(OPT, SAR)) for w in (1.0, 0.25))
+    assert [name for name, _ in narrow.named_parameters()] == [name for name, _ in wide.named_parameters()]
+    assert sum(p.numel() for p in narrow.parameters()) < 0.2 * sum(p.numel() for p in wide.parameters())
+    frames = {s.name: torch.randn(1, s.channels, *narrow.task.grid) for s in narrow.task.sensors}
+    assert narrow.eval()(frames, scenario).logits.shape == (1, len(narrow.task.classes), *narrow.task.grid)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dis2_train.networks.paper.encoder import WIDTHS
+from dis2_train.networks.paper.encoder import Widths
 
 HEADS = 8
 """Attention heads, of 32 channels each at width 256."""
@@ -34,12 +34,12 @@ class AttentionPool(nn.Module):
 class LevelPools(nn.Module):
     """One `AttentionPool` for each of the levels 1 to 3; the losses compare features through them."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: Widths) -> None:
         super().__init__()
-        self.levels = nn.ModuleList(AttentionPool(width) for width in WIDTHS[:3])
+        self.levels = nn.ModuleList(AttentionPool(width) for width in widths[:3])
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Three vectors (B, WIDTHS[i]); a fourth level, if given, is not read."""
+        """Three vectors (B, widths[i]); a fourth level, if given, is not read."""
         return [pool(level) for pool, level in zip(self.levels, features, strict=False)]
 
 

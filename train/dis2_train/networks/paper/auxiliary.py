@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dis2_train.networks.paper.encoder import WIDTHS, Features
+from dis2_train.networks.paper.encoder import Features, Widths
 
 
 class AuxiliaryDecoder(nn.Module):
@@ -16,9 +16,9 @@ class AuxiliaryDecoder(nn.Module):
     result away.
     """
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, widths: Widths) -> None:
         super().__init__()
-        one, two, three, four = WIDTHS
+        one, two, three, four = widths
         self.up3 = nn.Sequential(_doubling(four, three), nn.BatchNorm2d(three))
         self.up2 = nn.Sequential(_doubling(2 * three, two), nn.BatchNorm2d(two))
         self.up1 = nn.Sequential(_doubling(2 * two, one), nn.BatchNorm2d(one))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dis2_train.networks.paper.encoder import WIDTHS, Features
+from dis2_train.networks.paper.encoder import Features, Widths
 from dis2_train.networks.paper.prenorm import PreNormConv
 
 CLASS_WIDTH = 4
@@ -42,9 +42,9 @@ class Decoded(NamedTuple):
 class ClasswiseDecoder(nn.Module):
     """Bring each class map up to half size beside the fused levels, then combine K x 4 channels at full size."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, widths: Widths) -> None:
         super().__init__()
-        one, two, three, four = WIDTHS
+        one, two, three, four = widths
         self.rise3, self.merge3 = PreNormConv(four, three), PreNormConv(2 * three, three)
         self.rise2, self.merge2 = PreNormConv(three, two), PreNormConv(2 * two, two)
         self.rise1, self.merge1 = PreNormConv(two, one), PreNormConv(2 * one, CLASS_WIDTH)
@@ -69,9 +69,9 @@ class ClasswiseDecoder(nn.Module):
 class SideHeads(nn.Module):
     """Deep supervision: four predictions from the class stages, coarse to fine."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, widths: Widths) -> None:
         super().__init__()
-        _, two, three, four = WIDTHS
+        _, two, three, four = widths
         widths_scales = ((four, 16), (three, 8), (two, 4), (CLASS_WIDTH, 2))
         self.levels = nn.ModuleList(SideHead(width, classes, scale) for width, scale in widths_scales)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-WIDTHS = (32, 64, 128, 256)
-"""Channels of the four levels; level i (from 1) has 1 / 2**i of the input's height and width."""
+Widths = tuple[int, int, int, int]
+"""Channels of the four levels, 32-64-128-256 as released; level i (from 1) has 1 / 2**i of the input's size."""
 STRIDE = 16
 """Input pixels along one side of a level-4 position."""
 SLOPE = 0.2
 """Negative slope of every leaky ReLU of the network."""
 
 Features = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Levels 1 to 4 of one sensor, (B, WIDTHS[i], H / 2**(i+1), W / 2**(i+1)), pre-activation."""
+"""Levels 1 to 4 of one sensor, (B, widths[i], H / 2**(i+1), W / 2**(i+1)), pre-activation."""
 
 
 class Encoder(nn.Module):
@@ -23,9 +23,9 @@ class Encoder(nn.Module):
     the sensor that is there and fills the slot of the one that is not.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, widths: Widths) -> None:
         super().__init__()
-        one, two, three, four = WIDTHS
+        one, two, three, four = widths
         self.level1 = halving(channels, one)
         self.level2 = nn.Sequential(halving(one, two), nn.BatchNorm2d(two))
         self.level3 = nn.Sequential(halving(two, three), nn.BatchNorm2d(three))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from dis2_train.networks.paper.attention import ClasswiseAttention
 from dis2_train.networks.paper.decoder import ClassStages, ClasswiseDecoder
-from dis2_train.networks.paper.encoder import WIDTHS, Features
+from dis2_train.networks.paper.encoder import Features, Widths
 from dis2_train.networks.paper.fusion import HierarchicalFusion
 
 TAPS = ("f1", "f2", "f3", "f4", "token", "penultimate")
@@ -37,11 +37,11 @@ class BranchAnswer(NamedTuple):
 class Branch(nn.Module):
     """Fusion, class-wise attention and class-wise decoder; the network has one copy a scenario."""
 
-    def __init__(self, classes: int, size: tuple[int, int]) -> None:
+    def __init__(self, classes: int, size: tuple[int, int], widths: Widths) -> None:
         super().__init__()
-        self.fusion = HierarchicalFusion(size)
-        self.attention = ClasswiseAttention(WIDTHS[3], classes, size)
-        self.decoder = ClasswiseDecoder(classes)
+        self.fusion = HierarchicalFusion(size, widths)
+        self.attention = ClasswiseAttention(widths[3], classes, size)
+        self.decoder = ClasswiseDecoder(classes, widths)
 
     def forward(self, first: Features, second: Features) -> BranchAnswer:
         """Segment what fills the two slots."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dis2_train.networks.paper.attention import AttentionPool, TokenMixer
-from dis2_train.networks.paper.encoder import WIDTHS, Features, halving
+from dis2_train.networks.paper.encoder import Features, Widths, halving
 from dis2_train.networks.paper.prenorm import PreNormConv
 
 
@@ -29,13 +29,13 @@ class HierarchicalFusion(nn.Module):
     reads one input size only (released fault, kept).
     """
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    def __init__(self, size: tuple[int, int], widths: Widths) -> None:
         super().__init__()
-        one, two, three, _ = WIDTHS
+        one, two, three, _ = widths
         self.fuse1, self.fuse2, self.fuse3 = _level(one), _level(two), _level(three)
         self.descend1 = nn.Sequential(halving(one, two), nn.BatchNorm2d(two))
         self.descend2 = nn.Sequential(halving(two, three), nn.BatchNorm2d(three))
-        self.deep = TokenFusion(size)
+        self.deep = TokenFusion(size, widths)
 
     def forward(self, first: Features, second: Features) -> Fused:
         """Fuse slot by slot; the order of the slots is the task's order of sensors."""
@@ -49,10 +49,10 @@ class HierarchicalFusion(nn.Module):
 class TokenFusion(nn.Module):
     """Level 4: [fusion token, positions of slot 1, positions of slot 2, pooled F3] through two `TokenMixer` layers."""
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    def __init__(self, size: tuple[int, int], widths: Widths) -> None:
         super().__init__()
         self.size, self.positions = size, size[0] * size[1]
-        third, width = WIDTHS[2:]
+        third, width = widths[2:]
         self.pool = AttentionPool(third)
         self.project = nn.Linear(third, width)
         self.token = nn.Parameter(torch.zeros(1, 1, width))

@@ -18,6 +18,7 @@ from dis2_train.networks.paper.decoder import SideHeads
 from dis2_train.networks.paper.encoder import STRIDE, Encoder
 from dis2_train.networks.paper.flight import TAPS, Branch, BranchAnswer, Flight, FullFlight, LoneFlight, in_slots
 from dis2_train.networks.seam import Frames, Network, Output
+from dis2_train.networks.widths import scaled
 
 
 class ReleasedAnswer(NamedTuple):
@@ -35,7 +36,8 @@ class PaperDis2(Network):
     """The released DIS2 for two sensors: the task's first takes the place of RGB, its second that of nDSM.
 
     Parts follow the order of `task.sensors` and `task.scenarios` (both, first alone, second alone). Only names, channel
-    counts, classes and an oblong grid are freer than in the released code, whose results do not change by that.
+    counts, classes and an oblong grid are freer than in the released code, whose results do not change by that. A width
+    other than 1 is the same network made narrower, for comparisons at a small size; no released checkpoint fits it.
     """
 
     def __init__(self, recipe: Recipe, task: Task) -> None:
@@ -43,15 +45,16 @@ class PaperDis2(Network):
         _check(recipe, task)
         self.recipe, self.task = recipe, task
         classes, channels = len(task.classes), [sensor.channels for sensor in task.sensors]
+        widths = scaled(recipe.width)
         size = (task.grid[0] // STRIDE, task.grid[1] // STRIDE)
-        self.encoders = nn.ModuleList(Encoder(count) for count in channels)
-        self.stand_ins = nn.ModuleList(Encoder(count) for count in channels)
-        self.auxiliaries = nn.ModuleList(AuxiliaryDecoder(classes) for _ in channels)
-        self.branches = nn.ModuleList(Branch(classes, size) for _ in task.scenarios)
-        self.side_heads = nn.ModuleList(SideHeads(classes) for _ in task.scenarios)
-        self.branch_pools = nn.ModuleList(LevelPools() for _ in task.scenarios)
-        self.present_pools = nn.ModuleList(LevelPools() for _ in channels)
-        self.stand_in_pools = nn.ModuleList(LevelPools() for _ in channels)
+        self.encoders = nn.ModuleList(Encoder(count, widths) for count in channels)
+        self.stand_ins = nn.ModuleList(Encoder(count, widths) for count in channels)
+        self.auxiliaries = nn.ModuleList(AuxiliaryDecoder(classes, widths) for _ in channels)
+        self.branches = nn.ModuleList(Branch(classes, size, widths) for _ in task.scenarios)
+        self.side_heads = nn.ModuleList(SideHeads(classes, widths) for _ in task.scenarios)
+        self.branch_pools = nn.ModuleList(LevelPools(widths) for _ in task.scenarios)
+        self.present_pools = nn.ModuleList(LevelPools(widths) for _ in channels)
+        self.stand_in_pools = nn.ModuleList(LevelPools(widths) for _ in channels)
 
     def forward(self, frames: Frames, scenario: str, taps: tuple[str, ...] = ()) -> Output:
         """Segment `frames` with the sensors of `scenario`, without the parts that only training needs."""
@@ -170,12 +173,6 @@ def _check(recipe: Recipe, task: Task) -> None:
             f"{len(task.sensors)} sensors ({', '.join(task.sensor_names)})",
             expected="two: DIS2 is a two-sensor network",
             mend='name two of them with --set \'sensors=["...", "..."]\', or take network = "early_fusion"',
-        )
-    if recipe.width != 1.0:
-        raise RecipeError(
-            f"width is {recipe.width}",
-            expected="1.0: the paper preset has the released widths",
-            mend='preset = "default" may be narrower',
         )
     if any(side % STRIDE for side in task.grid):
         raise RecipeError(f"grid {task.grid}", expected=f"height and width in multiples of {STRIDE}")
