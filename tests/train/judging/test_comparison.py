@@ -230,9 +230,9 @@ def test_two_thousand_resamples_take_less_than_a_second():
     truths = random.integers(10, 300, 200)
     rates = {name: np.full(200, 0.8) for name in ("a+b", "a", "b", "a+b~low", "a+b~mid", "a+b~high")}
     groups = {f"r{row}": [evaluation(rates, truths, seed=s, random=random) for s in range(3)] for row in range(10)}
-    started = time.perf_counter()
+    started = time.process_time()
     compare(groups)
-    assert time.perf_counter() - started < 3.0  # under 1 s on an idle core
+    assert time.process_time() - started < 2.0  # 0.4 s on a quiet core
 
 
 def _expected(skill, luck=0.0):

@@ -55,6 +55,9 @@ def test_eval_prints_every_condition_and_keeps_what_it_counted(make_run, call, t
     names = [line.split()[0] for line in lines[3:13]]
     assert names == ["opt+sar", "opt", "sar", "mean", "p=0.2", "p=0.1", "p=0.05", "~low", "~mid", "~high"]
     assert max(map(len, lines)) <= 100
+    value, low, high = json.loads(out.read_text())["scores"]["sar"]["miou"]
+    assert low <= value <= high
+    assert f"{100 * value:.1f}  [{100 * low:.1f}, {100 * high:.1f}]" in lines[5]
     kept = read_evaluation(out)
     assert (kept.label, kept.seed, kept.split, kept.dataset, kept.grid) == ("net", 3, "val", "tiny", (32, 32))
     assert kept.network == "early_fusion/default"

@@ -76,6 +76,7 @@ def test_marks_stand_where_the_interval_leaves_out_nothing(capsys):
     overview(found, "miou")
     lines = capsys.readouterr().out.splitlines()
     assert re.findall(r"\d(\+|-)", lines[4]) == ["+"] * 7
+    assert len(lines) == 6  # no table of noise where none was judged
     assert not re.findall(r"\d(\+|-)", lines[3])
     assert sentences(found, "miou") == [
         "better against base, mIoU: surely better in a+b, a, b, mean, p=0.2, p=0.1, p=0.05."

@@ -154,6 +154,14 @@ def compare(
     )
 
 
+def plain(table: Table) -> dict[str, dict[str, list[float]]]:
+    """`table` for JSON: [value, low, high] for each condition and measure."""
+    return {
+        condition: {name: [one.value, one.low, one.high] for name, one in estimates.items()}
+        for condition, estimates in table.items()
+    }
+
+
 Draws = dict[str, Values]
 """Condition -> (M, 1 + R): each measure over all images, then over each resample."""
 

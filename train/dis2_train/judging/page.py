@@ -9,8 +9,7 @@ from dis2_edge import __version__
 from dis2_edge import report as reports
 from dis2_edge.files import write_json, write_text
 from dis2_edge.report.page import need_templates
-from dis2_edge.scores import known
-from dis2_train.judging.comparison import Comparison, Estimate, Row, Table
+from dis2_train.judging.comparison import Comparison, Estimate, Row, plain
 from dis2_train.judging.forest import forest
 from dis2_train.judging.noise import LEVELS
 from dis2_train.judging.tables import measure_words, named, percent
@@ -101,20 +100,13 @@ def _row(row: Row) -> dict[str, Any]:
         "members": list(row.members),
         "networks": list(row.networks),
         "seeds": list(row.seeds),
-        "scores": _plain(row.scores),
-        "differences": _plain(row.differences),
+        "scores": plain(row.scores),
+        "differences": plain(row.differences),
         "verdicts": {
             condition: {measure: one.verdict for measure, one in table.items()}
             for condition, table in row.differences.items()
         },
         "costs": {name: {"parameters": cost.parameters, "gflop": cost.gflop} for name, cost in row.costs.items()},
-    }
-
-
-def _plain(table: Table) -> dict[str, Any]:
-    return {
-        condition: {name: [known(one.value), known(one.low), known(one.high)] for name, one in estimates.items()}
-        for condition, estimates in table.items()
     }
 
 

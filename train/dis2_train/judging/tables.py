@@ -46,11 +46,18 @@ def print_evaluation(found: Comparison, lead: str = "miou") -> None:
 
 
 def overview(found: Comparison, lead: str) -> None:
-    """A line a row, a column a condition."""
-    conditions = [condition for condition in found.conditions if condition.kind != "part"]
-    lines = [[named(row), *(_marked(row, condition.name, lead) for condition in conditions)] for row in found.rows]
-    columns = ["network", *(told(condition) for condition in conditions)]
-    table(f"{_what(found)}: {measure_words(lead)}, per cent", columns, lines)
+    """A line a row, a column a condition: what is left with sensors lost, and under noise where that was judged."""
+    lost = [condition for condition in found.conditions if condition.kind in ("full", "single", "mean", "failing")]
+    _overview(found, lead, lost, f"{_what(found)}: {measure_words(lead)}, per cent")
+    noise = [condition for condition in found.conditions if condition.kind in ("full", "noise")]
+    if any(condition.name in row.scores for row in found.rows for condition in noise[1:]):
+        _overview(found, lead, noise, f"noise on every sensor: {measure_words(lead)}, per cent")
+
+
+def _overview(found: Comparison, lead: str, conditions: Sequence[Condition], title: str) -> None:
+    shown = [row for row in found.rows if any(condition.name in row.scores for condition in conditions)]
+    lines = [[named(row), *(_marked(row, condition.name, lead) for condition in conditions)] for row in shown]
+    table(title, ["network", *(told(condition) for condition in conditions)], lines)
     say("")
 
 
@@ -100,7 +107,7 @@ def notes(found: Comparison) -> list[str]:
 
 MEANING = """\
 mean: over all scenarios; p: expected when each sensor fails with that probability and one is left;
-~: noise on every sensor; worst: the worst class's IoU."""
+~: noise on every sensor, see docs/comparing.md; worst: the worst class's IoU."""
 
 
 def lead_measure(name: str, classes: Sequence[str]) -> str:

@@ -20,13 +20,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Judge the model, print its scores, and keep the evaluation where asked to."""
-    from dis2_train.judging.comparison import compare
+    from dis2_train.judging.comparison import compare, plain
     from dis2_train.judging.evaluation import write_evaluation
     from dis2_train.judging.tables import lead_measure, print_evaluation
 
     found = judge_of(args).evaluate(args.model)
-    print_evaluation(compare({found.label: [found]}), lead_measure(args.lead, found.classes))
+    compared = compare({found.label: [found]})
+    print_evaluation(compared, lead_measure(args.lead, found.classes))
     if args.out:
-        write_evaluation(args.out, found)
+        write_evaluation(args.out, found, plain(compared.rows[0].scores))
         say(f"evaluation: {args.out}")
     return 0
