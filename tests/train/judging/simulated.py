@@ -1,7 +1,11 @@
-"""Simulated judgements: images of differing hardness, networks of differing skill, seeds of differing luck."""
+"""Simulated judgements: images of differing hardness, networks of differing skill, seeds of differing luck.
+
+`python tests/train/judging/simulated.py` prints how often an interval of a difference holds the truth.
+"""
 
 import numpy as np
 
+from dis2_train.judging.comparison import compare
 from dis2_train.judging.evaluation import Evaluation
 
 PIXELS = 400
@@ -49,3 +53,34 @@ class World:
 
 def _share(logit):
     return 1 / (1 + np.exp(-logit))
+
+
+def expected(skill, luck=0.0):
+    """The mIoU that a network of `skill` has over endless images, as a World of spread 0.6 makes them."""
+    random = np.random.default_rng(1)
+    spread = np.sqrt(0.6**2 + 0.3**2)
+    truths = random.integers(40, 200, 40_000)
+    values = []
+    for lucky in random.normal(0, luck, 60) if luck else [0.0]:
+        rate = _share(skill + lucky + random.normal(0, spread, len(truths)))
+        hits = np.array([(rate * (PIXELS - truths)).sum(), (rate * truths).sum()])
+        wrong = ((1 - rate) * PIXELS).sum()  # every wrong pixel is a miss of one class and a false call of the other
+        values.append((hits / (hits + wrong)).mean())
+    return float(np.mean(values))
+
+
+def held(images, seeds, luck, times):
+    """Of `times` simulated comparisons of two networks, the share whose interval holds the expected difference."""
+    truth, hits = expected(1.6, luck) - expected(1.4, luck), 0
+    for number in range(times):
+        world = World(number + 1000, images, luck=luck)
+        groups = {label: world.network(skill, label=label, seeds=seeds) for label, skill in (("b", 1.4), ("a", 1.6))}
+        found = compare(groups, resamples=400, seed=number).rows[1].differences["a+b"]["miou"]
+        hits += found.low <= truth <= found.high
+    return hits / times
+
+
+if __name__ == "__main__":
+    for images, seeds, luck in ((20, 1, 0.0), (60, 1, 0.0), (200, 1, 0.0), (60, 2, 0.25), (60, 3, 0.25), (60, 5, 0.25)):
+        share = held(images, seeds, luck, 500)
+        print(f"{images} images, {seeds} seeds, luck {luck}: {100 * share:.1f} % of 500 intervals hold the truth")

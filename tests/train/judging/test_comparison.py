@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from simulated import World, evaluation
+from simulated import World, evaluation, expected
 
 from dis2_edge.errors import DataError, UserError
 from dis2_edge.scores import scores
@@ -53,7 +53,7 @@ def test_measures_agree_with_the_one_matrix_version_whatever_is_absent(number, c
 
 def test_intervals_of_differences_hold_the_truth_as_often_as_they_say():
     """60 images, one seed: of 300 simulated comparisons about 285 intervals hold the expected difference."""
-    truth = _expected(1.6) - _expected(1.4)
+    truth = expected(1.6) - expected(1.4)
     hits = 0
     for number in range(300):
         world = World(number, 60)
@@ -67,7 +67,7 @@ def test_intervals_of_differences_hold_the_truth_as_often_as_they_say():
 
 def test_intervals_take_in_the_luck_of_seeds():
     """Four seeds a row whose luck varies: intervals that drew images alone would hold the truth far less often."""
-    truth = _expected(1.6, 0.25) - _expected(1.4, 0.25)
+    truth = expected(1.6, 0.25) - expected(1.4, 0.25)
     hits, narrow = 0, 0
     for number in range(150):
         world = World(number, 60, luck=0.25)
@@ -233,18 +233,3 @@ def test_two_thousand_resamples_take_less_than_a_second():
     started = time.process_time()
     compare(groups)
     assert time.process_time() - started < 2.0  # 0.4 s on a quiet core
-
-
-def _expected(skill, luck=0.0):
-    """The mIoU of a network of `skill` over endless images, pooled."""
-    random = np.random.default_rng(1)
-    count = 40_000
-    spread = np.sqrt(0.6**2 + 0.3**2)
-    truths = random.integers(40, 200, count)
-    values = []
-    for lucky in random.normal(0, luck, 60) if luck else [0.0]:
-        rate = 1 / (1 + np.exp(-(skill + lucky + random.normal(0, spread, count))))
-        hit1, hit0 = (rate * truths).sum(), (rate * (400 - truths)).sum()
-        wrong = ((1 - rate) * 400).sum()
-        values.append((hit1 / (truths.sum() + ((1 - rate) * (400 - truths)).sum()) + hit0 / (hit0 + wrong)) / 2)
-    return float(np.mean(values))
