@@ -15,6 +15,7 @@ HOSTS = {
     "ietf.org",
     "geotiff.io",
     "onnx.ai",
+    "isprs.org",  # where its benchmarks are asked for
 }
 HOST = re.compile(r"https?://([\w-]+(?:\.[\w-]+)+)|\b((?:[a-z0-9-]+\.)+(?:org|com))\b", re.IGNORECASE)
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|Users|work|mnt|opt|scratch)/\w")

@@ -160,7 +160,7 @@ def test_draft_takes_what_names_share_out_of_the_id(tmp_path: Path) -> None:
     assert dataset.read("all", "1").label.min() == 1
 
 
-@pytest.mark.parametrize("verb", ["init", "check", "synth"])
+@pytest.mark.parametrize("verb", ["init", "check", "synth", "prepare"])
 def test_help_ends_with_an_example_that_parses(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", verb, "--help"]) == 0
     assert capsys.readouterr().out.rstrip().endswith(EXAMPLES[verb])

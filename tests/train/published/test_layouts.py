@@ -1,6 +1,7 @@
 """Own orthophotos by a layout of one's own; and the parts that windows, colours and places are made of."""
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,37 +23,8 @@ from dis2_train.published.find import RawFiles, filled
 from dis2_train.published.georeference import Grid, Ground, place, read_world_file
 from dis2_train.published.prepare import Choices, prepare
 
-LAYOUT = """
-name = "quarry"
-about = "our own flight of May"
-terms = "ours"
-classes = ["ground", "heap"]
-colours = ["#d9c7a0", "#8c5a2b"]
-label_values = "indices"
-tile = 32
-ignored = { unsure = "9" }
-[split]
-block_px = 64
-[sensors.rgb]
-kind = "optical"
-dtype = "uint8"
-unit = "DN"
-valid_min = 0.0
-valid_max = 255.0
-[sensors.rgb.variants.ortho]
-files = ["ortho.tif"]
-bands = [1, 2, 3]
-[sensors.dsm]
-kind = "height"
-dtype = "float32"
-unit = "metres"
-valid_min = -100.0
-valid_max = 1000.0
-[sensors.dsm.variants.dsm]
-files = ["dsm.tif"]
-[labels.drawn]
-files = ["drawn.tif"]
-"""
+PAGE = (Path(__file__).parents[3] / "docs" / "data.md").read_text("utf-8")
+(LAYOUT,) = re.findall(r'```\n(name = "quarry".*?)```', PAGE, re.DOTALL)
 HERE = (500000.0, 5400000.0)
 POTSDAM = load("potsdam")
 

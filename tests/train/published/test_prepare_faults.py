@@ -332,8 +332,8 @@ def test_memory_stays_flat_on_a_large_scene(tmp_path: Path, monkeypatch: pytest.
     size, tile = 3000, 500
     ramp = np.add.outer(np.arange(size), np.arange(size))
     stored: dict[str, Any] = {"corner": (EAST, NORTH), "epsg": 32633, "tiled": True, "compress": "deflate"}
-    lookalikes.write_raster(tmp_path / "raw" / "top_potsdam_2_10_RGB.tif", _three(ramp % 251), **stored)
-    lookalikes.write_raster(tmp_path / "raw" / "dsm_potsdam_02_10.tif", (ramp / 100).astype(np.float32), **stored)
+    lookalikes.write_raster(tmp_path / "raw" / "top_potsdam_2_10_RGB.tif", _three(ramp // 64 % 251), **stored)
+    lookalikes.write_raster(tmp_path / "raw" / "dsm_potsdam_02_10.tif", (ramp // 64).astype(np.float32), **stored)
     codes = (ramp // 64 % 6).astype(np.uint8)
     lookalikes.write_raster(tmp_path / "raw" / "top_potsdam_2_10_label.tif", lookalikes.paint(codes), **stored)
     del ramp, codes
