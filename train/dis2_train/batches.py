@@ -192,9 +192,13 @@ class Sampler:
         return Batch(frames, look.labels(stack.labels, self.split.task.ignore).long())
 
 
-def whole_images(split: Split, batch: int) -> Iterator[Batch]:
-    """Every image of a split on its whole grid, in order, normalised, `batch` at a time; damaged ones left out."""
-    chunks = (range(first, min(first + batch, len(split))) for first in range(0, len(split), batch))
+def whole_images(split: Split, batch: int, rank: int = 0, world: int = 1) -> Iterator[Batch]:
+    """Every image of a split on its whole grid, in order, normalised, `batch` at a time; damaged ones left out.
+
+    Process `rank` of `world` gets each `world`-th batch, and reads no other.
+    """
+    firsts = range(rank * batch, len(split), world * batch)
+    chunks = (range(first, min(first + batch, len(split))) for first in firsts)
     # What is held is only cut out, which takes less time than handing it from thread to thread.
     batches = ahead(functools.partial(whole, split), chunks, 0 if split.is_held else split.workers)
     yield from (images for images in batches if len(images.target))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -42,7 +41,7 @@ def evaluate(
     """
     classes = len(split.task.classes)
     counts: dict[str, Counts] = {scenario: np.zeros((classes, classes + 1), np.int64) for scenario in scenarios}
-    batches: Iterable[Any] = itertools.islice(whole_images(split, batch), rank, None, world)
+    batches: Iterable[Any] = whole_images(split, batch, rank, world)
     if label:
         batches = progress(batches, label, -(-len(split) // (batch * world)))
     training = isinstance(segment, Network) and segment.training

@@ -44,6 +44,7 @@ class Feed:
             )
         self.waited_s = 0.0
         """Seconds that the loop has spent waiting for batches so far."""
+        self._told_s, self._told_at = 0.0, time.perf_counter()
 
         def prepared(step: int) -> tuple[int, Batch]:
             return step, sampler.batch(*divmod(step, sampler.steps), rank=rank, world=world)
@@ -67,6 +68,13 @@ class Feed:
             return next(self._batches)
         finally:
             self.waited_s += time.perf_counter() - begun
+
+    def wait_share(self) -> float:
+        """Share (0..1) of the time since the last call, or since the start, that was spent waiting for batches."""
+        now = time.perf_counter()
+        share = (self.waited_s - self._told_s) / max(now - self._told_at, 1e-9)
+        self._told_s, self._told_at = self.waited_s, now
+        return share
 
     def close(self) -> None:
         """Stop the workers; what they had prepared is dropped."""

@@ -104,6 +104,8 @@ def check_out(out: Path, recipe: Recipe, resume: bool) -> None:
         )
     before = checkpoint.read_start(out)[0]
     for key in Recipe.__dataclass_fields__:
+        if key == "workers":  # which changes nothing but the time it takes
+            continue
         then, now = getattr(before, key), getattr(recipe, key)
         if then != now:
             raise CheckpointError(
@@ -161,8 +163,11 @@ def _close_run(
     name = next(name for name in _SCORED_ON if name in data.splits and data.ids(name))
     if name != "test":
         warn(f"there is no test split: the scores are of {name!r}")
-    split = Split(data, name, network.task, training.device)
-    table = metrics(training.evaluate(network, split, label=name), name, len(split))
+    split = Split(data, name, network.task, training.device, workers=recipe.workers)
+    counts = training.evaluate(network, split, label=name)
+    table = metrics(counts, name, len(split) - len(split.damaged))
+    if training.sampler.split.damaged:
+        table["damaged"] = {"train": list(training.sampler.split.damaged)}
     if training.stops_early:
         counters = training.state.counters
         table["stopped_early"] = {"epoch": counters.epoch, "worst_miou": counters.best_worst_miou}

@@ -24,6 +24,7 @@ from dis2_train.evaluate import evaluate, mean_miou
 from dis2_train.feeding import Feed, waiting
 from dis2_train.logs import Log
 from dis2_train.networks.seam import Network
+from dis2_train.preview import Preview
 from dis2_train.resume import State, read_state, write_state
 from dis2_train.scenarios import Shares
 from dis2_train.schedule import Average, optimizer_for, rate_at
@@ -47,6 +48,7 @@ class Training:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.shares = Shares(recipe, network.training_scenarios)
         self.validation = _validation(network, data, recipe, self.device)
+        self._preview: Preview | None = None
         self.sampler = Sampler(Split(data, "train", network.task, self.device, workers=recipe.workers), recipe)
         _check_even(len(self.sampler.split) * recipe.crops_per_image, recipe, self.world)
         self.parts = min(recipe.accumulate, self.sampler.steps)
@@ -87,9 +89,10 @@ class Training:
                     self.step(step, batches)
                 counters.seconds = spent + time.monotonic() - begun
                 if counters.step == 0:
-                    figures = self.figures()
+                    figures = self.figures() | self._of_data(feed)
                     if log:
                         log.write(counters.epoch, figures)
+                        self._show(log)
                     if self.rank == 0 and time.monotonic() - saved >= save_every_s:
                         self._save(out)
                         saved = time.monotonic()
@@ -130,7 +133,7 @@ class Training:
         row = {"step": counters.epoch * self.epoch_steps, "seconds": counters.seconds}
         row |= {"learning_rate": rate_at(counters.epoch * self.epoch_steps - 1, self.steps, recipe)}
         row |= {f"loss/{name}": value for name, value in means.items()}
-        if self.validation and (counters.epoch % recipe.evaluate_every == 0 or counters.epoch == recipe.epochs):
+        if self.validation and self._looks_now:
             row |= self.validate(self.validation)
         return row | ({"stopped_early": 1.0} if self.stops_early else {})
 
@@ -163,6 +166,22 @@ class Training:
             world=self.world,
         )
         return _over_processes(counts, self.device)
+
+    @property
+    def _looks_now(self) -> bool:
+        """Whether the validation split is looked at after this epoch."""
+        epoch = self.state.counters.epoch
+        return epoch % self.recipe.evaluate_every == 0 or epoch == self.recipe.epochs
+
+    def _of_data(self, feed: Feed) -> dict[str, float]:
+        """What the log says of the data: share of the epoch spent waiting for them, and images met that are damaged."""
+        return {"data_wait": feed.wait_share(), "damaged": len(self.sampler.split.damaged)}
+
+    def _show(self, log: Log) -> None:
+        """Show what the average sees in a few validation images, where there is a board to show it on."""
+        if self.validation and self._looks_now and log.shows_pictures:
+            self._preview = self._preview or Preview(self.validation)
+            log.show(self.state.counters.epoch, "validation", self._preview.sheet(self.state.average.network))
 
     def _learn(self, batch: Batch, scenario: str, passed: float) -> None:
         terms: Mapping[str, torch.Tensor] = self.learner(batch.frames, batch.target, scenario, passed)
