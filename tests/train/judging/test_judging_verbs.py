@@ -1,10 +1,12 @@
 """`dis2-edge eval` and `compare`: tables, files, rows that form themselves, nothing judged twice, plain refusals."""
 
+import dataclasses
 import json
 import re
 import shutil
 
 import pytest
+from judged_stub import Stub
 
 from dis2_edge import cli
 from dis2_edge.statistics import measure, with_statistics
@@ -107,6 +109,20 @@ def test_what_was_judged_is_not_judged_again(make_run, call, tmp_path, capsys, m
     assert (out / "comparison.json").read_bytes() == json_before
 
 
+def test_each_precision_of_a_quantised_run_is_judged_for_itself(tiny_data, tiny_task, tmp_path, monkeypatch):
+    (model := tmp_path / "q").mkdir()
+    (model / "quantized.json").write_text("{}")
+    asked = []
+    monkeypatch.setattr(
+        segmenters, "open_segmenter", lambda _, precision, **__: asked.append(precision) or Stub(tiny_task)
+    )
+    judge = source.Judge(tiny_data, "val", source.data_hash(tiny_data, "val"), noise=False, cache=tmp_path / "kept")
+    for precision in ("int8", "fp32", None, "int8"):
+        dataclasses.replace(judge, precision=precision).evaluate(model)
+    assert asked == ["int8", "fp32", None]
+    assert len(list((tmp_path / "kept").iterdir())) == 3
+
+
 @pytest.mark.parametrize("change", ["weights", "label", "split", "noise", "damage"])
 def test_what_changed_is_judged_again(make_run, call, tmp_path, tiny_folder, monkeypatch, change):
     run, out, words = make_run("one"), tmp_path / "out", ["--no-noise", "--split", "val"]
@@ -147,7 +163,8 @@ def test_a_class_can_lead(make_run, call, capsys):
         ("eval", ["RUN", "--split", "tset"], "has no split 'tset'; expected one of train, val, test"),
         ("eval", ["RUN", "--class", "hihg"], "no class is called 'hihg'; did you mean 'high'?"),
         ("eval", ["absent"], "absent does not exist"),
-        ("eval", ["RUN", "--precision", "int8", "--describe", "absent.toml"], "absent.toml does not exist"),
+        ("eval", ["RUN", "--describe", "absent.toml"], "absent.toml does not exist"),
+        ("eval", ["RUN", "--precision", "int8"], "one model in one precision; expected a quantised run or a bundle"),
         ("compare", [], "nothing to compare; expected models, or --group ROW=MODEL,MODEL"),
         ("compare", ["RUN", "--group", "name"], "--group 'name'; expected NAME=RUN,RUN"),
         ("compare", ["RUN", "--reference", "rnu"], "no row is called 'rnu'; did you mean 'run'?"),

@@ -51,7 +51,7 @@ class Judge:
             return found
         from dis2_train.segmenters import open_segmenter
 
-        precision = self.precision if _is_quantised(model) else None
+        precision = self.precision if holds_precisions(model) else None
         segmenter = open_segmenter(model, precision, device=self.device)
         found = dataclasses.replace(
             evaluate_one(segmenter, self.data, self.split, noise=self.noise),
@@ -88,6 +88,11 @@ def model_hash(model: Path) -> str:
     return _hash(*(f"{file.relative_to(model)} {sha256(file)}" for file in files))
 
 
+def holds_precisions(model: Path) -> bool:
+    """Whether `model` is a quantised run or a bundle, of which a number format can be chosen."""
+    return (model / bundles.MANIFEST).is_file() or (model / "quantized.json").is_file()
+
+
 def recipe_hash(model: Path, precision: str) -> str:
     """Hash of how a run was made, but for its seed: recipe, what it was trained for, number format. '' if unknown."""
     try:
@@ -107,11 +112,6 @@ def _kept(file: Path) -> Evaluation | None:
     except DataError as cause:
         warn(f"judged again: {cause}")
         return None
-
-
-def _is_quantised(model: Path) -> bool:
-    """Whether a number format can be chosen: of a run or of one file it cannot."""
-    return (model / bundles.MANIFEST).is_file() or (model / "quantized.json").is_file()
 
 
 def _label(model: Path) -> str:
