@@ -53,9 +53,8 @@ def measure(segmenter: Segmenter, flight: Path, folder: Path) -> None:
     rgb, ndsm = read_image(flight / "rgb.png"), read_image(flight / "ndsm.tif")
     truth = read_indices(flight / "gt.png")
     machine = describe_machine()
-    say(
-        f"machine: {machine.cpu}, {machine.cores} cores; model {segmenter.label}, {segmenter.precision}; one scene, one run each"
-    )
+    say(f"machine: {machine.cpu}, {machine.cores} cores; one scene, one run each")
+    say(f"model: {segmenter.label}, {segmenter.precision}")
     row = slice(0, segmenter.task.grid[0])  # one row of windows: without overlap they are plain tiles
     tiles = [
         ("plain tiles", _mask(segmenter, {"rgb": rgb[row], "ndsm": ndsm[row]}, folder, "0")),
