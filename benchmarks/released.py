@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from dis2_edge.recipe import Recipe
 from dis2_edge.task import Task
 from dis2_train.networks.paper import PaperDis2
-from dis2_train.networks.paper.attention import DROPOUT, HEADS, TokenMixer
+from dis2_train.networks.paper.attention import DROPOUT, HEADS, ClasswiseAttention, TokenMixer
 from dis2_train.networks.paper.decoder import ClasswiseDecoder
 
 
@@ -36,25 +36,43 @@ class ReleasedDis2:
             return self.network.forward_as_released(frames, scenario).probabilities
 
 
-def with_released_operators(network: PaperDis2) -> PaperDis2:
-    """A copy of `network` that computes the same by the operators of the released code."""
+def with_released_operators(network: PaperDis2, batch: int = 1) -> PaperDis2:
+    """A copy of `network`, in eval mode, that computes the same by the operators of the released code."""
     network = copy.deepcopy(network)
     for parent in list(network.modules()):
         for name, part in list(parent.named_children()):
             if isinstance(part, nn.GroupNorm):
-                setattr(parent, name, WholeSampleNorm())
+                setattr(parent, name, WholeSampleNorm(batch))
             elif isinstance(part, TokenMixer):
                 setattr(parent, name, torch_layer(part))
+            elif isinstance(part, ClasswiseAttention):
+                setattr(parent, name, PositionsFirst(part))
             elif isinstance(part, ClasswiseDecoder):
                 part.combine = nn.Sequential(SameSize(network.task), part.combine)
     return network.eval()
 
 
 class WholeSampleNorm(nn.InstanceNorm3d):
-    """A three-dimensional instance norm over a batch of one: the sample is taken for one channel."""
+    """A three-dimensional instance norm over a batch: each sample is taken for one channel."""
 
-    def __init__(self) -> None:
-        super().__init__(1)
+    def __init__(self, batch: int = 1) -> None:
+        super().__init__(batch)
+
+
+class PositionsFirst(nn.Module):
+    """Class-wise attention whose maps are made positions first and turned, with a copy, class by class."""
+
+    def __init__(self, attention: ClasswiseAttention) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, fused: Tensor) -> list[Tensor]:
+        """(B, C, h, w) to one (B, C, h, w) a class."""
+        queries, pixels = self.attention.queries, fused.flatten(2).transpose(1, 2)  # (B, N, C)
+        scores = torch.matmul(queries, pixels.transpose(1, 2)) * self.attention.scale  # (B, K, N)
+        maps = scores.softmax(dim=-1).unsqueeze(3) * pixels.unsqueeze(1)  # (B, K, N, C)
+        shaped = maps.unflatten(2, fused.shape[2:])
+        return [shaped[:, index].permute(0, 3, 1, 2).contiguous() for index in range(len(queries))]
 
 
 class SameSize(nn.Module):
@@ -65,7 +83,7 @@ class SameSize(nn.Module):
         self.grid, self.classes = task.grid, len(task.classes)
 
     def forward(self, together: Tensor) -> Tensor:
-        """(1, 4K, H, W) to the same."""
+        """(B, 4K, H, W) to the same."""
         parts = together.chunk(self.classes, dim=1)
         sized = [F.interpolate(part, size=self.grid, mode="bilinear", align_corners=False) for part in parts]
         return torch.cat(sized, dim=1)
