@@ -9,6 +9,7 @@ from typing import Any
 import lookalikes
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,7 @@ def quarry(tmp_path: Path) -> Path:
     truth[:4, :4] = 9
     ortho = random.integers(0, 256, (256, 320, 4)).astype(np.uint8)
     ortho[..., 3] = 255
+    ortho[:, -3:, 3] = 0
     write = lookalikes.write_raster
     write(tmp_path / "raw" / "ortho.tif", ortho, corner=HERE, pixel_m=0.1, epsg=32632, compress="deflate", tiled=True)
     write(tmp_path / "raw" / "drawn.tif", truth, corner=HERE, pixel_m=0.1, epsg=32632)
@@ -59,7 +61,27 @@ def test_a_layout_of_ones_own_cuts_a_scene_into_blocks(quarry: Path) -> None:
     assert sample.frames["rgb"].shape == (32, 32, 3)
     np.testing.assert_allclose(sample.frames["dsm"], 412.5)
     record = json.loads((quarry / "out" / "prepared.json").read_text())
-    assert sum(row["ignored_pixels"]["unsure"] for row in record["splits"].values()) == 16
+    ignored = [row["ignored_pixels"] for row in record["splits"].values()]
+    assert sum(row["unsure"] for row in ignored) == 16
+    assert sum(row["no data"] for row in ignored) == 3 * 256  # where the mosaic ends
+
+
+def test_labels_as_a_palette_are_read_by_their_colours(quarry: Path) -> None:
+    with rasterio.open(quarry / "raw" / "drawn.tif") as file:
+        indices = file.read(1)
+    table = {0: (0xD9, 0xC7, 0xA0, 255), 1: (0x8C, 0x5A, 0x2B, 255), 9: (255, 0, 255, 255)}
+    (quarry / "raw" / "drawn.tif").unlink()
+    write = {"count": 1, "dtype": "uint8", "driver": "GTiff", "crs": "EPSG:32632"}
+    turn = rasterio.Affine(0.1, 0, HERE[0], 0, -0.1, HERE[1])
+    with rasterio.open(quarry / "raw" / "drawn.tif", "w", height=256, width=320, transform=turn, **write) as file:
+        file.write(indices, 1)
+        file.write_colormap(1, table)
+    changed = LAYOUT.replace('label_values = "indices"', "").replace('unsure = "9"', 'unsure = "#ff00ff"')
+    (quarry / "quarry.toml").write_text(changed)
+    counts = prepare(str(quarry / "quarry.toml"), quarry / "raw", quarry / "out", Choices(resample=True))
+    codes = sum(row.codes for row in counts.splits.values())
+    seen = indices[:, :-3]
+    assert codes.tolist() == [int((seen == value).sum()) for value in (0, 1, 9)] + [3 * 256]
 
 
 @pytest.mark.parametrize(
@@ -70,6 +92,7 @@ def test_a_layout_of_ones_own_cuts_a_scene_into_blocks(quarry: Path) -> None:
         (('colours = ["#d9c7a0", "#8c5a2b"]', 'colours = ["#d9c7a0"]'), "one a class"),
         (('label_values = "indices"', 'label_values = "names"'), "label_values"),
         (("tile = 32", "tiles = 32"), "did you mean 'tile'"),
+        (('files = ["ortho.tif"]', 'files = ["mosaic.tif"]'), "mosaic.tif"),
         (('files = ["dsm.tif"]', 'files = ["height.tif"]'), "height.tif"),
         (('files = ["ortho.tif"]\nbands = [1, 2, 3]', 'files = ["ortho.tif"]\nbands = [1, 2, 7]'), "4 bands"),
     ],

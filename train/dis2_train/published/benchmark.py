@@ -22,6 +22,8 @@ class Variant:
     """Ends of paths below RAW, the best first: `{id}`, `{padded}` (02_10 for 2_10), `{split}`, and `*` in a folder."""
     bands: tuple[int, ...] = ()
     """Bands of the file, the first being 1; empty takes all."""
+    alpha_band: int = 0
+    """Band that is 0 where the picture has no data, as mosaics of drones have it; 0: there is none."""
     scale: float = 1.0
     """Unit of one stored value, such as 0.1 metres a grey value; 0 where it is not published and must be told."""
     ground_m: float = 0.0

@@ -109,7 +109,8 @@ def scenes(raw: RawFiles, benchmark: Benchmark, chosen: Chosen, *, partial: bool
                 missing += absent
             else:
                 found.append(Scene(id_, split, frames, label))
-    _tell_missing(raw, missing, len(found), partial)
+    first = next(iter(chosen.sensors.values())).files[0]
+    _tell_missing(raw, missing or ([] if found else [first]), len(found), partial)
     return found
 
 
@@ -188,9 +189,7 @@ def _tell_missing(raw: RawFiles, missing: list[str], whole: int, partial: bool) 
     packed = raw.packed()
     unpack = f"unpack {', '.join(packed[:_SHOWN])} first" if packed else ""
     if not whole:
-        raise DataError(
-            f"{raw.root} holds no whole scene", expected=f"files like {shown or 'the benchmark has'}", mend=unpack
-        )
+        raise DataError(f"{raw.root} holds no whole scene", expected=f"files like {shown}", mend=unpack)
     if missing and partial:
         warn(f"{len(missing)} files are missing, their scenes are left out: {shown}")
     elif missing:

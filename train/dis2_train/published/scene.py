@@ -82,6 +82,9 @@ class OpenScene:
         """HxWxC of sensor `name` in its type and unit, and HxW that is true where the file has a value."""
         source, raster = self._sources[name], self._rasters[name]
         pixels, known = raster.read(window, source.variant.bands)
+        if source.variant.alpha_band:
+            alpha, _ = raster.read(window, (source.variant.alpha_band,))
+            known &= alpha[..., 0] > 0
         if source.sensor.dtype != "float32":
             if pixels.dtype != source.sensor.numpy_dtype:
                 raise DataError(f"{raster.path} holds {pixels.dtype}", expected=f"{source.sensor.dtype} of {name!r}")
