@@ -27,7 +27,7 @@ def optimizer_for(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
     groups = [group for group in groups if group["params"]]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=MOMENTUM, nesterov=True)
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=all(value.is_cuda for value in learned) or None)
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
 
 
 def rate_at(step: int, steps: int, recipe: Recipe) -> float:

@@ -91,6 +91,8 @@ class SideHeads(nn.Module):
         """Class maps (B K, C, h, w) of each scale to logits (B, K, h, w) of each scale."""
         out = []
         for x, weight, bias in zip(maps, self.weights, self.biases, strict=True):
-            split = x.unflatten(0, (-1, weight.shape[0]))  # (B, K, C, h, w)
-            out.append(torch.einsum("bkchw,kc->bkhw", split, weight) + bias[:, None, None])
+            # Channels last in memory, as training keeps them, this order of axes needs no copy of the maps.
+            places = x.flatten(2).transpose(1, 2).unflatten(0, (-1, weight.shape[0]))  # (B, K, N, C)
+            logits = torch.matmul(places, weight.unsqueeze(2)).squeeze(3) + bias[:, None]  # (B, K, N)
+            out.append(logits.unflatten(2, x.shape[2:]))
         return tuple(out)
