@@ -71,6 +71,10 @@ def test_a_group_is_a_name_and_runs(word):
         named_groups([word])
 
 
+def test_a_run_that_a_group_names_twice_is_one_member():
+    assert named_groups(["a = x, y,x/"]) == {"a": [Path("x"), Path("y")]}
+
+
 def test_marks_stand_where_the_interval_leaves_out_nothing(capsys):
     found = compare({"base": [run("base", rate=0.8)], "better": [run("better", rate=0.95)]}, resamples=200)
     overview(found, "miou")

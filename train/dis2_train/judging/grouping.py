@@ -18,7 +18,7 @@ def named_groups(words: Iterable[str]) -> dict[str, list[Path]]:
     groups: dict[str, list[Path]] = {}
     for word in words:
         name, equals, runs = word.partition("=")
-        paths = [Path(run.strip()) for run in runs.split(",") if run.strip()]
+        paths = list(dict.fromkeys(Path(run.strip()) for run in runs.split(",") if run.strip()))
         if not (name.strip() and equals and paths):
             raise UserError(f"--group {word!r}", expected="NAME=RUN,RUN,...")
         if name.strip() in groups:
