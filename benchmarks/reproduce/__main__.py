@@ -133,7 +133,12 @@ def _probe(sitting: Sitting, runs: Sequence[Run], args: argparse.Namespace) -> N
     unknown = [run for run in rows.values() if sitting.whole_of(run) is None]
     start = launcher(sitting.places, 1, args.threads, _handed_on(args), verb="probe")
     for run in progress(unknown, "three steps of each row, to tell how long it takes") if unknown else ():
-        if start(run, 0).wait():
+        child = start(run, 0)
+        try:
+            code = child.wait()
+        finally:
+            child.terminate()
+        if code:
             warn(f"{run.name} could not be probed; its log is {sitting.places.log(run)}")
 
 

@@ -64,7 +64,7 @@ class Sitting:
     """Training images of each data set, where known."""
 
     def waiting(self, runs: Sequence[Run]) -> list[Run]:
-        """Those of `runs` that lack a record of today's recipe, or a split in it; a recipe that cannot be is refused."""
+        """Those of `runs` that lack a record of today's recipe, or a split in it; a recipe that is none is refused."""
         for run in runs:
             run.row.resolved(run.seed)
         found = records.finished(self.places, runs)

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.reproduce import processes, records
 from benchmarks.reproduce.__main__ import main
 from benchmarks.reproduce.driver import Options, Sitting
-from benchmarks.reproduce.estimate import Estimate, duration, estimate, left_s, probe_key
+from benchmarks.reproduce.estimate import Estimate, duration, estimate, left_s, probe, probe_key, read_probes
 from benchmarks.reproduce.making import progress_of, words
 from benchmarks.reproduce.places import Places, ready
 from benchmarks.reproduce.plan import Plan, Run, differences, load, recipe_table
@@ -252,6 +252,17 @@ def test_a_begun_run_tells_by_its_own_pace(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("seconds", "told"), [(40, "40 s"), (720, "12 min"), (12240, "3.4 h")])
 def test_durations_read_well(seconds: float, told: str) -> None:
     assert duration(seconds) == told
+
+
+def test_a_probe_is_kept_and_told(planned: Plan, places: Places) -> None:
+    run = planned.runs("single")[0]
+    seconds = probe(planned, run, places, threads=1, device="cpu", machine="a machine")
+    assert seconds > 0
+    found = estimate(run, (), read_probes(places), "a machine", 1)
+    assert found is not None
+    assert found.seconds == pytest.approx(seconds, abs=0.06)
+    (places.runs / "probes.json").write_text("{")
+    assert read_probes(places) == {}
 
 
 # driving

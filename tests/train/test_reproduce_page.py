@@ -11,10 +11,12 @@ from benchmarks.reproduce import page, records, verdict
 from benchmarks.reproduce.figure import contributions, draw
 from benchmarks.reproduce.page import BEGIN, END
 from benchmarks.reproduce.places import Places
-from benchmarks.reproduce.plan import ROOT, Plan, load
+from benchmarks.reproduce.plan import ROOT, DataPlan, Plan, Row, load
+from benchmarks.reproduce.records import Origin, Record
 from dis2_edge.description import load as described
 from dis2_edge.errors import DataError
 from dis2_edge.scenario import all_scenarios
+from dis2_edge.scores import Counts
 from dis2_train.judging.evaluation import Evaluation
 from dis2_train.networks.cost import Cost
 
@@ -31,7 +33,7 @@ def planned() -> Plan:
 
 def judged(shares: dict[str, float], seed: int = 0, *, classes: Sequence[str] = ("dry", "flood")) -> Evaluation:
     """Every class has PIXELS pixels in each image; `shares` of them are found, a little more in odd images."""
-    counts = {}
+    counts: dict[str, Counts] = {}
     for name, share in shares.items():
         found = np.zeros((IMAGES, len(classes), len(classes) + 1), np.int64)
         for image in range(IMAGES):
@@ -134,7 +136,7 @@ def test_a_sensor_gives_what_is_lost_without_it() -> None:
 
 def test_an_absent_class_is_left_out() -> None:
     whole = judged(SURE, classes=("a", "b"))
-    counts = {name: np.zeros((IMAGES, 3, 4), np.int64) for name in SURE}
+    counts: dict[str, Counts] = {name: np.zeros((IMAGES, 3, 4), np.int64) for name in SURE}
     for name, found in counts.items():
         found[:, :2, :2] = whole.counts[name][:, :, :2]
     absent = dataclasses.replace(whole, classes=("a", "b", "never"), counts=counts)
@@ -166,6 +168,55 @@ def test_what_people_wrote_around_the_markers_stays() -> None:
     once = page.filled(f"before\n{BEGIN}\nold\n{END}\nafter\n", "new")
     assert once == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
     assert page.filled(once, "new") == once
+
+
+@pytest.fixture
+def small() -> tuple[Plan, dict[str, Record]]:
+    """A plan of three lines over one data set, and a record of every run."""
+    rows = [
+        ("dis2", "DIS2 default", "ours"),
+        ("a", "alone", "single"),
+        ("b", "alone", "single"),
+        ("p", "paper", "paper"),
+    ]
+    shares = {"dis2": SURE, "a": {"opt": 0.78}, "b": {"sar": 0.6}, "p": dict.fromkeys(SURE, 0.75)}
+    data = DataPlan("Floods", ("opt", "sar"), "val", folder="x", bar="flood")
+    plan = Plan((0, 1, 2), {"tiny": data}, tuple(Row("tiny", name, group, "r", role) for name, group, role in rows))  # type: ignore[arg-type]
+    origin = Origin("dis2-edge train", "a machine", "2.13.0", 1, 1800.0, 10)
+    made = {
+        run.name: Record(run.name, {"network": "dis2"}, origin, {"val": judged(shares[run.row.name], run.seed)})
+        for run in plan.runs()
+    }
+    return plan, made
+
+
+def test_tables_hold_scores_differences_seeds_and_where_it_was_trained(small: tuple[Plan, dict[str, Record]]) -> None:
+    plan, made = small
+    text = page.tables(plan, made)
+    full, opt, sar = (100 * score(SURE[name]) for name in ("opt+sar", "opt", "sar"))
+    assert f"| DIS2 default | 3 | {full:.1f} | {opt:.1f} | {sar:.1f} | {(full + opt + sar) / 3:.1f} |" in text
+    assert f"| DIS2 default | {full:.1f}, {full:.1f}, {full:.1f} |" in text
+    assert (
+        f"`sar` (weak sensor), IoU of *flood*: *DIS2 default* {sar:.1f} against {100 * score(0.6):.1f} of *alone*"
+        in text
+    )
+    assert "`mean` (mean over scenarios), mIoU" in text
+    assert "| alone | – | −" in text
+    assert "12 of 12 runs are finished" in text
+    assert "Trained on a machine, threads a run: 1, torch 2.13.0; 6.0 h of training" in text
+    assert "svg" not in text, "two classes need no figure"
+
+
+def test_tables_tell_what_is_missing(small: tuple[Plan, dict[str, Record]]) -> None:
+    plan, made = small
+    assert "None of the 12 runs" in page.tables(plan, {})
+    begun = {name: record for name, record in made.items() if name in ("tiny/dis2-s0", "tiny/b-s0")}
+    text = page.tables(plan, begun)
+    assert "2 of 12 runs are finished" in text
+    assert "Provisional: 1 and 1 seeds" in text
+    assert "still missing" in text
+    alone = page.tables(plan, {"tiny/b-s0": made["tiny/b-s0"]})
+    assert "The bar" not in alone
 
 
 def test_the_committed_page_and_figures_are_what_the_records_give(planned: Plan) -> None:
