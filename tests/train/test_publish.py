@@ -105,6 +105,13 @@ def test_an_imported_run_is_refused(run, scenes, tmp_path):
         publish.publish(copy, open_dataset(scenes), tmp_path / "model")
 
 
+def test_a_run_that_began_from_other_weights_is_refused(run, scenes, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    (copy / "init.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"began from other weights, by its init\.json"):
+        publish.publish(copy, open_dataset(scenes), tmp_path / "model")
+
+
 def test_all_models_together_stay_light(run, scenes, tmp_path, monkeypatch, capsys):
     (tmp_path / "models" / "old").mkdir(parents=True)
     (tmp_path / "models" / "old" / "weights.safetensors").write_bytes(bytes(300_000))

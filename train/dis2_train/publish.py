@@ -50,12 +50,14 @@ def publish(run: Path, data: DataSet, out: Path) -> Checkpoint:
     """Write the finished `run`, trained on `data`, as the model folder `out`, whole or not at all; returns it loaded.
 
     Its figures are measured with the rounded weights. Raises DataError when `data` are not, to the pixel, what the
-    generator draws; CheckpointError when the run was not trained on them; StorageError when the folder that holds
+    generator draws; CheckpointError when the run was not trained on them alone; StorageError when the folder that holds
     `out` would weigh more than `LIMIT_BYTES`.
     """
     done = checkpoint.load(run)
     if ORIGIN in done.metrics:
         raise CheckpointError(f"{run} was {ORIGIN} {done.metrics[ORIGIN]}: its training data are not known")
+    if (run / "init.json").exists():
+        raise CheckpointError(f"{run} began from other weights, by its init.json", mend="train it without --init")
     data = data.narrowed(done.task.sensor_names, done.task.grid)
     origin = synthetic_origin(data)
     _check_trained_on(done, data)
