@@ -328,7 +328,7 @@ def test_without_rasterio_the_pip_line(
 
 
 def test_memory_stays_flat_on_a_large_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """2000 x 2000 pixels: read whole, the heights alone take 16 MB, the colours 12; no read may be larger than a tile."""
+    """2000 x 2000 pixels: read whole, the heights take 16 MB, the colours 12; no read may be larger than a tile."""
     size, tile = 2000, 400
     ramp = np.add.outer(np.arange(size), np.arange(size))
     stored: dict[str, Any] = {"corner": (EAST, NORTH), "epsg": 32633, "tiled": True, "compress": "deflate"}
