@@ -173,8 +173,7 @@ class Sampler:
         return self._cut(stack, Bent(views, bends, places, task.grid, device), random, share)
 
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
-        random = np.random.default_rng((self.recipe.seed, _ORDER_STREAM, epoch))
-        return random.permutation(len(self.split) * self.recipe.crops_per_image)
+        return _shuffled(self.recipe.seed, epoch, len(self.split) * self.recipe.crops_per_image)
 
     def _spares(self, epoch: int, step: int, row: int) -> Iterator[int]:
         """Other images for a row whose own is damaged, drawn from its place alone."""
@@ -218,6 +217,12 @@ def normalised(pixels: Tensor, sensor: Sensor) -> Tensor:
     """(B, C, H, W) float32 in the sensor's unit to (pixels - mean) / std, contiguous; as `dis2_edge.prepare` does."""
     mean, std = (per_channel(values, pixels.device) for values in (sensor.mean, sensor.std))
     return (pixels - mean).div_(std).contiguous()
+
+
+@functools.lru_cache(maxsize=4)
+def _shuffled(seed: int, epoch: int, crops: int) -> npt.NDArray[np.int64]:
+    """The order of an epoch's crops; kept, as all its steps ask for it."""
+    return np.random.default_rng((seed, _ORDER_STREAM, epoch)).permutation(crops)
 
 
 def _first(found: Iterable[T | None]) -> T | None:
