@@ -61,5 +61,5 @@ def test_every_extra_is_pinned(project: dict[str, Any], root: Path) -> None:
 
 def test_the_makefile_has_the_words_that_ci_and_people_use(root: Path) -> None:
     words = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text("utf-8"), re.MULTILINE))
-    assert {"install", "check", "test", "demo", "bench", "test-runtime"} <= words
+    assert {"install", "check", "test", "demo", "bench", "reproduce", "test-runtime"} <= words
     assert "exec make check test" in (root / ".ci" / "run").read_text("utf-8")

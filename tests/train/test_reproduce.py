@@ -404,7 +404,7 @@ def _takes_in(planned: Plan, places: Places, command: list[str], tmp_path: Path)
 
 def _judges_the_final_split(planned: Plan, places: Places, command: list[str]) -> None:
     """With --test every finished run is judged again on that split, without training."""
-    assert main([*command, "--test", "--no-probe", "--only", "dis2"], here([*command, "--test"])) == 0
+    assert main([*command, "--test", "--no-probe", "--only", "dis2-s0"], here([*command, "--test"])) == 0
     assert set(records.read(places.record(planned.runs()[0])).evaluations) == {"val", "test"}
     assert "### Split `test`" in places.page.read_text()
 
