@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from dis2_edge.cli import main
 from dis2_edge.dataset import open_dataset
 from dis2_edge.images import image_size, read_image, write_png, write_tiff
+from dis2_train.datacheck import check
 from dis2_train.describe import draft
 from dis2_train.layout import find_patterns
 from dis2_train.verbs.data import EXAMPLE, EXAMPLES
@@ -171,3 +174,17 @@ def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     words = EXAMPLE.replace("--count 40", "--count 4").replace("--size 128", "--size 32").split()[1:]
     assert main(words) == 0
     assert open_dataset(tmp_path / "out" / "aerial").splits == ("train", "val", "test")
+
+
+def test_check_counts_what_files_of_integers_declare_as_no_data(tmp_path: Path) -> None:
+    info = ImageFileDirectory_v2()
+    info.tagtype[42113] = 2
+    info[42113] = "0"
+    pixels = np.full((4, 6), 9, np.uint8)
+    pixels[0] = 0
+    Image.fromarray(pixels).save(tmp_path / "a_it.tif", tiffinfo=info)
+    (tmp_path / "dataset.toml").write_text(
+        'classes = ["low"]\n[sensors.it]\nkind = "radar"\npath = "{id}_it.tif"\nunit = "DN"\n'
+    )
+    found = check(open_dataset(tmp_path))["all"].sensors["it"]
+    assert (found.holes, found.pixels) == (6, 24)

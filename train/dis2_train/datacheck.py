@@ -140,6 +140,7 @@ def _check_split(dataset: DataSet, split: str) -> SplitFindings:
         found.samples += 1
         for sensor in dataset.task.sensors:
             _add(found.sensors[sensor.name], sample.frames[sensor.name], sensor)
+            found.sensors[sensor.name].holes += sample.holes.get(sensor.name, 0)
         if sample.label is not None:
             found.class_pixels += np.bincount(np.minimum(sample.label, classes).ravel(), minlength=classes + 1)
     return found
