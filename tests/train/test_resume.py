@@ -42,7 +42,16 @@ def _weights(run):
     return (run / "weights.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("choice", [{}, {"optimizer": "sgd"}, {"precision": "bf16"}])
+CHOICES = [
+    {},
+    {"optimizer": "sgd"},
+    {"precision": "bf16"},
+    {"batch": 2, "accumulate": 2, "workers": 2},
+    {"scenario_sampling": "worst", "evaluate_every": 1, "patience": 1},
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("stopped_at", [0, 3, 6])
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, tiny_network, tiny_data, tiny_recipe, choice, stopped_at):
     recipe = tiny_recipe(**choice)
@@ -125,7 +134,13 @@ def test_another_recipe_is_refused_by_the_first_key_that_differs(cut, tiny_netwo
 def test_other_data_are_refused(cut, tiny_folder, tiny_network, tiny_data, tiny_recipe):
     network = tiny_network()
     object.__setattr__(network.task, "classes", ("low", "high", "other"))
-    with pytest.raises(CheckpointError, match="begun on other data"):
+    with pytest.raises(
+        CheckpointError, match=r"begun on other data: with the 2 classes low, high; .*the 3 of .*--init"
+    ):
+        fit(network, tiny_data, tiny_recipe(), cut, resume=True)
+    object.__setattr__(network.task, "classes", ("low", "high"))
+    object.__setattr__(network.task, "grid", (32, 32))
+    with pytest.raises(CheckpointError, match=r"begun on other data: its task\.json differs"):
         fit(network, tiny_data, tiny_recipe(), cut, resume=True)
 
 

@@ -143,6 +143,13 @@ def fill(network: Network, tensors: Mapping[str, Tensor], *, where: str) -> None
         for name, tensor in wanted.items()
         if name in tensors and _form(tensors[name]) != _form(tensor)
     ]
+    count = _other_class_count(wanted, tensors, len(network.task.classes))
+    if count:
+        raise CheckpointError(
+            f"{where} has {count} classes",
+            expected=f"{len(network.task.classes)}: {', '.join(network.task.classes)}",
+            mend="train with other classes from its weights by: dis2-edge train ... --init",
+        )
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise CheckpointError(
@@ -168,6 +175,28 @@ def _widened(tensor: Tensor, wanted: Tensor | None) -> Tensor:
     if wanted is not None and (tensor.dtype, wanted.dtype) == (torch.float16, torch.float32):
         return tensor.float()
     return tensor
+
+
+def _other_class_count(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor], classes: int) -> int:
+    """How many classes `tensors` have, when that alone sets them apart from a network of `classes`; else 0.
+
+    Then few tensors differ, each along one axis and all by the same factor; another width changes most, on two axes.
+    """
+    if wanted.keys() != tensors.keys():
+        return 0
+    found: set[float] = set()
+    different = [name for name, tensor in wanted.items() if tensor.shape != tensors[name].shape]
+    if 2 * len(different) > len(wanted):
+        return 0
+    for name in different:
+        tensor = wanted[name]
+        sizes = list(zip(tensors[name].shape, tensor.shape, strict=False))
+        factors = [theirs / ours for theirs, ours in sizes if theirs != ours]
+        if len(factors) > 1 or tensor.ndim != tensors[name].ndim:
+            return 0
+        found |= {classes * factor for factor in factors}
+    (count,) = found if len(found) == 1 else (0.0,)
+    return int(count) if count == int(count) else 0
 
 
 def _form(tensor: Tensor) -> str:

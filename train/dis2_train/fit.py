@@ -15,6 +15,7 @@ from dis2_edge.errors import CheckpointError, StorageError
 from dis2_edge.files import new_folder, storage_errors, write_json
 from dis2_edge.recipe import Recipe
 from dis2_edge.statistics import SensorStatistics, measure, with_statistics
+from dis2_edge.task import Task
 from dis2_edge.terminal import warn
 from dis2_train import checkpoint, networks
 from dis2_train.batches import Split
@@ -138,8 +139,7 @@ def _open_run(
     """Make the run folder with its first state; or take over the state it has, if its data are the same."""
     state = training.state
     if begun:
-        if checkpoint.read_start(out)[1] != state.network.task:
-            raise CheckpointError(f"{out} was begun on other data: its task.json differs", mend="choose another --out")
+        _check_task(out, checkpoint.read_start(out)[1], state.network.task)
         training.resume(out)
     elif training.rank == 0:
         with new_folder(out) as scratch:
@@ -150,6 +150,17 @@ def _open_run(
     if begun and training.rank == 0:
         for left_over in [*out.glob(".*"), *(out / FILE).parent.glob(".*")]:
             left_over.unlink()
+
+
+def _check_task(out: Path, then: Task, now: Task) -> None:
+    if then.classes != now.classes:
+        raise CheckpointError(
+            f"{out} was begun on other data: with the {len(then.classes)} classes {', '.join(then.classes)}",
+            expected=f"the {len(now.classes)} of these data: {', '.join(now.classes)}",
+            mend=f"choose another --out; a finished run can be started from by --init {out}",
+        )
+    if then != now:
+        raise CheckpointError(f"{out} was begun on other data: its task.json differs", mend="choose another --out")
 
 
 def _close_run(

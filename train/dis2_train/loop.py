@@ -50,7 +50,7 @@ class Training:
         self.validation = _validation(network, data, recipe, self.device)
         self._preview: Preview | None = None
         self.sampler = Sampler(Split(data, "train", network.task, self.device, workers=recipe.workers), recipe)
-        _check_even(len(self.sampler.split) * recipe.crops_per_image, recipe, self.world)
+        check_even(len(self.sampler.split) * recipe.crops_per_image, recipe, self.world)
         self.parts = min(recipe.accumulate, self.sampler.steps)
         # As a batch that many times the size would: what is left over at the end of an epoch is dropped.
         self.sampler.steps -= self.sampler.steps % self.parts
@@ -231,9 +231,7 @@ class Training:
 
     def _say_end(self, waited_s: float, spent_s: float) -> None:
         told, advice = waiting(waited_s, spent_s, self.recipe.workers)
-        note(told)
-        if advice:
-            warn(advice)
+        warn(advice) if advice else note(told)
 
 
 def _validation(network: Network, data: DataSet, recipe: Recipe, device: torch.device) -> Split | None:
@@ -251,7 +249,7 @@ def _validation(network: Network, data: DataSet, recipe: Recipe, device: torch.d
     return None
 
 
-def _check_even(crops: int, recipe: Recipe, world: int) -> None:
+def check_even(crops: int, recipe: Recipe, world: int) -> None:
     """Refuse batches that the processes cannot share evenly: their gradients are averaged as equals."""
     images = min(crops, recipe.batch)
     if images % world:

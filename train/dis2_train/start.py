@@ -68,6 +68,12 @@ def start_from(network: Network, recipe: Recipe, model: Path) -> Start:
             mend=f"compare {file.parent / 'recipe.toml'} with the recipe",
         )
     network.load_state_dict({**network.state_dict(), **kept})
+    torn = [name for name, value in network.state_dict().items() if name in kept and not value.equal(kept[name])]
+    if torn:
+        raise CheckpointError(
+            f"{model} has weights of its own where the recipe shares them between scenarios: {torn[0]} and others",
+            mend="--set shared=nothing, or a model that shares them",
+        )
     resized = [name for name, value in kept.items() if value.shape != tensors[name].shape]
     start = _start(model, file, network, set(kept) - set(resized), resized)
     _tell(start, other_classes)
