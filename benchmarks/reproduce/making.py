@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,7 +104,8 @@ def judge(
     data = ready(places, run.row.data, plan.data[run.row.data])
     for split in splits:
         if split not in found:
-            found[split] = evaluate_one(open_segmenter(folder), data, split)
+            answered = evaluate_one(open_segmenter(folder), data, split)
+            found[split] = dataclasses.replace(answered, label=run.name)  # whatever its folder was called
     steps, seconds = progress_of(folder)
     images = {split: len(data.ids(split)) for split in data.splits}
     origin = Origin(command, trained_on, _torch_version(), recipe["threads"], seconds, steps, images, taken)

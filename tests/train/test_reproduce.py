@@ -397,6 +397,7 @@ def _takes_in(planned: Plan, places: Places, command: list[str], tmp_path: Path)
     again = records.read(places.record(run))
     assert again.origin.taken
     assert again.origin.trained_on == "a big machine"
+    assert again.evaluations["val"].label == run.name
     for name, counts in before.counts.items():
         np.testing.assert_array_equal(again.evaluations["val"].counts[name], counts)
     shutil.move(str(tmp_path / "own"), str(places.run(run)))
