@@ -76,6 +76,8 @@ class Recipe:
     """With augment: largest relative change of scale, 0.25 for 0.8 to 1.25 times the size; heights stay as they are."""
     rotate: float = 0.0
     """With augment: largest angle in degrees that a crop is turned by, either way."""
+    impulses: float = 0.0
+    """With augment: largest share of values that salt, pepper and normal noise spoil, in a quarter of the frames."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """adamw, or sgd with Nesterov momentum 0.99 as the paper uses."""
     learning_rate: float = 2e-3
@@ -136,6 +138,8 @@ class Recipe:
                 raise RecipeError(f"{key} is {getattr(self, key)}", expected="0 or more")
         if not 0 <= self.average_decay < 1:
             raise RecipeError(f"average_decay is {self.average_decay}", expected="0 or more and below 1")
+        if not 0 <= self.impulses <= 1:
+            raise RecipeError(f"impulses is {self.impulses}", expected="0..1")
         if not 0 <= self.distill_after <= 1:
             raise RecipeError(f"distill_after is {self.distill_after}", expected="0..1")
         if self.crop % 16:

@@ -1,6 +1,7 @@
 """Augmentation moves pixels without changing them, moves sensors and label alike, and keeps light within range."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dis2_edge.sensors import Sensor
-from dis2_train.augment import NOISE, Views, add_noise, change_light, draw_views, pixel_places
+from dis2_train.augment import BAD_FRAMES, NOISE, Views, add_impulses, add_noise, change_light, draw_views, pixel_places
 
 CPU = torch.device("cpu")
 OPTICAL = Sensor("rgb", "optical", 2, "uint8", "DN", 0, 255, mean=(90.0, 110.0), std=(40.0, 20.0))
@@ -81,7 +82,24 @@ def test_noise_is_mild_in_the_units_of_each_channel():
     assert torch.allclose(spread[:, 0], spread[:, 1], atol=0.1 * NOISE)
 
 
-@pytest.mark.parametrize("change", [change_light, add_noise])
+def test_impulses_strike_a_quarter_of_the_frames_and_no_more_of_them_than_was_said():
+    pixels = torch.linspace(10, 20, 400 * 2 * 32 * 32)[torch.randperm(400 * 2 * 32 * 32)].view(400, 2, 32, 32)
+    spoilt = add_impulses(np.random.default_rng(5), pixels, dataclasses.replace(OPTICAL, std=(0.0, 0.0)), 0.2)
+    share = (spoilt != pixels).float().mean((1, 2, 3))
+    assert abs((share > 0).float().mean() - BAD_FRAMES) < 0.08
+    assert 0.15 < share.max() < 0.22
+    assert spoilt.max() <= pixels.max()
+    assert spoilt.min() >= pixels.min()
+
+
+def test_impulses_bring_normal_noise_in_the_units_of_each_channel():
+    spoilt = add_impulses(np.random.default_rng(5), torch.zeros(64, 2, 32, 32), OPTICAL, 0.2)
+    spread = spoilt.std((2, 3)) / torch.tensor(OPTICAL.std)
+    assert 0.3 < spread.max() < 0.6
+    assert (spread.amax(1) == 0).float().mean() > 0.5
+
+
+@pytest.mark.parametrize("change", [change_light, add_noise, functools.partial(add_impulses, most=0.2)])
 @pytest.mark.parametrize("sensor", [OPTICAL, HEIGHT])
 def test_the_same_seed_gives_the_same_pixels(change: Callable[..., torch.Tensor], sensor):
     pixels = torch.rand(3, sensor.channels, 8, 8) * 50

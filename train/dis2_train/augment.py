@@ -18,6 +18,10 @@ BRIGHTNESS = 0.3
 """Largest change of brightness, in standard deviations of the sensor."""
 NOISE = 0.05
 """Largest noise, in standard deviations of the sensor."""
+BAD_FRAMES = 0.25
+"""Share of the frames that `impulses` strikes, each sensor of an image for itself."""
+GAUSS_PER_IMPULSE = 2.5
+"""Deviation of the normal noise that comes with impulses, in standard deviations for each unit of their share."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,26 @@ def add_noise(random: np.random.Generator, pixels: Tensor, sensor: Sensor, share
     generator = torch.Generator(pixels.device).manual_seed(int(random.integers(2**62)))
     noise = torch.randn((share.of, *pixels.shape[1:]), generator=generator, device=pixels.device)[share.rows]
     return noise.mul_(strength).mul_(per_channel(sensor.std, pixels.device)).add_(pixels)
+
+
+def add_impulses(
+    random: np.random.Generator, pixels: Tensor, sensor: Sensor, most: float, share: Share | None = None
+) -> Tensor:
+    """Salt and pepper with normal noise, as of a bad link or receiver, in a quarter of the frames.
+
+    A struck frame loses up to `most` (0..1) of its values, one half to its largest value, one half to its smallest.
+    """
+    share = share or Share(0, len(pixels), len(pixels))
+    struck, strength = random.random((2, share.of)).astype(np.float32)[:, share.rows]
+    lost = _per_image(np.where(struck < BAD_FRAMES, most * strength, 0).astype(np.float32), pixels.device)
+    generator = torch.Generator(pixels.device).manual_seed(int(random.integers(2**62)))
+    shape = (share.of, *pixels.shape[1:])
+    place = torch.rand(shape, generator=generator, device=pixels.device)[share.rows]
+    grain = torch.randn(shape, generator=generator, device=pixels.device)[share.rows]
+    noise = grain.mul_(lost * GAUSS_PER_IMPULSE).mul_(per_channel(sensor.std, pixels.device))
+    high, low = pixels.amax((1, 2, 3), keepdim=True), pixels.amin((1, 2, 3), keepdim=True)
+    pixels = torch.where(place < lost / 2, high, torch.where(place > 1 - lost / 2, low, pixels))
+    return noise.add_(pixels)
 
 
 @functools.lru_cache(maxsize=64)

@@ -18,7 +18,7 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress
-from dis2_train.augment import Share, add_noise, change_light, draw_views, per_channel
+from dis2_train.augment import Share, add_impulses, add_noise, change_light, draw_views, per_channel
 from dis2_train.feeding import ahead
 from dis2_train.looks import Bent, Straight, draw_bends, floats
 
@@ -187,6 +187,8 @@ class Sampler:
             pixels = look.frames(stack.frames[sensor.name])
             if self.recipe.augment:
                 pixels = add_noise(random, change_light(random, pixels, sensor, share), sensor, share)
+                if self.recipe.impulses:
+                    pixels = add_impulses(random, pixels, sensor, self.recipe.impulses, share)
             frames[sensor.name] = look.filled(normalised(pixels, sensor))
         return Batch(frames, look.labels(stack.labels, self.split.task.ignore).long())
 
