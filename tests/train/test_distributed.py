@@ -12,9 +12,11 @@ from dis2_train.checkpoint import read_tensors
 from dis2_train.devices import found, joined
 from dis2_train.fit import train
 from dis2_train.loop import check_even
-from tests.train.processes import finish, frozen, launch
+from tests.train.processes import finish, frozen, launch, launch_by_command
 
 RECIPE = {"width": 0.125, "grid": (32, 32), "crop": 16, "batch": 4, "epochs": 2, "threads": 1, "evaluate_every": 1}
+# AdamW divides by the size of the gradient, and so makes much of rounding where that is nearly 0.
+RECIPE |= {"optimizer": "sgd", "learning_rate": 0.01}
 
 _TIMES = ("seconds", "data_wait")
 
@@ -23,10 +25,10 @@ _TIMES = ("seconds", "data_wait")
 def start(tmp_path, tiny_folder):
     """Start a training into `two` as two processes, with frozen norms."""
 
-    def started(recipe, resume="", **extra):
+    def started(recipe, *more, by=launch, **extra):
         (tmp_path / "two.toml").write_text(recipe.to_toml())
-        extra = {"FROZEN": "1", **extra}
-        return finish(launch(2, tmp_path / "two.toml", tiny_folder, tmp_path / "two", resume, extra=extra))
+        words = tmp_path / "two.toml", tiny_folder, tmp_path / "two", *more
+        return finish(by(2, *words, extra={"FROZEN": "1", **extra}))
 
     return started
 
@@ -45,21 +47,31 @@ def _rows(folder):
 
 
 def _assert_same(one, two):
-    """Losses to 1e-5; weights less exactly, as Adam divides by the gradient's size, also where that is rounding."""
+    """Losses to 1e-5, and weights to nearly that."""
     for theirs, ours in zip(_rows(two), _rows(one), strict=True):
-        assert theirs == pytest.approx(ours, rel=1e-5, abs=1e-6)
+        assert {name for name in ours if name.startswith("loss/")}
+        for name, value in ours.items():
+            # A pixel whose classes are as good as equal may fall to the other one.
+            assert theirs[name] == pytest.approx(value, rel=1e-5, abs=2e-3 if "miou" in name else 1e-6), name
     theirs = read_tensors(two / "weights.safetensors")[0]
     for name, value in read_tensors(one / "weights.safetensors")[0].items():
-        torch.testing.assert_close(theirs[name], value, atol=1e-4, rtol=1e-4, msg=name)
+        torch.testing.assert_close(theirs[name], value, atol=1e-5, rtol=1e-4, msg=name)
 
 
-@pytest.mark.parametrize("preset", ["default", "paper"])
-def test_two_processes_lose_and_learn_what_one_does(tmp_path, start, alone, preset):
-    sizes = {"width": 1.0, "grid": (16, 16), "batch": 2} if preset == "paper" else {}
-    recipe = Recipe(**{**RECIPE, **sizes, "preset": preset, "distill_after": 0.5})
+def test_two_processes_lose_and_learn_what_one_does(tmp_path, start, alone):
+    recipe = Recipe(**RECIPE, distill_after=0.5)
     ended = start(recipe)
     assert [code for code, _ in ended] == [0, 0], ended
     assert ["IoU" in said for _, said in ended] == [True, False]  # one of them talks
+    alone(recipe)
+    _assert_same(tmp_path / "one", tmp_path / "two")
+
+
+def test_the_command_starts_the_processes_that_it_is_asked_for(tmp_path, start, alone):
+    recipe = Recipe(**{**RECIPE, "preset": "paper", "grid": (16, 16), "epochs": 1})
+    ((code, said),) = start(recipe, by=launch_by_command)
+    assert code == 0, said
+    assert said.count("IoU low") == 1  # of one process
     alone(recipe)
     _assert_same(tmp_path / "one", tmp_path / "two")
 
