@@ -156,7 +156,7 @@ def made_bundle(folder: Path, size: int) -> Path:
     from dis2_edge.dataset import open_dataset
     from dis2_edge.recipe import Recipe
     from dis2_quantize.run import quantize
-    from dis2_train.fit import train
+    from dis2_train.fitting.fit import train
     from dis2_train.synth.make import synthesise
 
     crop = min(128, size // 16 * 16)

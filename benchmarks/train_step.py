@@ -34,9 +34,9 @@ from dis2_edge.task import Task
 from dis2_edge.terminal import progress, say, table
 from dis2_edge.timing import Latency, describe_machine, summarise, time_ms, usable_cores
 from dis2_train import networks
+from dis2_train.fitting.schedule import optimizer_for
 from dis2_train.networks.paper import PaperDis2
 from dis2_train.networks.seam import Network
-from dis2_train.schedule import optimizer_for
 
 CONTESTANTS = ("released", "paper", "default")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

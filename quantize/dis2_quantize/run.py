@@ -26,8 +26,8 @@ from dis2_quantize.judge import Candidate, Verdict, judge
 from dis2_quantize.student import Student, calibrate, make_student
 from dis2_quantize.tune import in_need, tune
 from dis2_runtime.engines.onnx_runtime import open_model
-from dis2_train.batches import Split
 from dis2_train.checkpoint import Checkpoint
+from dis2_train.data.batches import Split
 from dis2_train.networks.cost import cost
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")

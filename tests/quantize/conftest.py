@@ -16,7 +16,7 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.task import Task
 from dis2_train import networks
 from dis2_train.checkpoint import Checkpoint
-from dis2_train.fit import train
+from dis2_train.fitting.fit import train
 from dis2_train.networks.seam import Network
 from dis2_train.synth.make import synthesise
 

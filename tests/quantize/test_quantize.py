@@ -19,7 +19,7 @@ from dis2_quantize.student import calibrate, make_student
 from dis2_quantize.tune import Keeper, in_need, lesson, tune
 from dis2_quantize.verbs import quantize as verb
 from dis2_train import networks
-from dis2_train.batches import Split
+from dis2_train.data.batches import Split
 from dis2_train.networks.cost import cost
 from dis2_train.networks.seam import Output
 from dis2_train.segmenters import open_segmenter

@@ -48,7 +48,7 @@ def main(recipe: str, data: str, out: str, *more: str) -> int:
     """Train as the command does; the environment says what is frozen, fails or is stopped."""
     from dis2_edge import cli
     from dis2_train import networks
-    from dis2_train.loop import Training
+    from dis2_train.fitting.loop import Training
 
     build, step = networks.build, Training.step
     if os.environ.get("FROZEN"):

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dis2_edge.sensors import Sensor
-from dis2_train.augment import BAD_FRAMES, NOISE, Views, add_impulses, add_noise, change_light, draw_views, pixel_places
+from dis2_train.data.augment import (
+    BAD_FRAMES,
+    NOISE,
+    Views,
+    add_impulses,
+    add_noise,
+    change_light,
+    draw_views,
+    pixel_places,
+)
 
 CPU = torch.device("cpu")
 OPTICAL = Sensor("rgb", "optical", 2, "uint8", "DN", 0, 255, mean=(90.0, 110.0), std=(40.0, 20.0))

@@ -8,7 +8,7 @@ from PIL import Image
 from dis2_edge.dataset import open_dataset
 from dis2_edge.errors import DataError, RecipeError
 from dis2_edge.prepare import normalise
-from dis2_train.batches import Sampler, Split, whole_images
+from dis2_train.data.batches import Sampler, Split, whole_images
 
 CPU = torch.device("cpu")
 

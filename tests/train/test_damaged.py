@@ -9,8 +9,8 @@ import torch
 from dis2_edge.dataset import open_dataset
 from dis2_edge.errors import DamagedError, DataError
 from dis2_edge.statistics import measure, with_statistics
-from dis2_train.batches import Sampler, Split, whole_images
-from dis2_train.feeding import Feed
+from dis2_train.data.batches import Sampler, Split, whole_images
+from dis2_train.data.feeding import Feed
 
 CPU = torch.device("cpu")
 COPIES = 11

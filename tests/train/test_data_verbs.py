@@ -12,9 +12,9 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from dis2_edge.cli import main
 from dis2_edge.dataset import open_dataset
 from dis2_edge.images import image_size, read_image, write_png, write_tiff
-from dis2_train.datacheck import check
-from dis2_train.describe import draft
-from dis2_train.layout import find_patterns
+from dis2_train.data.datacheck import check
+from dis2_train.data.describe import draft
+from dis2_train.data.layout import find_patterns
 from dis2_train.verbs.data import EXAMPLE, EXAMPLES
 
 

@@ -9,9 +9,9 @@ from dis2_edge.errors import RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_train import networks
 from dis2_train.checkpoint import read_tensors
-from dis2_train.devices import found, joined
-from dis2_train.fit import train
-from dis2_train.loop import check_even
+from dis2_train.fitting.devices import found, joined
+from dis2_train.fitting.fit import train
+from dis2_train.fitting.loop import check_even
 from tests.train.processes import finish, frozen, launch, launch_by_command
 
 RECIPE = {"width": 0.125, "grid": (32, 32), "crop": 16, "batch": 4, "epochs": 2, "threads": 1, "evaluate_every": 1}

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from dis2_edge.scores import confusion
-from dis2_train.batches import Split, whole_images
+from dis2_train.data.batches import Split, whole_images
 from dis2_train.evaluate import evaluate, mean_miou, metrics, table_rows
 
 

@@ -10,9 +10,9 @@ import torch
 
 from dis2_edge.dataset import open_dataset
 from dis2_edge.statistics import measure, with_statistics
-from dis2_train import batches
-from dis2_train.fit import check_out, fit
-from dis2_train.logs import Log
+from dis2_train.data import batches
+from dis2_train.fitting.fit import check_out, fit
+from dis2_train.fitting.logs import Log
 
 
 @pytest.fixture
@@ -69,8 +69,8 @@ def test_each_look_puts_a_sheet_on_the_board(tiny_data, tiny_network, tiny_recip
 
 
 def test_without_a_board_no_sheet_is_drawn(tiny_data, tiny_network, tiny_recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr("dis2_train.logs._board", lambda folder, epochs: None)
-    monkeypatch.setattr("dis2_train.loop.Preview", None)
+    monkeypatch.setattr("dis2_train.fitting.logs._board", lambda folder, epochs: None)
+    monkeypatch.setattr("dis2_train.fitting.loop.Preview", None)
     shown = []
     monkeypatch.setattr(Log, "show", lambda *given: shown.append(given))
     fit(tiny_network(), tiny_data, tiny_recipe(epochs=2), tmp_path / "run", device="cpu")

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from dis2_edge.errors import RecipeError
-from dis2_train.batches import Sampler, Split, whole_images
-from dis2_train.feeding import Feed, ahead, waiting
+from dis2_train.data.batches import Sampler, Split, whole_images
+from dis2_train.data.feeding import Feed, ahead, waiting
 
 CPU = torch.device("cpu")
 

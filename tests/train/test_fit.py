@@ -11,8 +11,8 @@ import torch
 from dis2_edge.dataset import open_dataset
 from dis2_edge.errors import RecipeError, StorageError
 from dis2_train.checkpoint import read_tensors
-from dis2_train.fit import choose_device, fit
-from dis2_train.schedule import Average, optimizer_for, rate_at
+from dis2_train.fitting.fit import choose_device, fit
+from dis2_train.fitting.schedule import Average, optimizer_for, rate_at
 
 
 def _rows(run):
@@ -56,13 +56,13 @@ def test_without_tensorboard_there_is_a_word_and_a_csv(
 
 def test_the_best_look_at_the_validation_split_is_kept(tmp_path, tiny_network, tiny_data, tiny_recipe, monkeypatch):
     looks, ranked = [], iter([0.2, 0.9, 0.4, 0.3])
-    monkeypatch.setattr("dis2_train.loop.mean_miou", lambda counts: next(ranked))
+    monkeypatch.setattr("dis2_train.fitting.loop.mean_miou", lambda counts: next(ranked))
 
     def look(network, *args, **kwargs):
         looks.append({name: value.clone() for name, value in network.state_dict().items()})
         return {}
 
-    monkeypatch.setattr("dis2_train.loop.evaluate", look)
+    monkeypatch.setattr("dis2_train.fitting.loop.evaluate", look)
     done = fit(tiny_network(), tiny_data, tiny_recipe(evaluate_every=1), tmp_path / "run")
     same = [all(torch.equal(value, look[name]) for name, value in done.network.state_dict().items()) for look in looks]
     assert same == [False, True, False, False, True]  # the last look is the final one, at the test split

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from dis2_train.batches import Split
-from dis2_train.logs import Log
-from dis2_train.preview import Preview
+from dis2_train.data.batches import Split
+from dis2_train.fitting.logs import Log
+from dis2_train.fitting.preview import Preview
 
 CPU = torch.device("cpu")
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dis2_edge.errors import RecipeError
-from dis2_train.augment import Share, Views, draw_views
-from dis2_train.batches import Sampler, Split
-from dis2_train.looks import Bends, Bent, Straight, draw_bends
+from dis2_train.data.augment import Share, Views, draw_views
+from dis2_train.data.batches import Sampler, Split
+from dis2_train.data.looks import Bends, Bent, Straight, draw_bends
 
 CPU = torch.device("cpu")
 GRID = (14, 18)

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from dis2_edge.dataset import open_dataset
 from dis2_edge.errors import RecipeError, UserError
 from dis2_edge.recipe import Recipe
-from dis2_train.batches import Batch, Sampler, Split
-from dis2_train.devices import joined
-from dis2_train.fit import fit
-from dis2_train.loop import Training
-from dis2_train.scenarios import Shares
-from dis2_train.schedule import Average, optimizer_for, rate_at
+from dis2_train.data.batches import Batch, Sampler, Split
+from dis2_train.fitting.devices import joined
+from dis2_train.fitting.fit import fit
+from dis2_train.fitting.loop import Training
+from dis2_train.fitting.scenarios import Shares
+from dis2_train.fitting.schedule import Average, optimizer_for, rate_at
 
-LOOKS = "dis2_train.loop.evaluate"
+LOOKS = "dis2_train.fitting.loop.evaluate"
 
 
 def _rows(run):

@@ -13,7 +13,7 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.scores import scores
 from dis2_edge.statistics import measure, with_statistics
 from dis2_train import checkpoint, networks, publish
-from dis2_train.batches import Split
+from dis2_train.data.batches import Split
 from dis2_train.evaluate import evaluate
 from dis2_train.importing import ORIGIN
 from dis2_train.synth.make import synthesise

@@ -15,7 +15,7 @@ from dis2_edge.dataset import open_dataset
 from dis2_edge.errors import CheckpointError, StorageError
 from dis2_edge.recipe import Recipe
 from dis2_train import checkpoint, networks
-from dis2_train.fit import fit, train
+from dis2_train.fitting.fit import fit, train
 
 ROOTS = [str(Path(__file__).parents[2] / name) for name in (".", "train")]
 
@@ -73,7 +73,7 @@ import os, signal, sys
 from pathlib import Path
 from dis2_edge import recipe as recipes
 from dis2_edge.dataset import open_dataset
-from dis2_train.fit import train
+from dis2_train.fitting.fit import train
 real, calls = os.replace, []
 def replace(source, target):
     calls.append(target)

@@ -13,7 +13,7 @@ from dis2_edge import cli
 from dis2_edge.errors import CheckpointError
 from dis2_edge.recipe import Recipe
 from dis2_train import checkpoint, networks
-from dis2_train.start import start_from
+from dis2_train.fitting.start import start_from
 
 RECIPE = Recipe(width=0.125, threads=1)
 

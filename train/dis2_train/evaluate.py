@@ -14,7 +14,7 @@ from torch import Tensor
 from dis2_edge.scores import Counts, confusion, known, scores
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress
-from dis2_train.batches import Split, whole_images
+from dis2_train.data.batches import Split, whole_images
 from dis2_train.networks.seam import Frames, Network
 
 Segmenter = Callable[[Frames, str], Tensor]

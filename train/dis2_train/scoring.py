@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dis2_edge.errors import DataError
 from dis2_edge.terminal import warn
-from dis2_train.batches import Split
+from dis2_train.data.batches import Split
 from dis2_train.evaluate import evaluate, metrics
 from dis2_train.networks.seam import Network
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dis2_edge.dataset import open_dataset
 from dis2_edge.terminal import say, table, warn
-from dis2_train import datacheck
-from dis2_train.describe import describe
+from dis2_train.data import datacheck
+from dis2_train.data.describe import describe
 from dis2_train.synth.make import KINDS, synthesise
 
 EXAMPLE = "dis2-edge data synth --out out/aerial --kind aerial --count 40 --size 128 --seed 1"

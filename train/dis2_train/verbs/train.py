@@ -9,7 +9,7 @@ from dis2_edge import recipe as recipes
 from dis2_edge.dataset import open_dataset
 from dis2_edge.terminal import say, table
 from dis2_train.evaluate import table_rows
-from dis2_train.fit import train
+from dis2_train.fitting.fit import train
 
 EXAMPLE = "dis2-edge train train/recipes/ombria.toml --data DATA --out out/ombria --set epochs=20"
 

@@ -20,8 +20,8 @@ from dis2_edge.errors import CheckpointError
 from dis2_edge.files import write_bytes
 from dis2_edge.settings import from_table
 from dis2_train.checkpoint import fill, plain, read_tensors
+from dis2_train.fitting.schedule import Average
 from dis2_train.networks.seam import Network
-from dis2_train.schedule import Average
 
 FILE = Path("resume") / "state.safetensors"
 """Place of the state within a run folder."""

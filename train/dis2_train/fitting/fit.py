@@ -18,14 +18,14 @@ from dis2_edge.statistics import SensorStatistics, measure, with_statistics
 from dis2_edge.task import Task
 from dis2_edge.terminal import warn
 from dis2_train import checkpoint, networks
-from dis2_train.batches import Split
 from dis2_train.checkpoint import Checkpoint
-from dis2_train.devices import choose_device, joined
+from dis2_train.data.batches import Split
 from dis2_train.evaluate import metrics
-from dis2_train.loop import Training
+from dis2_train.fitting.devices import choose_device, joined
+from dis2_train.fitting.loop import Training
+from dis2_train.fitting.resume import FILE, write_state
+from dis2_train.fitting.start import Start, start_from
 from dis2_train.networks.seam import Network
-from dis2_train.resume import FILE, write_state
-from dis2_train.start import Start, start_from
 
 __all__ = ["check_out", "choose_device", "fit", "train"]
 
@@ -52,7 +52,7 @@ def train(
 ) -> Checkpoint:
     """Train the recipe's network on `data` into the run folder `out`: sensors, statistics and network, then `fit`.
 
-    `init` is a model to start from (`dis2_train.start`); a run that is resumed goes on from its own state instead.
+    `init` is a model to start from (`dis2_train.fitting.start`); a resumed run goes on from its own state instead.
     """
     with joined(device, recipe.precision, devices, nodes) as fabric:
         begun = _check_once(fabric, out, recipe, resume)

@@ -14,7 +14,7 @@ from dis2_edge.errors import RecipeError
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from dis2_train.batches import Batch, Sampler
+    from dis2_train.data.batches import Batch, Sampler
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -14,7 +14,7 @@ from dis2_edge.errors import DataError, StorageError
 from dis2_edge.files import write_text
 from dis2_edge.images import SUFFIXES, image_size, read_image, read_indices
 from dis2_edge.labels import palette
-from dis2_train.layout import Patterns, find_patterns
+from dis2_train.data.layout import Patterns, find_patterns
 
 _LABEL_WORDS = {"gt", "label", "labels", "mask", "masks", "annotation", "annotations", "truth", "target", "seg"}
 _KIND_WORDS = {

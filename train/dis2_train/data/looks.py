@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dis2_train.augment import Share, Views, image_places, per_view, pixel_places
+from dis2_train.data.augment import Share, Views, image_places, per_view, pixel_places
 
 Size = tuple[int, int]
 

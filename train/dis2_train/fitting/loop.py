@@ -18,17 +18,17 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.scores import Counts, scores
 from dis2_edge.terminal import note, progress, warn
 from dis2_train import parallel
-from dis2_train.batches import Batch, Sampler, Split
 from dis2_train.checkpoint import plain
+from dis2_train.data.batches import Batch, Sampler, Split
+from dis2_train.data.feeding import Feed, waiting
 from dis2_train.evaluate import evaluate, mean_miou
-from dis2_train.feeding import Feed, waiting
-from dis2_train.logs import Log
+from dis2_train.fitting.logs import Log
+from dis2_train.fitting.preview import Preview
+from dis2_train.fitting.resume import State, read_state, write_state
+from dis2_train.fitting.scenarios import Shares
+from dis2_train.fitting.schedule import Average, optimizer_for, rate_at
+from dis2_train.fitting.stopping import Stop
 from dis2_train.networks.seam import Network
-from dis2_train.preview import Preview
-from dis2_train.resume import State, read_state, write_state
-from dis2_train.scenarios import Shares
-from dis2_train.schedule import Average, optimizer_for, rate_at
-from dis2_train.stopping import Stop
 
 if TYPE_CHECKING:
     from dis2_edge.dataset import DataSet

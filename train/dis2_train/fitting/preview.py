@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from dis2_edge.report.pictures import Rgb, in_colours, visible
-from dis2_train.batches import Batch, Split, whole
+from dis2_train.data.batches import Batch, Split, whole
 from dis2_train.networks.seam import Network
 
 _SIDE, _GAP, _LINE = 160, 6, 18

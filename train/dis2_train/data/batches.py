@@ -18,9 +18,9 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress
-from dis2_train.augment import Share, add_impulses, add_noise, change_light, draw_views, per_channel
-from dis2_train.feeding import ahead
-from dis2_train.looks import Bent, Straight, draw_bends, floats
+from dis2_train.data.augment import Share, add_impulses, add_noise, change_light, draw_views, per_channel
+from dis2_train.data.feeding import ahead
+from dis2_train.data.looks import Bent, Straight, draw_bends, floats
 
 if TYPE_CHECKING:
     from dis2_edge.dataset import DataSet
