@@ -36,7 +36,7 @@ def make_run(tmp_path, tiny_data, tiny_recipe):
 
 @pytest.fixture(autouse=True)
 def _no_counting(monkeypatch, request):
-    """Operations take longer to count than tiny networks to judge; tests/train/test_cost.py counts them."""
+    """Operations take longer to count than tiny networks to judge; tests/train/networks/test_cost.py counts them."""
     if "counted" not in request.node.name:
         monkeypatch.setattr(RunSegmenter, "cost", lambda self, scenario: Cost(1000, 0.5))
 
