@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -30,11 +29,18 @@ print(count)
 """
 HELP = """
 import sys
+there = set(sys.modules)
 from dis2_edge.cli import main
 code = main(["--help"])
-heavy = {"torch", "onnxruntime", "numpy", "rich", "PIL", "jinja2"} & set(sys.modules)
-sys.exit(f"imported {sorted(heavy)}" if heavy else code)
+loaded = set(sys.modules) - there
+foreign = sorted(name for name in loaded if name.partition(".")[0] not in sys.stdlib_module_names)
+print(*foreign, len(loaded), sep="\\n", file=sys.stderr)
+sys.exit(code)
 """
+QUICK = {"dis2_edge", "dis2_edge.cli", "dis2_edge.errors", "dis2_edge.settings"}
+"""All of ours that `--help` may load. With them it is there in a tenth of a second on a quiet core."""
+FEW = 60
+"""Modules of Python itself that it may load: argparse, dataclasses and what those need, 25 today."""
 
 
 def python(root: Path, code: str) -> "subprocess.CompletedProcess[str]":
@@ -52,20 +58,13 @@ def test_the_block_blocks(root: Path) -> None:
     assert "blocked: torch" in python(root, BLOCK + "import torch").stderr
 
 
-def test_help_imports_nothing_heavy(root: Path) -> None:
+def test_help_is_quick_because_it_imports_almost_nothing(root: Path) -> None:
     done = python(root, HELP)
     assert done.returncode == 0, done.stderr
     assert "profile" in done.stdout
-
-
-def test_help_is_there_within_a_third_of_a_second(root: Path) -> None:
-    def seconds() -> float:
-        start = time.perf_counter()
-        python(root, "from dis2_edge.cli import main; main(['--help'])")
-        return time.perf_counter() - start
-
-    best = min(seconds() for _ in range(5))
-    assert best < 0.3, f"the quickest of five took {best:.2f} s"
+    *foreign, count = done.stderr.split()
+    assert set(foreign) == QUICK
+    assert int(count) <= FEW + len(QUICK)
 
 
 @pytest.mark.parametrize("verb", ["boards", "faults"])

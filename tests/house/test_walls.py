@@ -1,6 +1,7 @@
 """The walls between the rooms stand: the linter passes on the tree and fails where an import is planted over one."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,17 @@ import pytest
 ROOTS = [".", "train", "quantize", "boards", "runtime"]
 
 
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory, root: Path, tracked: tuple[Path, ...]) -> Path:
+    """A copy of the code, one for all tests here: whoever plants in it weeds."""
+    folder = tmp_path_factory.mktemp("walls")
+    for name in tracked:
+        if name.suffix in (".py", ".toml"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / name, folder / name)
+    return folder
+
+
 def lint_imports(tree: Path) -> "subprocess.CompletedProcess[str]":
     path = os.pathsep.join(str(tree / root) for root in ROOTS)
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
@@ -17,8 +29,8 @@ def lint_imports(tree: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_no_import_climbs_over_a_wall(copy: Path) -> None:
-    done = lint_imports(copy)
+def test_no_import_climbs_over_a_wall(tree: Path) -> None:
+    done = lint_imports(tree)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 broken" in done.stdout
 
@@ -38,18 +50,26 @@ def test_no_import_climbs_over_a_wall(copy: Path) -> None:
         ("train/dis2_train/networks/seam.py", "import dis2_quantize"),
     ],
 )
-def test_an_import_over_a_wall_is_found(copy: Path, module: str, planted: str) -> None:
-    file = copy / module
-    file.write_text(f"{file.read_text('utf-8')}\n{planted}\n", "utf-8")
-    done = lint_imports(copy)
+def test_an_import_over_a_wall_is_found(tree: Path, module: str, planted: str) -> None:
+    file = tree / module
+    text = file.read_text("utf-8")
+    file.write_text(f"{text}\n{planted}\n", "utf-8")
+    try:
+        done = lint_imports(tree)
+    finally:
+        file.write_text(text, "utf-8")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "BROKEN" in done.stdout
 
 
 @pytest.mark.parametrize("planted", ["import train", "from runtime import dis2_runtime", "from . import scores"])
-def test_a_porch_is_no_package(copy: Path, planted: str) -> None:
-    (copy / "dis2_edge" / "planted.py").write_text(f'"""Planted."""\n\n{planted}\n', "utf-8")
+def test_a_porch_is_no_package(tree: Path, planted: str) -> None:
+    file = tree / "dis2_edge" / "planted.py"
+    file.write_text(f'"""Planted."""\n\n{planted}\n', "utf-8")
     ruff = [str(Path(sys.executable).with_name("ruff")), "check", "--no-cache", "dis2_edge/planted.py"]
-    done = subprocess.run(ruff, cwd=copy, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(ruff, cwd=tree, capture_output=True, text=True, check=False)
+    finally:
+        file.unlink()
     assert done.returncode == 1
     assert "TID25" in done.stdout
