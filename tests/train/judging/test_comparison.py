@@ -161,6 +161,20 @@ def test_a_class_that_nobody_saw_has_no_score():
     assert found["miou"].value == pytest.approx((found["iou dry"].value + found["iou flood"].value) / 2)
 
 
+def test_a_resample_that_lost_a_class_takes_it_out_of_no_mean():
+    """Snow is in one image of six and never found: a third of the resamples lack it, and none may gain by that."""
+    one = evaluation({"a+b": SURE}, TRUTHS)
+    counts = np.zeros((6, 3, 4), np.int64)
+    counts[:, :2, :2] = one.counts["a+b"][:, :, :2]
+    counts[2, 2, 0] = 9
+    one = dataclasses.replace(one, classes=("dry", "flood", "snow"), counts={"a+b": counts})
+    found = compare({"n": [one]}, resamples=200).rows[0].scores["a+b"]
+    assert found["iou snow"] == Estimate(0.0, 0.0, 0.0)
+    assert found["worst_iou"] == Estimate(0.0, 0.0, 0.0)
+    assert found["miou"].low < found["miou"].value < found["miou"].high < 2 / 3
+    assert found["mean_f1"].high < 2 / 3
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -15,7 +15,7 @@ from dis2_edge.settings import nearest
 from dis2_train.judging.bootstrap import Values, draw_images, draw_seeds
 from dis2_train.judging.conditions import Condition, conditions_of, joined
 from dis2_train.judging.evaluation import Evaluation
-from dis2_train.judging.measures import measure, measures_of, needed
+from dis2_train.judging.measures import measures_of, needed, resampled
 from dis2_train.judging.members import answering, check_alike, run_name
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def _draws(
 def _averaged(runs: Sequence[Evaluation], key: str, whole: Values, seeds: Values) -> Values:
     """(M, 1 + R): the measures of condition `key` over each choice of images, averaged over the drawn seeds."""
     weights = np.vstack([np.full((1, len(runs)), 1 / len(runs)), seeds])  # (1 + R, S)
-    scored = [measure(needed(run.counts[key]) @ whole) * weights[:, place] for place, run in enumerate(runs)]
+    scored = [resampled(needed(run.counts[key]) @ whole) * weights[:, place] for place, run in enumerate(runs)]
     return functools.reduce(np.add, scored)
 
 
@@ -206,7 +206,7 @@ def _estimates(draws: Draws, measures: Sequence[str]) -> Table:
 
 
 def _interval(values: Values, measures: Sequence[str]) -> dict[str, Estimate]:
-    """The estimates of one condition; a resample that lost a class altogether says nothing new of its measures."""
+    """The estimates of one condition; a resample without a single labelled pixel says nothing new."""
     known = [place for place in range(len(measures)) if not math.isnan(values[place, 0])]
     drawn = values[known, 1:]
     drawn = np.where(np.isnan(drawn), values[known, :1], drawn)

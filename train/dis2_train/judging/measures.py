@@ -35,12 +35,34 @@ def measure(sums: Values) -> Values:
 
     A class that is neither there nor called so has no score (nan), and counts in no mean.
     """
+    return _measures(*_of_classes(sums), _accuracy(sums))
+
+
+def resampled(sums: Values) -> Values:
+    """(3K, 1 + R) sums, the first over all images, to the measures of each.
+
+    A class that a resample lost altogether keeps its score over all images in it: a mean over the classes that are left
+    would be another measure, which jumps with every resample that lost a rare class.
+    """
+    iou, f1 = (np.where(np.isnan(values), values[:, :1], values) for values in _of_classes(sums))
+    return _measures(iou, f1, _accuracy(sums))
+
+
+def _of_classes(sums: Values) -> tuple[Values, Values]:
+    """IoU and F1 of each class, (K, ...) both."""
     hits, truths, named = np.split(sums, 3)
-    iou = _ratio(hits, truths + named - hits)
-    f1 = _ratio(2 * hits, truths + named)
+    return _ratio(hits, truths + named - hits), _ratio(2 * hits, truths + named)
+
+
+def _accuracy(sums: Values) -> Values:
+    hits, truths, _ = np.split(sums, 3)
+    return _ratio(hits.sum(0), truths.sum(0))
+
+
+def _measures(iou: Values, f1: Values, accuracy: Values) -> Values:
     worst = np.where(np.isnan(iou), np.inf, iou).min(0)
     worst = np.where(np.isinf(worst), np.nan, worst)
-    return np.stack([_mean(iou), _mean(f1), _ratio(hits.sum(0), truths.sum(0)), worst, *iou])
+    return np.stack([_mean(iou), _mean(f1), accuracy, worst, *iou])
 
 
 def _ratio(above: Values, below: Values) -> Values:
