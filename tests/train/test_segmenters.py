@@ -230,6 +230,13 @@ def test_an_unfinished_run_is_told_to_be_one(run: Path, tmp_path: Path) -> None:
         open_segmenter(tmp_path / "r")
 
 
+def test_a_missing_gpu_is_told(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert open_segmenter(run, device="auto").label == "small"
+    with pytest.raises(UserError, match="no CUDA device here; use --device cpu"):
+        open_segmenter(run, device="cuda")
+
+
 def test_opening_files_needs_no_torch(bundle: Path) -> None:
     code = "import sys; from dis2_train.segmenters import open_segmenter; from pathlib import Path\n"
     code += f"open_segmenter(Path({str(bundle)!r})); assert 'torch' not in sys.modules"

@@ -16,6 +16,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 
 from dis2_edge.errors import RecipeError, UserError
 from dis2_edge.terminal import hush
+from dis2_train.device import choose_device
 
 _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 """Fabric's words for a recipe's."""
@@ -68,15 +69,6 @@ def found(environment: Mapping[str, str], devices: int, nodes: int) -> tuple[int
         if asked not in (0, there):
             raise RecipeError(f"--{what} is {asked}, and {by} started {there}", mend=f"leave --{what} out")
     return started
-
-
-def choose_device(name: str) -> torch.device:
-    """The torch device for auto, cpu or cuda; auto takes CUDA where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise RecipeError("torch finds no CUDA device here", mend="use --device cpu, or install a CUDA build of torch")
-    return torch.device(name)
 
 
 def _fabric(device: str, precision: str, devices: int, nodes: int) -> Fabric:

@@ -20,8 +20,9 @@ from dis2_edge.terminal import warn
 from dis2_train import checkpoint, networks
 from dis2_train.checkpoint import Checkpoint
 from dis2_train.data.batches import Split
+from dis2_train.device import choose_device
 from dis2_train.evaluate import metrics
-from dis2_train.fitting.devices import choose_device, joined
+from dis2_train.fitting.devices import joined
 from dis2_train.fitting.loop import Training
 from dis2_train.fitting.resume import FILE, write_state
 from dis2_train.fitting.start import Start, start_from

@@ -15,6 +15,7 @@ from dis2_edge.errors import CheckpointError
 from dis2_edge.task import Task
 from dis2_train import networks
 from dis2_train.checkpoint import Checkpoint, load
+from dis2_train.device import choose_device
 from dis2_train.networks.seam import Network
 from dis2_train.segmenters.frames import check_scenario, normalised, ready, single
 from dis2_train.segmenters.segmenter import Frames
@@ -33,8 +34,7 @@ class RunSegmenter:
         self.label = run.resolve().name
         self.recipe_name = f"{checkpoint.recipe.network}/{checkpoint.recipe.preset}"
         self.seed: int | None = checkpoint.recipe.seed
-        chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        self._device = torch.device(chosen)
+        self._device = choose_device(device)
         self._network = _at_grid(checkpoint, grid).to(self._device).eval()
         self.task: Task = self._network.task
         self.scenarios = self.task.scenarios
