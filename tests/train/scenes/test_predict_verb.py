@@ -134,12 +134,14 @@ BAD_WORDS = {
     ("--bands", "rgb=1,2,9"): "and [1, 2, 9] were chosen",
     ("--bands", "heat=1"): "unknown sensor 'heat'",
     ("--probabilities", "p.png"): "expected a name that ends in .tif",
+    ("--probabilities", "in/../m.tif"): "mask and probabilities are both to be",
     ("--precision", "int8", "--scene", "x=y"): "unknown sensor 'x'",
 }
 
 
 @pytest.mark.parametrize("more", BAD_WORDS, ids=" ".join)
-def test_wrong_words_are_told(bundle, scene, tmp_path, capsys, more) -> None:
+def test_wrong_words_are_told(bundle, scene, tmp_path, monkeypatch, capsys, more) -> None:
+    monkeypatch.chdir(tmp_path)
     assert main(words(bundle, scene, tmp_path / "m.tif", *more)) == 2
     assert BAD_WORDS[more] in capsys.readouterr().err
     assert sorted(os.listdir(tmp_path)) == ["in"]

@@ -55,6 +55,8 @@ class Request:
             raise UserError("no scene is given", expected="--scene NAME=FILE for one sensor or more")
         if self.batch < 1:
             raise UserError(f"--batch {self.batch}", expected="1 or more")
+        if self.probabilities and self.probabilities.resolve() == self.out.resolve():
+            raise UserError(f"mask and probabilities are both to be {self.out}", expected="two names")
 
 
 def predict_scene(segmenter: Segmenter, request: Request) -> Summary:
