@@ -20,13 +20,17 @@ FILE = Path(__file__).with_name("plan.toml")
 _NOT_TRAINING = {
     "seed",
     "threads",
+    "workers",
     "tune_above",
     "quantize_epochs",
     "quantize_learning_rate",
     "calibration_images",
     "observer",
 }
-"""Keys that two recipes of one row may differ in: quantisation comes later, and threads move the last digits only."""
+"""Keys that two recipes of one row may differ in.
+
+Quantisation comes later, threads move the last digits only, workers nothing at all.
+"""
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ def test_a_pattern_that_matches_nothing_is_the_users(planned: Plan) -> None:
     ("changes", "told"),
     [
         ({}, []),
-        ({"seed": 5, "threads": 2, "observer": "minmax"}, []),
+        ({"seed": 5, "threads": 2, "workers": 3, "observer": "minmax"}, []),
         ({"width": 0.5}, ["width = 0.5, not 1.0"]),
         ({"sensors": ("rgb",)}, ["sensors = ['rgb'], not []"]),
     ],

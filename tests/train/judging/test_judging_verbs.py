@@ -9,6 +9,7 @@ import pytest
 from judged_stub import Stub
 
 from dis2_edge import cli
+from dis2_edge.recipe import Recipe
 from dis2_edge.statistics import measure, with_statistics
 from dis2_train import checkpoint, networks, segmenters
 from dis2_train.evaluate import metrics
@@ -121,6 +122,16 @@ def test_each_precision_of_a_quantised_run_is_judged_for_itself(tiny_data, tiny_
         dataclasses.replace(judge, precision=precision).evaluate(model)
     assert asked == ["int8", "fp32", None]
     assert len(list((tmp_path / "kept").iterdir())) == 3
+
+
+def test_runs_of_one_recipe_are_told_by_what_training_reads(tmp_path):
+    hashes = {}
+    for place, changes in enumerate([{}, {"seed": 3, "threads": 2, "workers": 4}, {"epochs": 2}]):
+        (run := tmp_path / str(place)).mkdir()
+        (run / "recipe.toml").write_text(dataclasses.replace(Recipe(), **changes).to_toml())
+        hashes[place] = source.recipe_hash(run, "fp32")
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert source.recipe_hash(tmp_path, "fp32") == ""
 
 
 @pytest.mark.parametrize("change", ["weights", "label", "split", "noise", "damage"])

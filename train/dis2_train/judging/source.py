@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dis2_edge.dataset import DataSet
 
 _OF_A_MODEL = ("*.safetensors", "recipe.toml", "task.json", "quantized.json", "models/*.onnx", "*.onnx")
-_NOT_OF_A_RECIPE = {"seed": 0, "threads": 0}
+_NOT_OF_A_RECIPE = {"seed": 0, "threads": 0, "workers": 0}
 """Keys that make no other method of a run."""
 
 
