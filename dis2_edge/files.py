@@ -100,8 +100,8 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     An existing `path` that holds files is refused unless `replace` says that it may go.
     """
     path = Path(os.path.abspath(path))
-    if path.exists() and not replace and (not path.is_dir() or any(path.iterdir())):
-        raise StorageError(f"{path} exists already and is not empty", mend="choose another --out or remove it")
+    if not replace:
+        check_free(path)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
@@ -112,6 +112,12 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
+
+
+def check_free(path: Path) -> None:
+    """Refuse a `path` that holds files; asked before long work too, so that it does not end with this error."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise StorageError(f"{path} exists already and is not empty", mend="choose another --out or remove it")
 
 
 def sha256(path: Path) -> str:

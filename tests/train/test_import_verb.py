@@ -13,7 +13,7 @@ from dis2_boards.profile import load as board_of
 from dis2_edge import cli
 from dis2_edge.bundle import read as read_bundle
 from dis2_edge.dataset import open_dataset
-from dis2_edge.errors import CheckpointError, RecipeError
+from dis2_edge.errors import CheckpointError, RecipeError, StorageError
 from dis2_quantize.run import quantize
 from dis2_train import checkpoint
 from dis2_train.importing import ORIGIN, Names, import_run
@@ -165,6 +165,13 @@ def test_names_that_do_not_fit_are_refused_and_leave_nothing(names, error, match
     with pytest.raises(error, match=match):
         import_run(ckpt, tmp_path / "run", size=SIZE, names=names)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_in_use_is_refused_before_the_work(tmp_path):
+    (tmp_path / "note").write_text("mine")
+    with pytest.raises(StorageError, match="exists already and is not empty"):
+        import_run(tmp_path / "absent.pth", tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["note"]
 
 
 def test_sensors_in_the_wrong_places_are_named(ckpt, data, tmp_path):

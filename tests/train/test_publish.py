@@ -76,6 +76,15 @@ def test_the_card_gives_commands_terms_and_seed(model):
     assert "Licence of the weights: Apache-2.0" in card
 
 
+def test_a_folder_in_use_is_refused_before_the_work(tiny_data, tmp_path):
+    out = tmp_path / "model"
+    out.mkdir()
+    (out / "note").write_text("mine")
+    with pytest.raises(StorageError, match="exists already and is not empty"):
+        publish.publish(tmp_path / "absent", tiny_data, out)
+    assert [file.name for file in out.iterdir()] == ["note"]
+
+
 def test_data_of_another_name_are_refused(run, tiny_data, tmp_path):
     with pytest.raises(DataError, match="'tiny' is not of the generator"):
         publish.synthetic_origin(tiny_data)

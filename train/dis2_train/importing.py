@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dis2_edge.errors import CheckpointError, RecipeError
-from dis2_edge.files import sha256
+from dis2_edge.files import check_free, sha256
 from dis2_edge.labels import palette
 from dis2_edge.recipe import Recipe
 from dis2_edge.sensors import Sensor
@@ -54,6 +54,7 @@ def import_run(
     measured. Nothing in `source` is executed. Raises CheckpointError when the weights are others than named.
     """
     names = names or Names()
+    check_free(out)
     released = networks.load_official(source, size)
     sensors = _sensor_names(names, data)
     statistics: tuple[SensorStatistics, ...] = ()

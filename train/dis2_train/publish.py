@@ -25,7 +25,7 @@ from torch import Tensor
 from dis2_edge.dataset import open_dataset
 from dis2_edge.description import FILE
 from dis2_edge.errors import CheckpointError, DataError, StorageError, UserError
-from dis2_edge.files import new_folder, write_bytes, write_json, write_text
+from dis2_edge.files import check_free, new_folder, write_bytes, write_json, write_text
 from dis2_edge.statistics import measure
 from dis2_edge.terminal import say, table
 from dis2_train import checkpoint
@@ -53,6 +53,7 @@ def publish(run: Path, data: DataSet, out: Path) -> Checkpoint:
     generator draws; CheckpointError when the run was not trained on them alone; StorageError when the folder that holds
     `out` would weigh more than `LIMIT_BYTES`.
     """
+    check_free(out)
     done = checkpoint.load(run)
     if ORIGIN in done.metrics:
         raise CheckpointError(f"{run} was {ORIGIN} {done.metrics[ORIGIN]}: its training data are not known")
