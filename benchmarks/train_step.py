@@ -276,7 +276,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m benchmarks.train_step", description=(__doc__ or "").split("\n\n")[0]
     )
     parser.add_argument("--size", type=int, default=256, help="side of the images in pixels")
-    parser.add_argument("--batch", type=int, default=2, help="images a step, at least 2")
+    parser.add_argument("--batch", type=int, default=2, help="images a step")
     parser.add_argument("--classes", type=int, default=5, help="number of classes")
     parser.add_argument("--precision", choices=tuple(PRECISIONS), default="fp32", help="autocast of the step")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where the steps are taken")
