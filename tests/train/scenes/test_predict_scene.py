@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from ground_truth import CORNER, STEP, TASK, UTM, Smoother, pixels_of, read_mask, write_geo, write_pair
 from rasterio.transform import from_bounds, from_origin
 from rasterio.warp import transform_bounds
 from tiny_bundle import NDSM, expected, task_of
 
+from dis2_edge.errors import DataError
 from dis2_edge.images import write_png
 from dis2_train.scenes import Request, Summary, predict_scene
 from dis2_train.segmenters import open_segmenter
@@ -223,6 +225,34 @@ def test_another_system_is_resampled_on_request(bundle: Path, tmp_path: Path, na
     assert sum(done.scenario_pixels.values()) == 96 * 96
     with rasterio.open(tmp_path / "m.tif") as mask:
         assert mask.crs.to_string() == UTM
+
+
+SOUTH_UP = Affine(STEP, 0, CORNER[0], 0, STEP, CORNER[1] - 96 * STEP)
+TURNED = Affine.translation(*CORNER) @ Affine.rotation(30) @ Affine.scale(STEP, -STEP)
+
+
+@pytest.mark.parametrize("transform", [SOUTH_UP, TURNED], ids=["south up", "turned"])
+def test_a_scene_that_is_not_north_up_keeps_its_pixels_and_its_place(bundle: Path, tmp_path: Path, transform) -> None:
+    pixels = pixels_of((96, 80))
+    files = write_pair(tmp_path, pixels, rgb={"transform": transform}, ndsm={"transform": transform})
+    done = predict(bundle, files, tmp_path / "m.tif")
+    with rasterio.open(tmp_path / "m.tif") as mask:
+        assert mask.transform.almost_equals(transform, 1e-6)
+        assert agreement(mask.read(1), expected(TASK, "rgb+ndsm", pixels)) > 0.99
+    assert done.pixel_m2 == pytest.approx(STEP * STEP)
+
+
+@pytest.mark.parametrize("first", ["rgb", "ndsm"])
+def test_south_up_and_north_up_files_of_one_ground_are_resampled_without_loss(bundle, tmp_path, first) -> None:
+    pixels = pixels_of((96, 80))
+    upright = {name: write_geo(tmp_path / f"{name}.tif", array) for name, array in pixels.items()}
+    files = {first: write_geo(tmp_path / "flipped.tif", pixels[first][::-1], transform=SOUTH_UP)}
+    files |= {name: file for name, file in upright.items() if name != first}
+    with pytest.raises(DataError, match="--resample"):
+        predict(bundle, files, tmp_path / "m.tif")
+    done = predict(bundle, files, tmp_path / "m.tif", resample=True)
+    assert done.scenario_pixels == {"rgb+ndsm": 96 * 80}
+    assert agreement(read_mask(tmp_path / "m.tif")[::-1], expected(TASK, "rgb+ndsm", pixels)) > 0.99
 
 
 def test_bands_are_chosen_and_stored_integers_scaled(bundle: Path, tmp_path: Path) -> None:
