@@ -126,6 +126,14 @@ def cut(tmp_path, tiny_network, tiny_data, tiny_recipe):
     return tmp_path / "run"
 
 
+def test_hidden_files_of_a_users_own_stay(cut, tiny_network, tiny_data, tiny_recipe):
+    (cut / ".gitignore").write_text("resume/")
+    (cut / ".cache").mkdir()
+    (cut / "resume" / ".state.safetensors.a1b2").write_text("what a kill leaves")
+    fit(tiny_network(), tiny_data, tiny_recipe(), cut, resume=True)
+    assert sorted(path.name for path in cut.rglob(".*")) == [".cache", ".gitignore"]
+
+
 def test_another_recipe_is_refused_by_the_first_key_that_differs(cut, tiny_network, tiny_data, tiny_recipe):
     with pytest.raises(CheckpointError, match="begun with epochs = 4, the recipe now says 9"):
         fit(tiny_network(), tiny_data, tiny_recipe(epochs=9, batch=2), cut, resume=True)

@@ -27,6 +27,7 @@ from dis2_train.fitting.loop import Training
 from dis2_train.fitting.resume import FILE, write_state
 from dis2_train.fitting.start import Start, start_from
 from dis2_train.networks.seam import Network
+from dis2_train.scoring import scored_split
 
 __all__ = ["check_out", "choose_device", "fit", "train"]
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 SAVE_EVERY_S = 30.0
 """Least time between two resume states, which are written at the end of an epoch."""
-_SCORED_ON = ("test", "val", "train")
-"""The first of these splits that the data have is the one that the final scores are of."""
 
 
 def train(
@@ -149,8 +148,15 @@ def _open_run(
                 write_json(scratch / "init.json", dataclasses.asdict(start))
             write_state(scratch, state)
     if begun and training.rank == 0:
-        for left_over in [*out.glob(".*"), *(out / FILE).parent.glob(".*")]:
-            left_over.unlink()
+        _clear_half_written(out)
+
+
+def _clear_half_written(out: Path) -> None:
+    """Remove what a kill left of files that were being written (`files.write_bytes`); what else is hidden stays."""
+    for name in ("log.csv", "metrics.json", checkpoint.WEIGHTS, str(FILE)):
+        file = out / name
+        for left_over in file.parent.glob(f".{file.name}.*"):
+            left_over.unlink(missing_ok=True)
 
 
 def _check_task(out: Path, then: Task, now: Task) -> None:
@@ -172,7 +178,7 @@ def _close_run(
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     if training.state.best:
         network.load_state_dict(training.state.best)
-    name = next(name for name in _SCORED_ON if name in data.splits and data.ids(name))
+    name = scored_split(data)
     if name != "test":
         warn(f"there is no test split: the scores are of {name!r}")
     split = Split(data, name, network.task, training.device, workers=recipe.workers)
