@@ -171,4 +171,8 @@ def test_files_are_found_whatever_the_folders_and_letters(tmp_path: Path) -> Non
     assert best is not None
     assert best.parts[-4] == "A"
     assert raw.first(("top_potsdam_{id}_label.tif",), "7_7", "") is None
+    for path in ("B/scene [1] of 2?.png", "B/scene 1 of 2x.png"):
+        (tmp_path / path).touch()
+    assert RawFiles(tmp_path).first(("{id}.png",), "scene [1] of 2?", "") == tmp_path / "B/scene [1] of 2?.png"
+    assert RawFiles(tmp_path).first(("*/scene {id}.png",), "1 of 2?", "") is None
     assert filled("dsm_potsdam_{padded}.tif", "6_12", "") == "dsm_potsdam_06_12.tif"

@@ -280,6 +280,16 @@ def test_a_list_that_is_missing(tmp_path: Path) -> None:
     lookalikes.mfnet(tmp_path / "raw")
     (tmp_path / "raw" / "val.txt").unlink()
     assert "no val.txt" in _refused(tmp_path / "raw", Choices(), "mfnet")
+    (tmp_path / "raw" / "val.txt").write_bytes(b"\xff\xfe0\x000\x00")
+    assert "val.txt cannot be read as text" in _refused(tmp_path / "raw", Choices(), "mfnet")
+
+
+def test_a_list_that_an_editor_of_windows_wrote(tmp_path: Path) -> None:
+    lookalikes.mfnet(tmp_path / "raw")
+    plain = prepare("mfnet", tmp_path / "raw", tmp_path / "plain")
+    for file in (tmp_path / "raw").glob("*.txt"):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    assert prepare("mfnet", tmp_path / "raw", tmp_path / "marked").record() == plain.record()
 
 
 @pytest.mark.parametrize("trouble", [KeyboardInterrupt(), OSError(28, "No space left on device")])

@@ -67,8 +67,9 @@ class RawFiles:
         """The file that the best of `patterns` finds for an id; letter case does not matter."""
         for pattern in patterns:
             end = filled(pattern, id_, split).lower()
+            shape = re.sub(r"\[|\?", r"[\g<0>]", end)  # of fnmatch's marks a pattern has but *
             for path in self._by_name.get(end.rpartition("/")[2], ()):
-                if fnmatch.fnmatchcase(f"/{path.lower()}", f"*/{end}"):
+                if fnmatch.fnmatchcase(f"/{path.lower()}", f"*/{shape}"):
                     return self.root / path
         return None
 
@@ -150,13 +151,21 @@ def _listed(raw: RawFiles, benchmark: Benchmark) -> dict[tuple[str, ...], list[s
         path = raw.first((f"{name}.txt",), "", "")
         if path is None:
             raise DataError(f"{raw.root} has no {name}.txt", expected=f"the ids of split {name}, one a line")
-        for id_ in dict.fromkeys(path.read_text("utf-8").split()):
+        for id_ in dict.fromkeys(_words(path)):
             if not (benchmark.split.leave_out and id_.endswith(benchmark.split.leave_out)):
                 owners[id_] = (*owners.get(id_, ()), name)
     parts: dict[tuple[str, ...], list[str]] = {}
     for id_, names in owners.items():
         parts.setdefault(names, []).append(id_)
     return parts
+
+
+def _words(path: Path) -> list[str]:
+    """The words of a text file; DataError where it is none. An editor of Windows may have put a mark before them."""
+    try:
+        return path.read_text("utf-8-sig").split()
+    except (OSError, UnicodeDecodeError) as cause:
+        raise DataError(f"{path} cannot be read as text ({cause})", expected="ids, one a line, in UTF-8") from cause
 
 
 def _in_folders(raw: RawFiles, benchmark: Benchmark, pattern: str) -> dict[tuple[str, ...], list[str]]:
