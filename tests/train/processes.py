@@ -34,7 +34,7 @@ def _process(words: Sequence[object], extra: dict[str, str]) -> subprocess.Popen
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finish(started: list[subprocess.Popen], timeout_s: float = 120) -> list[tuple[int, str]]:
+def finish(started: list[subprocess.Popen], timeout_s: float = 250) -> list[tuple[int, str]]:
     """(Exit code, all it said) of each process."""
     try:
         said = [process.communicate(timeout=timeout_s) for process in started]
