@@ -157,7 +157,7 @@ def fill(network: Network, tensors: Mapping[str, Tensor], *, where: str) -> None
             mend="keep weights and recipe.toml of one run together",
         )
     network.load_state_dict(tensors)
-    torn = [name for name, value in network.state_dict().items() if not torch.equal(value.cpu(), tensors[name].cpu())]
+    torn = [name for name, value in network.state_dict().items() if not _equal(value.cpu(), tensors[name].cpu())]
     if torn:
         raise CheckpointError(
             f"{where} has weights of its own where the recipe shares them between scenarios: {torn[0]} and others",
@@ -197,6 +197,11 @@ def _other_class_count(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tenso
         found |= {classes * factor for factor in factors}
     (count,) = found if len(found) == 1 else (0.0,)
     return int(count) if count == int(count) else 0
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    """Whether both hold the same values; a diverged training's NaN equals itself here."""
+    return torch.equal(one, other) or torch.equal(one.nan_to_num(), other.nan_to_num())
 
 
 def _form(tensor: Tensor) -> str:

@@ -118,6 +118,8 @@ def test_without_a_launcher_one_process_trains_unless_more_are_asked_for():
     assert found({"NODE_RANK": "1"}, 2, 2) == (2, 2)
     with pytest.raises(RecipeError, match=r"nothing started this command on the others; .*torchrun or srun"):
         found({}, 2, 2)
+    with pytest.raises(RecipeError, match="--devices is -1"):
+        found({}, -1, 0)
 
 
 def test_slurm_tasks_of_unknown_place_are_refused():

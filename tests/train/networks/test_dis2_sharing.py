@@ -83,3 +83,12 @@ def test_a_run_comes_back_as_it_was_and_unshared_weights_are_refused(tmp_path):
     checkpoint.save(tmp_path / "own", own, recipe=RECIPE, statistics=(), metrics=table)
     with pytest.raises(CheckpointError, match='shared = "nothing"'):
         checkpoint.load(tmp_path / "own")
+
+
+def test_weights_of_a_diverged_training_are_read_as_what_they_are(tmp_path):
+    network = networks.build(RECIPE, TASK).eval()
+    with torch.no_grad():
+        next(network.parameters()).fill_(torch.nan)
+    table = {"split": "test", "images": 0, "scenarios": {}}
+    checkpoint.save(tmp_path / "run", network, recipe=RECIPE, statistics=(), metrics=table)
+    assert next(checkpoint.load(tmp_path / "run").network.parameters()).isnan().all()

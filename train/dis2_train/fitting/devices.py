@@ -57,6 +57,9 @@ def joined(device: str, precision: str, devices: int = 0, nodes: int = 0) -> Ite
 
 def found(environment: Mapping[str, str], devices: int, nodes: int) -> tuple[int, int]:
     """Devices a node and nodes: what torchrun or SLURM started, else what was asked for; RecipeError if they differ."""
+    for count, what in ((devices, "devices"), (nodes, "nodes")):
+        if count < 0:
+            raise RecipeError(f"--{what} is {count}", expected="0 to find out, or more")
     started, by = _started(environment)
     if not started:
         if nodes > 1 and "NODE_RANK" not in environment:

@@ -17,7 +17,7 @@ from dis2_edge.recipe import Recipe
 from dis2_train import checkpoint, networks
 from dis2_train.fitting.fit import fit, train
 
-ROOTS = [str(Path(__file__).parents[2] / name) for name in (".", "train")]
+ROOTS = [str(Path(__file__).parents[3] / name) for name in (".", "train")]
 
 
 class _PowerCutError(BaseException):
