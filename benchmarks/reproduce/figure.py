@@ -1,16 +1,27 @@
-"""The figure of each sensor's contribution: IoU of every class with all sensors, with each alone, and the loss."""
+"""The figure of each sensor's contribution: IoU of every class with all sensors, with each alone, and the loss.
+
+    python -m benchmarks.reproduce.figure EVALUATION.json --out FIGURE.svg [--title TEXT]
+
+draws it of one model: EVALUATION.json is what `dis2-edge eval MODEL --data DATA --out EVALUATION.json` wrote.
+"""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dis2_edge.errors import UserError
+from dis2_edge.files import write_text
 from dis2_edge.report.svg import line, rect, round_steps, words
 from dis2_edge.scenario import full_scenario
 from dis2_train.judging.comparison import Estimate, compare
+from dis2_train.judging.evaluation import read_evaluation
 
 if TYPE_CHECKING:
     from dis2_train.judging.evaluation import Evaluation
@@ -152,3 +163,23 @@ def _legend(sensors: Sequence[str]) -> list[str]:
         parts.append(words(x + 18, 48.5, name))
         x += 30 + 7.2 * len(name)
     return [*parts, words(x + 8, 48.5, "whiskers: 95 % over images and seeds", "note")]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Draw the figure of one evaluated model; 0 done, 2 the user can mend it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.reproduce.figure", description=__doc__)
+    parser.add_argument("evaluation", type=Path, metavar="EVALUATION.json")
+    parser.add_argument("--out", type=Path, required=True, metavar="FIGURE.svg")
+    parser.add_argument("--title", default="", help="default: the model's name")
+    args = parser.parse_args(argv)
+    try:
+        found = read_evaluation(args.evaluation)
+        write_text(args.out, draw(contributions([found], found.sensors), args.title or found.label))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

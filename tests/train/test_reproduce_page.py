@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.reproduce import page, records, verdict
 from benchmarks.reproduce.figure import contributions, draw
+from benchmarks.reproduce.figure import main as figure_of
 from benchmarks.reproduce.page import BEGIN, END
 from benchmarks.reproduce.places import Places
 from benchmarks.reproduce.plan import ROOT, DataPlan, Plan, Row, load
@@ -17,7 +18,7 @@ from dis2_edge.description import load as described
 from dis2_edge.errors import DataError
 from dis2_edge.scenario import all_scenarios
 from dis2_edge.scores import Counts
-from dis2_train.judging.evaluation import Evaluation
+from dis2_train.judging.evaluation import Evaluation, write_evaluation
 from dis2_train.networks.cost import Cost
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -157,6 +158,19 @@ def test_the_drawing_is_xml_with_every_class_and_reads_in_the_dark() -> None:
 
 
 # the page
+
+
+def test_the_figure_of_one_evaluated_model_is_drawn_by_a_command(tmp_path):
+    write_evaluation(tmp_path / "eval.json", judged({"opt+sar": 0.9, "opt": 0.8, "sar": 0.6}))
+    assert figure_of([str(tmp_path / "eval.json"), "--out", str(tmp_path / "figure.svg"), "--title", "Floods"]) == 0
+    assert "Floods" in "".join(ET.parse(tmp_path / "figure.svg").getroot().itertext())
+
+
+def test_no_evaluation_is_told_and_draws_nothing(tmp_path, capsys):
+    (tmp_path / "eval.json").write_text("{}")
+    assert figure_of([str(tmp_path / "eval.json"), "--out", str(tmp_path / "figure.svg")]) == 2
+    assert "error:" in capsys.readouterr().err
+    assert not (tmp_path / "figure.svg").exists()
 
 
 def test_a_page_without_markers_is_refused() -> None:
