@@ -93,7 +93,7 @@ def probe(plan: Plan, run: Run, places: Places, *, threads: int, device: str, ma
     import torch
 
     from dis2_train import networks
-    from dis2_train.fitting.fit import choose_device
+    from dis2_train.device import choose_device
 
     recipe = run.row.resolved(run.seed, threads)
     data = ready(places, run.row.data, plan.data[run.row.data])

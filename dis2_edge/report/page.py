@@ -6,7 +6,7 @@ import base64
 import importlib.util
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from dis2_edge.report.schema import Measured, Picture, Profiled, Report, Stream,
 from dis2_edge.report.timeline import changes, timeline
 from dis2_edge.scenario import BLIND, sensors_of
 
+if TYPE_CHECKING:
+    import jinja2
+
 _ROOM = Path(__file__).parent
 
 
@@ -26,14 +29,22 @@ def need_templates() -> None:
         raise MissingExtraError("jinja2", "report")
 
 
-def render(report: Report, folder: Path) -> str:
-    """The page of `report`; its pictures are read from `folder` and put into the page itself."""
+def templates() -> jinja2.Environment:
+    """What every page of ours is drawn with: all is escaped, and a name that is not there is a fault."""
     need_templates()
     import jinja2
 
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
+    return jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+
+
+def style() -> str:
+    """The style sheet that every page of ours has inside."""
+    return (_ROOM / "style.css").read_text("utf-8")
+
+
+def render(report: Report, folder: Path) -> str:
+    """The page of `report`; its pictures are read from `folder` and put into the page itself."""
+    environment = templates()
     environment.filters.update(percent=percent, points=points, ms=ms)
     environment.globals.update(
         plots=plots,
@@ -48,7 +59,7 @@ def render(report: Report, folder: Path) -> str:
         picture=lambda shown: _embedded(shown, folder),
     )
     template = environment.from_string((_ROOM / "page.html.jinja").read_text("utf-8"))
-    return template.render(report=report, style=(_ROOM / "style.css").read_text("utf-8"))
+    return template.render(report=report, style=style())
 
 
 def percent(share: float | None) -> str:

@@ -26,9 +26,7 @@ def score(network: Network, data: DataSet, *, batch: int = 8) -> dict[str, Any]:
     """
     if not data.description.labels:
         raise DataError(f"{data.name!r} has no labels", expected="labels to score by")
-    name = scored_split(data)
-    if name != "test":
-        warn(f"there is no test split: the scores are of {name!r}")
+    name = told_split(data)
     split = Split(data, name, network.task, next(network.parameters()).device)
     counts = evaluate(network, split, network.task.scenarios, batch=batch, label=name)
     return metrics(counts, name, len(split))
@@ -37,6 +35,14 @@ def score(network: Network, data: DataSet, *, batch: int = 8) -> dict[str, Any]:
 def not_measured(reason: str) -> dict[str, Any]:
     """What metrics.json holds when nothing was scored: no split, no image, no scenario, and why."""
     return {"split": None, "images": 0, "scenarios": {}, NOT_MEASURED: reason}
+
+
+def told_split(data: DataSet) -> str:
+    """`scored_split`, with a warning where it is not the test split."""
+    name = scored_split(data)
+    if name != "test":
+        warn(f"there is no test split: the scores are of {name!r}")
+    return name
 
 
 def scored_split(data: DataSet) -> str:

@@ -11,7 +11,8 @@ import torch
 from dis2_edge.dataset import open_dataset
 from dis2_edge.errors import RecipeError, StorageError
 from dis2_train.checkpoint import read_tensors
-from dis2_train.fitting.fit import choose_device, fit
+from dis2_train.device import choose_device
+from dis2_train.fitting.fit import fit
 from dis2_train.fitting.schedule import Average, optimizer_for, rate_at
 
 

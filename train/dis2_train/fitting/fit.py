@@ -16,20 +16,18 @@ from dis2_edge.files import new_folder, storage_errors, write_json
 from dis2_edge.recipe import Recipe
 from dis2_edge.statistics import SensorStatistics, measure, with_statistics
 from dis2_edge.task import Task
-from dis2_edge.terminal import warn
 from dis2_train import checkpoint, networks
 from dis2_train.checkpoint import Checkpoint
 from dis2_train.data.batches import Split
-from dis2_train.device import choose_device
 from dis2_train.evaluate import metrics
 from dis2_train.fitting.devices import joined
 from dis2_train.fitting.loop import Training
 from dis2_train.fitting.resume import FILE, write_state
 from dis2_train.fitting.start import Start, start_from
 from dis2_train.networks.seam import Network
-from dis2_train.scoring import scored_split
+from dis2_train.scoring import told_split
 
-__all__ = ["check_out", "choose_device", "fit", "train"]
+__all__ = ["check_out", "fit", "train"]
 
 if TYPE_CHECKING:
     from dis2_edge.dataset import DataSet
@@ -178,9 +176,7 @@ def _close_run(
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     if training.state.best:
         network.load_state_dict(training.state.best)
-    name = scored_split(data)
-    if name != "test":
-        warn(f"there is no test split: the scores are of {name!r}")
+    name = told_split(data)
     split = Split(data, name, network.task, training.device, workers=recipe.workers)
     counts = training.evaluate(network, split, label=name)
     table = metrics(counts, name, len(split) - len(split.damaged))

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dis2_edge import __version__
-from dis2_edge import report as reports
 from dis2_edge.files import write_json, write_text
-from dis2_edge.report.page import need_templates
+from dis2_edge.report.page import style, templates
 from dis2_train.judging.comparison import Comparison, Estimate, Row, plain
 from dis2_train.judging.forest import forest
 from dis2_train.judging.noise import LEVELS
@@ -45,12 +44,7 @@ def to_table(found: Comparison) -> dict[str, Any]:
 
 def render(found: Comparison, lead: str, command: str = "") -> str:
     """The page: what was compared, a forest plot of differences, tables of everything, what the words mean."""
-    need_templates()
-    import jinja2
-
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
+    environment = templates()
     environment.globals.update(
         sentences=sentences,
         named=named,
@@ -61,13 +55,12 @@ def render(found: Comparison, lead: str, command: str = "") -> str:
         classes_of=_classes_of,
     )
     template = environment.from_string((_ROOM / "comparison.html.jinja").read_text("utf-8"))
-    style = (Path(reports.__file__).parent / "style.css").read_text("utf-8")
     return template.render(
         found=found,
         lead=lead,
         command=command,
         version=__version__,
-        style=style,
+        style=style(),
         forest=forest(found, lead),
         levels=LEVELS,
     )
