@@ -36,6 +36,7 @@ _NOT_BELOW_ZERO = (
     "workers",
     "disentangle_weight",
     "distill_weight",
+    "distill_features",
     "quantize_epochs",
     "quantize_learning_rate",
 )
@@ -101,9 +102,10 @@ class Recipe:
     patience: int = 0
     """Looks in a row without a gain in the worst scenario's mIoU after which training stops early; 0 never does."""
 
-    shared: Literal["nothing", "branch"] = "branch"
-    """Of dis2, default preset: branch shares the convolutions of fusion and decoder between scenarios, norms apart."""
-    every_scenario: bool = False
+    shared: Literal["nothing", "encoders", "branch"] = "nothing"
+    """Of dis2, default preset: what the scenarios of one sensor share with the full one: nothing; encoders of the
+    sensors; branch: also the convolutions of fusion and decoder, norms apart."""
+    every_scenario: bool = True
     """Of dis2, default preset: each step trains every scenario; else the full one and one that is drawn."""
     classwise: bool = True
     """Of dis2, default preset, and single: class-wise attention and decoding; false puts a plain decoder there."""
@@ -113,6 +115,8 @@ class Recipe:
     """Of dis2: weight of the disentanglement loss."""
     distill_weight: float = 1.0
     """Of dis2: weight of the distillation losses."""
+    distill_features: float = 0.0
+    """Of dis2, default preset: weight of the teacher's feature maps beside its logits."""
     distill_after: float = 0.1
     """Of dis2: share of the epochs that pass before distillation starts."""
     temperature: float = 2.0

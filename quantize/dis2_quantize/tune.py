@@ -67,8 +67,9 @@ def in_need(
 
 def lesson(student: Output, teacher: Output, target: Tensor, recipe: Recipe, ignore: int) -> Tensor:
     """What a student minimises: the labels, the teacher's softened logits, and its features at every tap."""
-    loss = supervised(student.logits, Truth.of(target, student.logits.shape[1], ignore))
-    loss = loss + logit_distance(student.logits, teacher.logits, recipe.temperature)
+    truth = Truth.of(target, student.logits.shape[1], ignore)
+    loss = supervised(student.logits, truth)
+    loss = loss + logit_distance(student.logits, teacher.logits, recipe.temperature, truth)
     features = [feature_distance(found, teacher.taps[name]) for name, found in student.taps.items()]
     return loss + torch.stack(features).mean() if features else loss
 

@@ -161,7 +161,7 @@ def fill(network: Network, tensors: Mapping[str, Tensor], *, where: str) -> None
     if torn:
         raise CheckpointError(
             f"{where} has weights of its own where the recipe shares them between scenarios: {torn[0]} and others",
-            mend='write shared = "nothing" into recipe.toml beside it, if it was trained so',
+            mend='write shared = "encoders" into recipe.toml beside it, if it was trained so',
         )
 
 

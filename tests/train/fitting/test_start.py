@@ -164,8 +164,8 @@ def test_a_checkpoint_of_another_class_count_is_told_from_other_recipes(task, ne
 
 
 def test_weights_that_a_recipe_shares_must_be_equal_in_the_model(task, model):
-    apart = dataclasses.replace(RECIPE, shared="nothing", seed=7)
+    apart = dataclasses.replace(RECIPE, shared="encoders", seed=7)
     shutil.rmtree(model)
     checkpoint.save(model, networks.build(apart, task), recipe=apart, statistics=(), metrics={"scenarios": {}})
-    with pytest.raises(CheckpointError, match=r"weights of its own where the recipe shares them.*shared=nothing"):
+    with pytest.raises(CheckpointError, match=r"weights of its own where the recipe shares them.*shared=encoders"):
         start_from(networks.build(RECIPE, task), RECIPE, model)

@@ -139,9 +139,26 @@ def test_disentanglement_is_nought_for_orthogonal_maps_and_one_for_equal_ones():
 def test_distances_are_nought_between_equals_and_grow():
     x, y = torch.randn(2, 4, 5, 5), torch.randn(2, 4, 5, 5)
     assert losses.feature_distance(x, 3 * x) == pytest.approx(0, abs=1e-5)
-    assert losses.logit_distance(x, x, 2.0) == pytest.approx(0, abs=1e-6)
+    truth = losses.Truth.of(torch.randint(0, 4, (2, 5, 5)), 4, 255)
+    assert losses.logit_distance(x, x, 2.0, truth) == pytest.approx(0, abs=1e-6)
     assert losses.feature_distance(x, y) > 0.5
-    assert losses.logit_distance(x, y, 2.0) > 0.1
+    assert losses.logit_distance(x, y, 2.0, truth) > 0.1
+
+
+def test_a_teacher_is_heard_class_by_class_and_not_where_labels_are_ignored():
+    """One answer for nine pixels of the common class and one of the rare: the best one is half of each, not a tenth."""
+    labels = torch.tensor([[[0] * 9 + [1]]])
+    teacher = 20 * nn.functional.one_hot(labels, 2).movedim(-1, 1).float()
+    rare = torch.linspace(0.01, 0.99, 99)
+    truth = losses.Truth.of(labels, 2, 255)
+    answers = torch.stack([1 - rare, rare], 1).log()[..., None, None].expand(-1, -1, 1, 10)
+    costs = [float(losses.logit_distance(answer[None], teacher, 1.0, truth)) for answer in answers]
+    assert rare[int(torch.tensor(costs).argmin())] == pytest.approx(0.5, abs=0.011)
+    labels = torch.tensor([[[0] * 5 + [255] * 4 + [1]]])
+    truth, other = losses.Truth.of(labels, 2, 255), teacher.clone()
+    other[..., 5:9] *= -1
+    student = torch.randn(1, 2, 1, 10)
+    assert losses.logit_distance(student, other, 1.0, truth) == losses.logit_distance(student, teacher, 1.0, truth)
 
 
 def test_uniform_class_attention_leaves_f4_at_its_scale_at_every_size():

@@ -40,13 +40,43 @@ def test_all_but_the_norms_are_one_set_of_weights():
     assert apart > 40
 
 
-def test_without_sharing_each_scenario_has_its_own():
-    network = networks.build(dataclasses.replace(RECIPE, shared="nothing"), TASK)
+@pytest.mark.parametrize("shared", ["encoders", "nothing"])
+def test_without_shared_branches_each_scenario_has_its_own(shared):
+    network = networks.build(dataclasses.replace(RECIPE, shared=shared), TASK)
     named = [dict(network.branches[scenario].named_parameters()) for scenario in TASK.scenarios]
     assert all(named[0][name] is not named[1][name] for name in named[0])
     assert sum(p.numel() for p in network.parameters()) > sum(
         p.numel() for p in networks.build(RECIPE, TASK).parameters()
     )
+
+
+def touched(network, loss):
+    """Names of the parts that `loss` moves, by the first two words of their parameters."""
+    network.zero_grad(set_to_none=True)
+    loss.backward()
+    return {".".join(name.split(".")[:2]) for name, p in network.named_parameters() if p.grad is not None}
+
+
+def test_sharing_nothing_keeps_the_lone_scenarios_and_the_full_one_apart():
+    network = networks.build(dataclasses.replace(RECIPE, shared="nothing"), TASK).train()
+    of_sar = {"branches.sar", "lone_encoders.sar", "stand_ins.opt"}
+    terms = network.losses(frames(), target(), "sar", 0.5)
+    assert touched(network, terms["missing"]) == of_sar
+    terms = network.losses(frames(), target(), "sar", 0.5)
+    assert touched(network, terms["distill"]) == of_sar
+    terms = network.losses(frames(), target(), "sar", 0.5)
+    assert touched(network, terms["full"]) == {"branches.opt+sar", "encoders.opt", "encoders.sar"}
+    assert "auxiliary_sar_alone" in terms
+    assert "auxiliary_opt_alone" not in terms  # the scenario that was not drawn
+
+
+@pytest.mark.parametrize("shared", ["nothing", "encoders", "branch"])
+def test_what_flies_answers_as_the_network_does(shared):
+    network = networks.build(dataclasses.replace(RECIPE, shared=shared), TASK).eval()
+    for scenario in TASK.scenarios:
+        flown = network.deployable(scenario).eval()
+        answer = flown(*(frames()[name] for name in scenario.split("+")))
+        assert torch.allclose(answer, network(frames(), scenario).logits)
 
 
 def test_a_step_of_one_scenario_moves_the_answer_of_the_other():
@@ -60,9 +90,10 @@ def test_a_step_of_one_scenario_moves_the_answer_of_the_other():
     assert not torch.allclose(network.eval()(frames(), "opt").logits, before)
 
 
-def test_every_scenario_adds_up_the_terms_of_each():
-    one = networks.build(dataclasses.replace(RECIPE, shared="nothing"), TASK).train()
-    every = networks.build(dataclasses.replace(RECIPE, shared="nothing", every_scenario=True), TASK).train()
+@pytest.mark.parametrize("shared", ["encoders", "nothing"])
+def test_every_scenario_adds_up_the_terms_of_each(shared):
+    one = networks.build(dataclasses.replace(RECIPE, shared=shared), TASK).train()
+    every = networks.build(dataclasses.replace(RECIPE, shared=shared, every_scenario=True), TASK).train()
     for module in [*one.modules(), *every.modules()]:
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -79,9 +110,9 @@ def test_a_run_comes_back_as_it_was_and_unshared_weights_are_refused(tmp_path):
     checkpoint.save(tmp_path / "run", network, recipe=RECIPE, statistics=(), metrics=table)
     again = checkpoint.load(tmp_path / "run").network
     assert all(torch.equal(again(frames(), s).logits, network(frames(), s).logits) for s in TASK.scenarios)
-    own = networks.build(dataclasses.replace(RECIPE, shared="nothing"), TASK)
+    own = networks.build(dataclasses.replace(RECIPE, shared="encoders"), TASK)
     checkpoint.save(tmp_path / "own", own, recipe=RECIPE, statistics=(), metrics=table)
-    with pytest.raises(CheckpointError, match='shared = "nothing"'):
+    with pytest.raises(CheckpointError, match='shared = "encoders"'):
         checkpoint.load(tmp_path / "own")
 
 

@@ -72,7 +72,7 @@ def start_from(network: Network, recipe: Recipe, model: Path) -> Start:
     if torn:
         raise CheckpointError(
             f"{model} has weights of its own where the recipe shares them between scenarios: {torn[0]} and others",
-            mend="--set shared=nothing, or a model that shares them",
+            mend="--set shared=encoders, or a model that shares them",
         )
     resized = [name for name, value in kept.items() if value.shape != tensors[name].shape]
     start = _start(model, file, network, set(kept) - set(resized), resized)

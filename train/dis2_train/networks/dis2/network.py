@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +21,8 @@ from dis2_train.networks.seam import Frames, Network, Output
 from dis2_train.networks.widths import scaled
 
 TAPS = ("f1", "f2", "f3", "token", "penultimate")
+_HEARD = 0.5
+"""Weight of the teacher's logits where `distill_weight` is 1: half of what the labels weigh."""
 
 
 class Dis2(Network):
@@ -40,6 +44,9 @@ class Dis2(Network):
             {first.name: Encoder(second.channels, widths), second.name: Encoder(first.channels, widths)}
         )
         self.auxiliaries = nn.ModuleDict({sensor.name: AuxiliaryDecoder(widths, classes) for sensor in task.sensors})
+        alone = task.sensors if recipe.shared == "nothing" else ()
+        self.lone_encoders = nn.ModuleDict({sensor.name: Encoder(sensor.channels, widths) for sensor in alone})
+        self.lone_auxiliaries = nn.ModuleDict({sensor.name: AuxiliaryDecoder(widths, classes) for sensor in alone})
         self.branches = nn.ModuleDict({scenario: Branch(recipe, widths, task) for scenario in task.scenarios})
         if recipe.shared == "branch":
             for scenario in task.scenarios[1:]:
@@ -61,17 +68,20 @@ class Dis2(Network):
         first, second = self.task.sensor_names
         full = self._branch(self.task.full)(levels[first], levels[second], side=True)
         lone = [self._lone(frames, name, levels) for name in self._taught(scenario)]
-        terms = self._supervision(levels, full, [found for found, _ in lone], target)
-        terms["disentangle"] = self.recipe.disentangle_weight * torch.stack([apart for _, apart in lone]).sum()
+        truth = losses.Truth.of(target, len(self.task.classes), self.task.ignore)
+        terms = self._supervision(levels, full, lone, truth)
+        terms["disentangle"] = self.recipe.disentangle_weight * torch.stack([one.likeness for one in lone]).sum()
         if progress >= self.recipe.distill_after:
-            taught = torch.stack([self._distillation(found, full) for found, _ in lone]).sum()
+            taught = torch.stack([self._distillation(one.found, full, truth) for one in lone]).sum()
             terms["distill"] = self.recipe.distill_weight * taught
         return terms
 
     def deployable(self, scenario: str, taps: tuple[str, ...] = ()) -> nn.Module:
         """Two encoders and the branch of `scenario`, sharing this network's weights."""
         used = sensors_of(scenario)
-        slots = [self.encoders[name] if name in used else self.stand_ins[name] for name in self.task.sensor_names]
+        slots = [
+            self._encoder(name, scenario) if name in used else self.stand_ins[name] for name in self.task.sensor_names
+        ]
         return flight(TwoSlots(slots[0], slots[1], self._branch(scenario)), len(used), taps)
 
     def tap_names(self, scenario: str) -> tuple[str, ...]:
@@ -95,7 +105,7 @@ class Dis2(Network):
         """Levels for both slots: the sensor's own encoder, or the stand-in that reads the other sensor."""
         used = sensors_of(scenario)
         first, second = (
-            self.encoders[name](frames[name]) if name in used else self.stand_ins[name](frames[used[0]])
+            self._encoder(name, scenario)(frames[name]) if name in used else self.stand_ins[name](frames[used[0]])
             for name in self.task.sensor_names
         )
         return first, second
@@ -103,33 +113,59 @@ class Dis2(Network):
     def _taught(self, scenario: str) -> tuple[str, ...]:
         return self.training_scenarios if self.recipe.every_scenario else (scenario,)
 
-    def _lone(self, frames: Frames, scenario: str, levels: dict[str, Levels]) -> tuple[dict[str, Tensor], Tensor]:
-        """What the branch of a one-sensor scenario finds, and how alike its two slots are (disentanglement)."""
+    def _encoder(self, sensor: str, scenario: str) -> nn.Module:
+        """The encoder that reads `sensor` in `scenario`: the lone scenario's own one, where it has one."""
+        own = scenario != self.task.full and sensor in self.lone_encoders
+        return self.lone_encoders[sensor] if own else self.encoders[sensor]
+
+    def _lone(self, frames: Frames, scenario: str, levels: dict[str, Levels]) -> Lone:
+        """What a one-sensor scenario finds; `levels` are those of the full scenario, taken over where it shares them."""
         (here,) = sensors_of(scenario)
         (gone,) = (name for name in self.task.sensor_names if name != here)
-        present, stand_in = levels[here], self.stand_ins[gone](frames[here])
+        own = self.lone_encoders[here](frames[here]) if here in self.lone_encoders else None
+        present, stand_in = own or levels[here], self.stand_ins[gone](frames[here])
         found = self._branch(scenario)(*self._ordered(scenario, present, stand_in), side=True)
-        apart = torch.stack([losses.disentanglement(stand_in[level], present[level]) for level in range(3)])
-        return found, apart.mean()
+        likeness = torch.stack([losses.disentanglement(stand_in[level], present[level]) for level in range(3)])
+        return Lone(here, found, own, likeness.mean())
 
     def _ordered(self, scenario: str, present: Levels, stand_in: Levels) -> tuple[Levels, Levels]:
         return (present, stand_in) if scenario == self.task.sensor_names[0] else (stand_in, present)
 
     def _supervision(
-        self, levels: dict[str, Levels], full: dict[str, Tensor], lone: list[dict[str, Tensor]], target: Tensor
+        self, levels: dict[str, Levels], full: dict[str, Tensor], lone: list[Lone], truth: losses.Truth
     ) -> dict[str, Tensor]:
-        truth = losses.Truth.of(target, len(self.task.classes), self.task.ignore)
-        missing = [losses.supervised(found["logits"], truth) for found in lone]
+        missing = [losses.supervised(one.found["logits"], truth) for one in lone]
         terms = {"full": losses.supervised(full["logits"], truth), "missing": torch.stack(missing).sum()}
         for name, encoded in levels.items():
             terms[f"auxiliary_{name}"] = losses.supervised(self.auxiliaries[name](encoded), truth)
-        sides = [found[f"side{scale}"] for found in (full, *lone) for scale in range(4)]
+        for one in lone:
+            if one.levels:
+                said = self.lone_auxiliaries[one.sensor](one.levels)
+                terms[f"auxiliary_{one.sensor}_alone"] = losses.supervised(said, truth)
+        sides = [found[f"side{scale}"] for found in (full, *(one.found for one in lone)) for scale in range(4)]
         terms["scales"] = torch.stack([losses.supervised(side, truth) for side in sides]).sum() / 4
         return terms
 
-    def _distillation(self, student: dict[str, Tensor], teacher: dict[str, Tensor]) -> Tensor:
+    def _distillation(self, student: dict[str, Tensor], teacher: dict[str, Tensor], truth: losses.Truth) -> Tensor:
+        logits = losses.logit_distance(student["logits"], teacher["logits"], self.recipe.temperature, truth)
+        if not self.recipe.distill_features:
+            return _HEARD * logits
         features = torch.stack([losses.feature_distance(student[name], teacher[name]) for name in TAPS])
-        return features.mean() + losses.logit_distance(student["logits"], teacher["logits"], self.recipe.temperature)
+        return _HEARD * logits + self.recipe.distill_features * features.mean()
+
+
+@dataclass(frozen=True)
+class Lone:
+    """What one training step finds of a scenario of one sensor."""
+
+    sensor: str
+    """The sensor that is left."""
+    found: dict[str, Tensor]
+    """What its branch gives: logits, taps, logits of four scales."""
+    levels: Levels | None
+    """Levels of the encoder that this scenario has for itself; None where it shares the full scenario's."""
+    likeness: Tensor
+    """Scalar: how alike the sensor's levels and its stand-in's are (disentanglement)."""
 
 
 class Branch(nn.Module):
