@@ -115,6 +115,8 @@ class Recipe:
     """Of dis2: weight of the disentanglement loss."""
     distill_weight: float = 1.0
     """Of dis2: weight of the distillation losses."""
+    distill_balance: bool = True
+    """Of dis2, default preset: the teacher is heard class by class, as the labels are; false hears pixel by pixel."""
     distill_features: float = 0.0
     """Of dis2, default preset: weight of the teacher's feature maps beside its logits."""
     distill_after: float = 0.1

@@ -174,6 +174,14 @@ def test_a_key_that_an_older_record_lacks_had_its_default() -> None:
     assert differences(table, Recipe(width=0.5)) == ["width = 1.0, not 0.5"]
 
 
+def test_keys_of_dis2_alone_make_no_other_network_s_record_stale() -> None:
+    ours = {"shared": "branch", "every_scenario": False, "distill_weight": 9.0, "distill_balance": False}
+    for network, told in (("single", 0), ("early_fusion", 0), ("dis2", 4)):
+        wanted = Recipe(network=network)  # type: ignore[arg-type]
+        assert len(differences(recipe_table(dataclasses.replace(wanted, **ours)), wanted)) == told  # type: ignore[arg-type]
+    assert differences(recipe_table(Recipe(network="single", classwise=False)), Recipe(network="single"))
+
+
 # records
 
 

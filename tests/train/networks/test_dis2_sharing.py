@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from dis2_edge.errors import CheckpointError
+from dis2_edge.errors import CheckpointError, RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
@@ -14,7 +14,7 @@ from dis2_train import checkpoint, networks
 
 OPT, SAR = Sensor("opt", "optical", 3, "uint8", "DN", 0, 255), Sensor("sar", "radar", 1, "uint8", "DN", 0, 255)
 TASK = Task((OPT, SAR), ("dry", "flood", "roof"), ("#000000", "#0000ff", "#ff0000"), (32, 32))
-RECIPE = Recipe(width=0.25, distill_after=0.0)
+RECIPE = Recipe(width=0.25, distill_after=0.0, shared="branch", every_scenario=False)
 NORMS = (nn.BatchNorm2d, nn.LayerNorm)
 
 
@@ -68,6 +68,23 @@ def test_sharing_nothing_keeps_the_lone_scenarios_and_the_full_one_apart():
     assert touched(network, terms["full"]) == {"branches.opt+sar", "encoders.opt", "encoders.sar"}
     assert "auxiliary_sar_alone" in terms
     assert "auxiliary_opt_alone" not in terms  # the scenario that was not drawn
+
+
+def test_shares_of_scenarios_say_nothing_where_every_step_trains_them_all():
+    for changes in ({"scenario_share": (0.4, 0.6)}, {"scenario_sampling": "worst"}):
+        with pytest.raises(RecipeError, match=rf"{next(iter(changes))} has nothing to say.*every_scenario=false"):
+            networks.build(dataclasses.replace(RECIPE, **changes, every_scenario=True), TASK)
+        networks.build(dataclasses.replace(RECIPE, **changes), TASK)
+
+
+def test_features_of_the_teacher_are_heard_on_request():
+    network = networks.build(dataclasses.replace(RECIPE, distill_features=0.5), TASK).train()
+    plain = networks.build(RECIPE, TASK).train()
+    for module in [*network.modules(), *plain.modules()]:
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    found, without = (net.losses(frames(), target(), "sar", 0.5)["distill"] for net in (network, plain))
+    assert found > without + 0.01
 
 
 @pytest.mark.parametrize("shared", ["nothing", "encoders", "branch"])

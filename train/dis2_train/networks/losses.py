@@ -81,14 +81,16 @@ def feature_distance(student: Tensor, teacher: Tensor) -> Tensor:
     return 2 - 2 * F.cosine_similarity(student.float(), teacher.detach().float(), dim=1).mean()
 
 
-def logit_distance(student: Tensor, teacher: Tensor, temperature: float, truth: Truth) -> Tensor:
-    """T^2 KL(teacher || student) of logits (B, K, H, W): summed over classes, mean over pixels by `truth.weight`.
+def logit_distance(student: Tensor, teacher: Tensor, temperature: float, truth: Truth, balance: bool = True) -> Tensor:
+    """T^2 KL(teacher || student) of logits (B, K, H, W): summed over classes, mean over labelled pixels.
 
-    A student that cannot see what its teacher sees answers a plain mean with the teacher's average, which is the
-    common class: it stops finding the rare one. So the teacher is heard class by class, as the labels are.
+    With `balance` the mean is weighted by `truth.weight`. A student that cannot see what its teacher sees answers a
+    plain mean, the paper's, with the teacher's average, which is the common class: it stops finding the rare one. So
+    the teacher is heard class by class, as the labels are.
     """
     teacher_logs = (teacher.detach().float() / temperature).log_softmax(dim=1)
     student_logs = (student.float() / temperature).log_softmax(dim=1)
     pixelwise = (teacher_logs.exp() * (teacher_logs - student_logs)).sum(dim=1)  # (B, H, W)
-    apart, weight = summed(torch.stack([(pixelwise * truth.weight).sum(), truth.weight.sum()])).unbind()
-    return apart / weight.clamp(min=1) * temperature**2
+    weight = truth.weight if balance else truth.known
+    apart, total = summed(torch.stack([(pixelwise * weight).sum(), weight.sum()])).unbind()
+    return apart / total.clamp(min=1) * temperature**2

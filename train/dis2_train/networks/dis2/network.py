@@ -12,15 +12,16 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.scenario import sensors_of
 from dis2_edge.task import Task
 from dis2_train.networks import losses
+from dis2_train.networks.dis2.branch import Branch, TwoSlots
 from dis2_train.networks.dis2.encoder import AuxiliaryDecoder, Encoder, Levels
-from dis2_train.networks.dis2.fusion import token_grid
-from dis2_train.networks.dis2.plain import make_decoder, make_fusion, make_side_heads
 from dis2_train.networks.dis2.sharing import tie
 from dis2_train.networks.flight import flight
+from dis2_train.networks.losses import Truth
 from dis2_train.networks.seam import Frames, Network, Output
 from dis2_train.networks.widths import scaled
 
 TAPS = ("f1", "f2", "f3", "token", "penultimate")
+_DRAWN = "draw one scenario a step: --set every_scenario=false"
 _HEARD = 0.5
 """Weight of the teacher's logits where `distill_weight` is 1: half of what the labels weigh."""
 
@@ -35,6 +36,9 @@ class Dis2(Network):
                 f"dis2 is a two-sensor network, and this task has {len(task.sensors)}: {', '.join(task.sensor_names)}"
             )
             raise RecipeError(found, expected="two sensors", mend='name two of them: --set \'sensors=["a", "b"]\'')
+        if recipe.every_scenario and (recipe.scenario_share or recipe.scenario_sampling != "fixed"):
+            key = "scenario_share" if recipe.scenario_share else "scenario_sampling"
+            raise RecipeError(f"{key} has nothing to say where every step trains every scenario", mend=_DRAWN)
         self.task, self.recipe = task, recipe
         widths = scaled(recipe.width)
         classes = len(task.classes)
@@ -68,7 +72,7 @@ class Dis2(Network):
         first, second = self.task.sensor_names
         full = self._branch(self.task.full)(levels[first], levels[second], side=True)
         lone = [self._lone(frames, name, levels) for name in self._taught(scenario)]
-        truth = losses.Truth.of(target, len(self.task.classes), self.task.ignore)
+        truth = Truth.of(target, len(self.task.classes), self.task.ignore)
         terms = self._supervision(levels, full, lone, truth)
         terms["disentangle"] = self.recipe.disentangle_weight * torch.stack([one.likeness for one in lone]).sum()
         if progress >= self.recipe.distill_after:
@@ -119,7 +123,7 @@ class Dis2(Network):
         return self.lone_encoders[sensor] if own else self.encoders[sensor]
 
     def _lone(self, frames: Frames, scenario: str, levels: dict[str, Levels]) -> Lone:
-        """What a one-sensor scenario finds; `levels` are those of the full scenario, taken over where it shares them."""
+        """What a one-sensor scenario finds; `levels` are the full scenario's, taken over where encoders are shared."""
         (here,) = sensors_of(scenario)
         (gone,) = (name for name in self.task.sensor_names if name != here)
         own = self.lone_encoders[here](frames[here]) if here in self.lone_encoders else None
@@ -132,7 +136,7 @@ class Dis2(Network):
         return (present, stand_in) if scenario == self.task.sensor_names[0] else (stand_in, present)
 
     def _supervision(
-        self, levels: dict[str, Levels], full: dict[str, Tensor], lone: list[Lone], truth: losses.Truth
+        self, levels: dict[str, Levels], full: dict[str, Tensor], lone: list[Lone], truth: Truth
     ) -> dict[str, Tensor]:
         missing = [losses.supervised(one.found["logits"], truth) for one in lone]
         terms = {"full": losses.supervised(full["logits"], truth), "missing": torch.stack(missing).sum()}
@@ -146,12 +150,13 @@ class Dis2(Network):
         terms["scales"] = torch.stack([losses.supervised(side, truth) for side in sides]).sum() / 4
         return terms
 
-    def _distillation(self, student: dict[str, Tensor], teacher: dict[str, Tensor], truth: losses.Truth) -> Tensor:
-        logits = losses.logit_distance(student["logits"], teacher["logits"], self.recipe.temperature, truth)
-        if not self.recipe.distill_features:
+    def _distillation(self, student: dict[str, Tensor], teacher: dict[str, Tensor], truth: Truth) -> Tensor:
+        recipe, answers = self.recipe, (student["logits"], teacher["logits"])
+        logits = losses.logit_distance(*answers, recipe.temperature, truth, recipe.distill_balance)
+        if not recipe.distill_features:
             return _HEARD * logits
         features = torch.stack([losses.feature_distance(student[name], teacher[name]) for name in TAPS])
-        return _HEARD * logits + self.recipe.distill_features * features.mean()
+        return _HEARD * logits + recipe.distill_features * features.mean()
 
 
 @dataclass(frozen=True)
@@ -166,36 +171,3 @@ class Lone:
     """Levels of the encoder that this scenario has for itself; None where it shares the full scenario's."""
     likeness: Tensor
     """Scalar: how alike the sensor's levels and its stand-in's are (disentanglement)."""
-
-
-class Branch(nn.Module):
-    """Fusion, class-wise attention and decoder of one scenario."""
-
-    def __init__(self, recipe: Recipe, widths: tuple[int, int, int, int], task: Task) -> None:
-        super().__init__()
-        self.fusion = make_fusion(recipe, widths, token_grid(task.grid))
-        self.decoder = make_decoder(recipe, len(task.classes), widths)
-        self.side_heads = make_side_heads(recipe, len(task.classes), widths)
-
-    def forward(self, first: Levels, second: Levels, side: bool = False) -> dict[str, Tensor]:
-        """Levels of both slots to logits and taps by name, and with `side` the logits of four scales (`side0`...)."""
-        fused, token = self.fusion(first, second)
-        logits, penultimate, maps = self.decoder(fused)
-        found = {"logits": logits, "token": token, "penultimate": penultimate}
-        found |= {"f1": fused[0], "f2": fused[1], "f3": fused[2]}
-        if side:
-            found |= {f"side{scale}": logit for scale, logit in enumerate(self.side_heads(maps))}
-        return found
-
-
-class TwoSlots(nn.Module):
-    """The encoders of both slots and the branch of one scenario."""
-
-    def __init__(self, first: nn.Module, second: nn.Module, branch: nn.Module) -> None:
-        super().__init__()
-        self.first, self.second, self.branch = first, second, branch
-
-    def forward(self, *frames: Tensor) -> dict[str, Tensor]:
-        """One or two tensors (B, C, H, W) to logits and taps by name; a lone sensor feeds both slots."""
-        found: dict[str, Tensor] = self.branch(self.first(frames[0]), self.second(frames[-1]))
-        return found
