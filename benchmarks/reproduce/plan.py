@@ -31,7 +31,7 @@ _NOT_TRAINING = {
 
 Quantisation comes later, threads move the last digits only, workers nothing at all.
 """
-_OF_DIS2 = {
+OF_DIS2 = {
     "shared",
     "every_scenario",
     "hierarchical",
@@ -181,7 +181,7 @@ def differences(found: Mapping[str, Any], wanted: Recipe) -> list[str]:
     """What the recipe table `found` says of training otherwise than `wanted`; a key that it lacks has its default."""
     defaults = recipe_table(Recipe())
     asked = recipe_table(wanted)
-    unread = _NOT_TRAINING if wanted.network == "dis2" else _NOT_TRAINING | _OF_DIS2
+    unread = _NOT_TRAINING if wanted.network == "dis2" else _NOT_TRAINING | OF_DIS2
     keys = [key for key in dict.fromkeys([*asked, *found]) if key not in unread]
     pairs = {key: (_listed(found.get(key, defaults.get(key))), asked.get(key)) for key in keys}
     return [f"{key} = {then!r}, not {now!r}" for key, (then, now) in pairs.items() if then != now]
