@@ -49,15 +49,23 @@ def test_contestants_take_turns_and_warm_up_is_not_timed():
     assert [latency.n for latency, _ in taken.values()] == [3, 3]
 
 
+def test_equal_work_is_the_full_scenario_and_one_lone_one():
+    drawn, whole = (Step(name, TINY)(0) for name in ("drawn", "default"))
+    assert "auxiliary_ndsm_alone" in whole
+    assert "auxiliary_ndsm_alone" not in drawn
+    assert set(drawn) <= set(whole)
+
+
 def test_memory_is_measured_in_a_process_of_its_own():
     assert train_step.peak_apart("default", TINY) > 10e6  # gradients and AdamW's moments alone are more
 
 
 def test_ratios_are_against_the_released_formulation(monkeypatch, capsys):
-    monkeypatch.setattr(train_step, "peak_apart", lambda name, _: {"released": 8e6, "paper": 6e6, "default": 2e6}[name])
+    peaks = {"released": 8e6, "paper": 6e6, "drawn": 2e6, "default": 7e6}
+    monkeypatch.setattr(train_step, "peak_apart", lambda name, _: peaks[name])
     monkeypatch.setattr(train_step, "Step", lambda name, _: lambda turn: None)
     figures = compare(TINY, 2)
-    assert [figure.memory_share for figure in figures] == [1.0, 0.75, 0.25]
+    assert [figure.memory_share for figure in figures] == [1.0, 0.75, 0.25, 0.875]
     assert figures[0].ratio == figures[0].cpu_ratio == 1.0
     train_step.show(figures, TINY)
     shown = capsys.readouterr().out

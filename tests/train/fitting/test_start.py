@@ -168,4 +168,14 @@ def test_weights_that_a_recipe_shares_must_be_equal_in_the_model(task, model):
     shutil.rmtree(model)
     checkpoint.save(model, networks.build(apart, task), recipe=apart, statistics=(), metrics={"scenarios": {}})
     with pytest.raises(CheckpointError, match=r"weights of its own where the recipe shares them.*shared=encoders"):
-        start_from(networks.build(RECIPE, task), RECIPE, model)
+        start_from(networks.build(dataclasses.replace(RECIPE, shared="branch"), task), RECIPE, model)
+
+
+def test_lone_encoders_start_from_those_that_a_model_shares(task, tmp_path):
+    together = dataclasses.replace(RECIPE, shared="encoders", seed=7)
+    source = networks.build(together, task)
+    checkpoint.save(tmp_path / "m", source, recipe=together, statistics=(), metrics={"scenarios": {}})
+    network = networks.build(RECIPE, task)
+    assert start_from(network, RECIPE, tmp_path / "m").fresh == ()
+    for name, value in source.encoders.state_dict().items():
+        assert torch.equal(network.lone_encoders.state_dict()[name], value)

@@ -52,7 +52,7 @@ def start_from(network: Network, recipe: Recipe, model: Path) -> Start:
     """
     file = _weights_of(model)
     theirs = _task_of(file.parent)
-    tensors = _renamed(read_tensors(file)[0], theirs, network.task, model)
+    tensors = _with_lone_parts(_renamed(read_tensors(file)[0], theirs, network.task, model))
     other_classes = theirs.classes != network.task.classes
     skipped = _of_classes(network, recipe) if other_classes else frozenset[str]()
     taken = {
@@ -108,6 +108,12 @@ def _renamed(tensors: Mapping[str, Tensor], theirs: Task, ours: Task, model: Pat
     names = _new_names(theirs, ours)
     words = names | {scenario: "+".join(names[name] for name in sensors_of(scenario)) for scenario in theirs.scenarios}
     return {".".join(words.get(word, word) for word in name.split(".")): value for name, value in tensors.items()}
+
+
+def _with_lone_parts(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`tensors`, and where scenarios share encoders in them, those as the lone scenarios' own as well."""
+    parts = ("encoders.", "auxiliaries.")
+    return {f"lone_{name}": value for name, value in tensors.items() if name.startswith(parts)} | dict(tensors)
 
 
 def _new_names(theirs: Task, ours: Task) -> dict[str, str]:
