@@ -86,13 +86,20 @@ def sentence(found: Verdict, measure: str) -> str:
     few = "" if min(found.seeds) >= 3 else f" Provisional: {found.seeds[0]} and {found.seeds[1]} seeds."
     return (
         f"`{found.scenario}` ({role}), {measure}: *{found.line}* {ours:.1f} against {theirs:.1f} of *{found.rival}*, "
-        f"{points(found.difference.value)} points [{low}, {high}]; bar {points(found.bar)}: {verdict}{surely}.{few}"
+        f"{_beside(found.bar, found.difference.value)} points [{low}, {high}]; bar {points(found.bar)}: "
+        f"{verdict}{surely}.{few}"
     )
 
 
 def points(share: float) -> str:
     """A difference of shares in points, with its sign."""
     return f"{100 * share + 0.0:+.1f}".replace("+0.0", "0.0").replace("-0.0", "0.0").replace("-", "−")
+
+
+def _beside(bar: float, share: float) -> str:
+    """`share` in points, with two decimals where one would make it look like the bar that it misses."""
+    missed_by_a_hair = share < bar and points(share) == points(bar)
+    return f"{100 * share:+.2f}".replace("-", "−") if missed_by_a_hair else points(share)
 
 
 def _against(ours: str, rival: str, groups: Groups, scenario: str, measure: str, bar: float = STRONG_POINTS) -> Verdict:

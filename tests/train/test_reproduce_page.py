@@ -109,6 +109,17 @@ def test_an_interval_that_holds_the_bar_settles_nothing() -> None:
     assert "not settled" in verdict.sentence(weak, "mIoU")
 
 
+@pytest.mark.parametrize(
+    ("value", "told"), [(0.00984, "+0.98 points"), (0.0102, "+1.0 points"), (0.004, "+0.4 points")]
+)
+def test_a_miss_by_a_hair_does_not_look_like_the_bar(value: float, told: str) -> None:
+    weak = verdict.against_singles(
+        "ours", ("parts",), {"ours": seeds(SURE), "parts": [*seeds({"opt": 0.7}), *seeds({"sar": 0.6})]}, "miou"
+    )[1]
+    near = dataclasses.replace(weak, difference=dataclasses.replace(weak.difference, value=value))
+    assert told in verdict.sentence(near, "mIoU")
+
+
 def test_paper_may_be_three_tenths_ahead() -> None:
     slightly = {name: share + 0.001 for name, share in SURE.items()}
     groups = {"ours": seeds(SURE), "paper": seeds(slightly), "far": seeds(dict.fromkeys(SURE, 0.95))}
