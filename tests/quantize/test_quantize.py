@@ -117,7 +117,7 @@ def test_a_network_without_integer_units_is_refused_and_never_called_int8():
 def test_an_activation_that_is_not_finite_names_its_layer(lived_in):
     network = lived_in("dis2", TWO)
     with torch.no_grad():
-        network.encoders["rgb"].stages[1].norm.bias[0] = float("nan")
+        network.lone_encoders["rgb"].stages[1].norm.bias[0] = float("nan")
     student = make_student(network, "rgb", RECIPE)
     with pytest.raises(DataError, match="first_stages_1"):
         student(frames_of(TWO))
