@@ -5,14 +5,13 @@
 Contestants take turns step by step, so that a machine that drifts drifts for all; each one's memory is measured in a
 process of its own. The released formulation computes one class after the other by the released operators, spreads the
 labels anew for every loss term, and reads each term back; `paper` is the same function as we train it; `drawn` is the
-default preset at equal work: the full scenario and one of one sensor, which share encoders. `default` is what a recipe
-gets that says nothing: all three scenarios in each step, with nothing shared.
+default preset at equal work: the full scenario and one of one sensor, encoders shared, with distillation. `default` is
+what a recipe gets that says nothing: all three scenarios in each step, with nothing shared and no distillation.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import resource
 import statistics
@@ -211,7 +210,7 @@ def _contestant(name: str, setting: Setting) -> tuple[Network, torch.optim.Optim
     """A network in training mode and the optimiser that it is trained by."""
     recipe = Recipe(preset="default" if name in ("drawn", "default") else "paper")
     if name == "drawn":
-        recipe = dataclasses.replace(recipe, shared="encoders", every_scenario=False)
+        recipe = Recipe(shared="encoders", every_scenario=False, distill_weight=1.0, distill_features=1.0)
     network = networks.build(recipe, setting.task)
     if name == "released":
         assert isinstance(network, PaperDis2)

@@ -113,8 +113,9 @@ class Recipe:
     """Of dis2, default preset: hierarchical fusion; false mixes each level by a 1x1 convolution, without attention."""
     disentangle_weight: float = 1.0
     """Of dis2: weight of the disentanglement loss."""
-    distill_weight: float = 1.0
-    """Of dis2: weight of the distillation losses."""
+    distill_weight: float = -1.0
+    """Of dis2: weight of the distillation losses; -1 takes the preset's: 1 in paper, 0 in default, where it cost
+    points."""
     distill_balance: bool = True
     """Of dis2, default preset: the teacher is heard class by class, as the labels are; false hears pixel by pixel."""
     distill_features: float = 0.0
@@ -136,6 +137,8 @@ class Recipe:
     """How a range is chosen from what was seen."""
 
     def __post_init__(self) -> None:
+        if self.distill_weight == -1:
+            object.__setattr__(self, "distill_weight", 1.0 if self.preset == "paper" else 0.0)
         for key in _ABOVE_ZERO:
             if not 0 < getattr(self, key) < math.inf:
                 raise RecipeError(f"{key} is {getattr(self, key)}", expected="above 0")

@@ -47,6 +47,7 @@ def test_what_is_written_reads_back_equal(tmp_path_factory: pytest.TempPathFacto
         ("width = inf", "width is inf; expected above 0"),
         ("weight_decay = -1", "weight_decay is -1.0; expected 0 or more"),
         ("average_decay = 1", "average_decay is 1.0; expected 0 or more and below 1"),
+        ("distill_weight = -2", "distill_weight is -2.0; expected 0 or more"),
         ("distill_after = 2", "distill_after is 2.0; expected 0..1"),
         ("crop = 100", "crop is 100; expected 0 or a multiple of 16"),
         ("crop = -16", "crop is -16; expected 0 or more"),
@@ -65,6 +66,15 @@ def test_faults_are_refused_with_a_mend(tmp_path: Path, text: str, message: str)
     with pytest.raises(RecipeError) as caught:
         load(tmp_path / "r.toml")
     assert message in str(caught.value)
+
+
+def test_each_preset_has_its_own_weight_of_distillation(tmp_path: Path) -> None:
+    assert (Recipe().distill_weight, Recipe(preset="paper").distill_weight) == (0.0, 1.0)
+    assert Recipe(preset="paper", distill_weight=0.0).distill_weight == 0.0
+    (tmp_path / "r.toml").write_text("distill_weight = 0.5")
+    assert load(tmp_path / "r.toml", ["preset=paper"]).distill_weight == 0.5
+    (tmp_path / "r.toml").write_text("")
+    assert load(tmp_path / "r.toml", ["preset=paper"]).distill_weight == 1.0
 
 
 @pytest.mark.parametrize(

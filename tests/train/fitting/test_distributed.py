@@ -59,7 +59,7 @@ def _assert_same(one, two):
 
 
 def test_two_processes_lose_and_learn_what_one_does(tmp_path, start, alone):
-    recipe = Recipe(**RECIPE, distill_after=0.5)
+    recipe = Recipe(**RECIPE, distill_weight=1.0, distill_after=0.5)
     ended = start(recipe)
     assert [code for code, _ in ended] == [0, 0], ended
     assert ["IoU" in said for _, said in ended] == [True, False]  # one of them talks

@@ -19,7 +19,7 @@ from dis2_train.networks.dis2.fusion import Keys
 OPT = Sensor("opt", "optical", 3, "uint8", "DN", 0, 255)
 SAR = Sensor("sar", "radar", 1, "uint8", "DN", 0, 255)
 TASK = Task((OPT, SAR), ("dry", "flood", "roof"), ("#000000", "#0000ff", "#ff0000"), (64, 96))
-RECIPE = Recipe(width=0.25, distill_after=0.5)
+RECIPE = Recipe(width=0.25, distill_weight=1.0, distill_after=0.5)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from dis2_train import checkpoint, networks
 
 OPT, SAR = Sensor("opt", "optical", 3, "uint8", "DN", 0, 255), Sensor("sar", "radar", 1, "uint8", "DN", 0, 255)
 TASK = Task((OPT, SAR), ("dry", "flood", "roof"), ("#000000", "#0000ff", "#ff0000"), (32, 32))
-RECIPE = Recipe(width=0.25, distill_after=0.0, shared="branch", every_scenario=False)
+RECIPE = Recipe(width=0.25, distill_weight=1.0, distill_after=0.0, shared="branch", every_scenario=False)
 NORMS = (nn.BatchNorm2d, nn.LayerNorm)
 
 

@@ -67,7 +67,7 @@ class Dis2(Network):
         return Output(found["logits"], {name: found[name] for name in taps})
 
     def losses(self, frames: Frames, target: Tensor, scenario: str, progress: float) -> dict[str, Tensor]:
-        """All terms of one step: both branches, both auxiliaries, four scales, disentanglement, distillation."""
+        """All terms of one step: branches, auxiliaries, four scales, disentanglement, and distillation where it is on."""
         levels = {name: self.encoders[name](frames[name]) for name in self.task.sensor_names}
         first, second = self.task.sensor_names
         full = self._branch(self.task.full)(levels[first], levels[second], side=True)
@@ -75,7 +75,7 @@ class Dis2(Network):
         truth = Truth.of(target, len(self.task.classes), self.task.ignore)
         terms = self._supervision(levels, full, lone, truth)
         terms["disentangle"] = self.recipe.disentangle_weight * torch.stack([one.likeness for one in lone]).sum()
-        if progress >= self.recipe.distill_after:
+        if self.recipe.distill_weight and progress >= self.recipe.distill_after:
             taught = torch.stack([self._distillation(one.found, full, truth) for one in lone]).sum()
             terms["distill"] = self.recipe.distill_weight * taught
         return terms
