@@ -67,7 +67,7 @@ class Dis2(Network):
         return Output(found["logits"], {name: found[name] for name in taps})
 
     def losses(self, frames: Frames, target: Tensor, scenario: str, progress: float) -> dict[str, Tensor]:
-        """All terms of one step: branches, auxiliaries, four scales, disentanglement, and distillation where it is on."""
+        """All terms of one step: branches, auxiliaries, four scales, disentanglement, and distillation if it is on."""
         levels = {name: self.encoders[name](frames[name]) for name in self.task.sensor_names}
         first, second = self.task.sensor_names
         full = self._branch(self.task.full)(levels[first], levels[second], side=True)
