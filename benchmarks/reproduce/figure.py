@@ -68,13 +68,18 @@ def contributions(runs: Sequence[Evaluation], sensors: Sequence[str]) -> list[Co
     return [
         Contribution(
             name,
-            scores[full][f"iou {name}"],
-            {sensor: scores[sensor][f"iou {name}"] for sensor in sensors},
+            _possible(scores[full][f"iou {name}"]),
+            {sensor: _possible(scores[sensor][f"iou {name}"]) for sensor in sensors},
             {lost: given[lost][f"iou {name}"] for lost in sensors},
         )
         for name in runs[0].classes
         if f"iou {name}" in scores[full]
     ]
+
+
+def _possible(score: Estimate) -> Estimate:
+    """`score` with its interval cut to 0..1: few seeds that differ much give an interval that leaves it."""
+    return dataclasses.replace(score, low=max(0.0, score.low), high=min(1.0, score.high))
 
 
 def draw(found: Sequence[Contribution], title: str) -> str:

@@ -146,6 +146,13 @@ def test_a_sensor_gives_what_is_lost_without_it() -> None:
     assert found[0].given["sar"].low <= score(0.9) - score(0.8) <= found[0].given["sar"].high
 
 
+def test_seeds_that_differ_much_give_no_interval_beyond_what_an_iou_can_be() -> None:
+    runs = [judged({**SURE, "sar": share}, seed, classes=("a", "b")) for seed, share in enumerate((0.0, 0.6, 0.9))]
+    (alone, *_) = (row.alone["sar"] for row in contributions(runs, ("opt", "sar")))
+    assert alone.low == 0.0
+    assert alone.value < alone.high <= 1.0
+
+
 def test_an_absent_class_is_left_out() -> None:
     whole = judged(SURE, classes=("a", "b"))
     counts: dict[str, Counts] = {name: np.zeros((IMAGES, 3, 4), np.int64) for name in SURE}
