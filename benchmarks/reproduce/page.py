@@ -57,7 +57,7 @@ def tables(plan: Plan, found: Mapping[str, Record]) -> str:
             if groups:
                 parts += _section(plan, name, data, split, groups)
         parts += [
-            f"![What each sensor gives, class by class](reproduce/{file})" for file in _figure_of(name, found, data)
+            f"![What each sensor gives, class by class](reproduce/{file})" for file in _figure_of(plan, name, found)
         ]
         parts += [_made_on(name, found)] if any(_of(name, run) for run in found) else []
     return "\n\n".join(parts)
@@ -67,7 +67,7 @@ def figures(plan: Plan, found: Mapping[str, Record]) -> dict[str, str]:
     """File name -> SVG of each sensor's contribution by class, for data of more than two classes."""
     drawn = {}
     for name, data in plan.data.items():
-        for file in _figure_of(name, found, data):
+        for file in _figure_of(plan, name, found):
             ours = next(row.group for row in plan.rows_of(name) if row.role == "ours")
             split = data.final if data.final and groups_of(plan, name, found, data.final).get(ours) else data.split
             runs = groups_of(plan, name, found, split)[ours]
@@ -214,16 +214,16 @@ def _made_on(data: str, found: Mapping[str, Record]) -> str:
     )
 
 
-def _figure_of(name: str, found: Mapping[str, Record], data: DataPlan) -> list[str]:
-    """The figure's file where there is something to draw: several classes, and a finished run of all sensors."""
-    full = "+".join(data.sensors)
+def _figure_of(plan: Plan, name: str, found: Mapping[str, Record]) -> list[str]:
+    """The figure's file where there is something to draw: several classes, and a finished run of our row."""
+    ours = {run.name for run in plan.runs() if run.row.data == name and run.row.role == "ours"}
     fitting = [
         evaluation
-        for run, record in found.items()
-        if _of(name, run) and record.recipe["network"] == "dis2"
-        for evaluation in record.evaluations.values()
-        if full in evaluation.counts and len(evaluation.classes) > 2
+        for run in ours & set(found)
+        for evaluation in found[run].evaluations.values()
+        if len(evaluation.classes) > 2
     ]
+    return [f"{name}-classes.svg"] if fitting else []
     return [f"{name}-classes.svg"] if fitting else []
 
 

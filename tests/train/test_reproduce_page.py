@@ -251,6 +251,24 @@ def test_tables_tell_what_is_missing(small: tuple[Plan, dict[str, Record]]) -> N
     assert "The bar" not in alone
 
 
+def test_a_figure_waits_for_a_run_of_ours(small: tuple[Plan, dict[str, Record]]) -> None:
+    plan, made = small
+    three = {
+        name: dataclasses.replace(
+            record,
+            evaluations={
+                "val": dataclasses.replace(
+                    found, classes=("a", "b", "c"), counts=judged(SURE, classes=("a", "b", "c")).counts
+                )
+            },
+        )
+        for name, record in made.items()
+        for found in record.evaluations.values()
+    }
+    assert list(page.figures(plan, three)) == ["tiny-classes.svg"]
+    assert page.figures(plan, {name: record for name, record in three.items() if "/dis2-" not in name}) == {}
+
+
 def test_the_committed_page_and_figures_are_what_the_records_give(planned: Plan) -> None:
     places = Places()
     found = records.finished(places, planned.runs())
