@@ -224,7 +224,6 @@ def _figure_of(plan: Plan, name: str, found: Mapping[str, Record]) -> list[str]:
         if len(evaluation.classes) > 2
     ]
     return [f"{name}-classes.svg"] if fitting else []
-    return [f"{name}-classes.svg"] if fitting else []
 
 
 def _of(data: str, run: str) -> bool:
