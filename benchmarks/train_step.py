@@ -208,9 +208,11 @@ def _most_so_far() -> float:
 
 def _contestant(name: str, setting: Setting) -> tuple[Network, torch.optim.Optimizer]:
     """A network in training mode and the optimiser that it is trained by."""
-    recipe = Recipe(preset="default" if name in ("drawn", "default") else "paper")
-    if name == "drawn":
-        recipe = Recipe(shared="encoders", every_scenario=False, distill_weight=1.0, distill_features=1.0)
+    ours = {
+        "drawn": Recipe(shared="encoders", every_scenario=False, distill_weight=1.0, distill_features=1.0),
+        "default": Recipe(),
+    }
+    recipe = ours.get(name) or Recipe(preset="paper")
     network = networks.build(recipe, setting.task)
     if name == "released":
         assert isinstance(network, PaperDis2)

@@ -58,12 +58,14 @@ class Dis2(Network):
 
     @property
     def training_scenarios(self) -> tuple[str, ...]:
-        """The scenarios that miss a sensor; the full one is trained in every step as their teacher."""
+        """The scenarios that miss a sensor; the full one is trained in every step."""
         return self.task.scenarios[1:]
 
     def forward(self, frames: Frames, scenario: str, taps: tuple[str, ...] = ()) -> Output:
         """Logits at the size of `frames`; see `Network.forward`."""
-        found = self._branch(scenario)(*self._slots(frames, scenario))
+        branch, (first, second) = self._branch(scenario), self._readers(scenario)
+        seen = [frames[name] for name in sensors_of(scenario)]
+        found = branch(first(seen[0]), second(seen[-1]))
         return Output(found["logits"], {name: found[name] for name in taps})
 
     def losses(self, frames: Frames, target: Tensor, scenario: str, progress: float) -> dict[str, Tensor]:
@@ -82,11 +84,8 @@ class Dis2(Network):
 
     def deployable(self, scenario: str, taps: tuple[str, ...] = ()) -> nn.Module:
         """Two encoders and the branch of `scenario`, sharing this network's weights."""
-        used = sensors_of(scenario)
-        slots = [
-            self._encoder(name, scenario) if name in used else self.stand_ins[name] for name in self.task.sensor_names
-        ]
-        return flight(TwoSlots(slots[0], slots[1], self._branch(scenario)), len(used), taps)
+        slots = TwoSlots(*self._readers(scenario), self._branch(scenario))
+        return flight(slots, len(sensors_of(scenario)), taps)
 
     def tap_names(self, scenario: str) -> tuple[str, ...]:
         """Fused maps of three levels, the global token and the penultimate map."""
@@ -105,22 +104,15 @@ class Dis2(Network):
             raise RecipeError(f"unknown scenario {scenario!r}", expected=" or ".join(self.branches))
         return self.branches[scenario]
 
-    def _slots(self, frames: Frames, scenario: str) -> tuple[Levels, Levels]:
-        """Levels for both slots: the sensor's own encoder, or the stand-in that reads the other sensor."""
+    def _readers(self, scenario: str) -> tuple[nn.Module, nn.Module]:
+        """What reads for each slot: the sensor's encoder, the lone scenario's own where it has one, or the stand-in."""
+        own = self.lone_encoders if scenario != self.task.full and self.lone_encoders else self.encoders
         used = sensors_of(scenario)
-        first, second = (
-            self._encoder(name, scenario)(frames[name]) if name in used else self.stand_ins[name](frames[used[0]])
-            for name in self.task.sensor_names
-        )
+        first, second = (own[name] if name in used else self.stand_ins[name] for name in self.task.sensor_names)
         return first, second
 
     def _taught(self, scenario: str) -> tuple[str, ...]:
         return self.training_scenarios if self.recipe.every_scenario else (scenario,)
-
-    def _encoder(self, sensor: str, scenario: str) -> nn.Module:
-        """The encoder that reads `sensor` in `scenario`: the lone scenario's own one, where it has one."""
-        own = scenario != self.task.full and sensor in self.lone_encoders
-        return self.lone_encoders[sensor] if own else self.encoders[sensor]
 
     def _lone(self, frames: Frames, scenario: str, levels: dict[str, Levels]) -> Lone:
         """What a one-sensor scenario finds; `levels` are the full scenario's, taken over where encoders are shared."""
