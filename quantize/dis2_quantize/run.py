@@ -19,12 +19,12 @@ from dis2_edge.manifest import Golden, ModelRow, Precision
 from dis2_edge.recipe import Recipe
 from dis2_edge.scores import known
 from dis2_edge.terminal import say
-from dis2_quantize import placement
-from dis2_quantize.export import export
-from dis2_quantize.goldens import record
-from dis2_quantize.judge import Candidate, Verdict, judge
-from dis2_quantize.student import Student, calibrate, make_student
-from dis2_quantize.tune import in_need, tune
+from dis2_quantize.judging.goldens import record
+from dis2_quantize.judging.judge import Candidate, Verdict, judge
+from dis2_quantize.rounding import placement
+from dis2_quantize.teaching.student import Student, calibrate, make_student
+from dis2_quantize.teaching.tune import in_need, tune
+from dis2_quantize.writing.export import export
 from dis2_runtime.engines.onnx_runtime import open_model
 from dis2_train.checkpoint import Checkpoint
 from dis2_train.data.batches import Split

@@ -15,8 +15,8 @@ from dis2_boards import quantized
 from dis2_edge.dataset import open_dataset
 from dis2_edge.errors import CheckpointError, DataError, RecipeError, StorageError
 from dis2_quantize.run import quantize
-from dis2_quantize.student import calibrate, make_student
-from dis2_quantize.tune import Keeper, in_need, lesson, tune
+from dis2_quantize.teaching.student import calibrate, make_student
+from dis2_quantize.teaching.tune import Keeper, in_need, lesson, tune
 from dis2_quantize.verbs import quantize as verb
 from dis2_train import networks
 from dis2_train.data.batches import Split

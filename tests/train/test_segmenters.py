@@ -20,8 +20,8 @@ from tiny_bundle import NDSM, RGB, expected, frames_of, linear_model, make_bundl
 from dis2_edge.errors import BundleError, CheckpointError, DataError, EngineError, UserError
 from dis2_edge.recipe import Recipe
 from dis2_edge.task import Task
-from dis2_quantize import placement
-from dis2_quantize.export import export
+from dis2_quantize.rounding import placement
+from dis2_quantize.writing.export import export
 from dis2_train import checkpoint, networks
 from dis2_train.networks.cost import cost
 from dis2_train.segmenters import Segmenter, open_segmenter

@@ -12,7 +12,7 @@ from dis2_edge.dataset import open_dataset
 from dis2_edge.errors import CheckpointError, RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_edge.terminal import say, table
-from dis2_quantize.judge import Verdict
+from dis2_quantize.judging.judge import Verdict
 from dis2_quantize.run import quantize
 from dis2_train import checkpoint
 

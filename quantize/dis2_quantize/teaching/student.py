@@ -12,8 +12,8 @@ from dis2_edge.errors import DataError, RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_edge.scenario import sensors_of
 from dis2_edge.terminal import progress
-from dis2_quantize import placement
-from dis2_quantize.fake import QuantConvUnit
+from dis2_quantize.rounding import placement
+from dis2_quantize.rounding.fake import QuantConvUnit
 from dis2_train.data.batches import Split, whole_images
 from dis2_train.evaluate import Segmenter
 from dis2_train.networks.seam import Frames, Network, Output

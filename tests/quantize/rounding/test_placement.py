@@ -7,8 +7,8 @@ from torch import fx, nn
 
 from dis2_edge.recipe import Recipe
 from dis2_edge.scenario import sensors_of
-from dis2_quantize import placement
-from dis2_quantize.fake import ActivationQuant, QuantConvUnit
+from dis2_quantize.rounding import placement
+from dis2_quantize.rounding.fake import ActivationQuant, QuantConvUnit
 from dis2_train import networks
 from dis2_train.networks.blocks import ConvUnit, Enlarge, Regroup
 

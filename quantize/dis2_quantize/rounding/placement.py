@@ -12,7 +12,7 @@ import copy
 
 from torch import fx, nn
 
-from dis2_quantize.fake import ActivationQuant, QuantConvUnit
+from dis2_quantize.rounding.fake import ActivationQuant, QuantConvUnit
 from dis2_train.networks.blocks import Add, Concat, ConvUnit, Enlarge, Regroup
 
 INTEGER = (ConvUnit, QuantConvUnit, Add, Concat)

@@ -19,8 +19,8 @@ from dis2_edge.errors import InternalError
 from dis2_edge.files import write_bytes
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
-from dis2_quantize import placement
-from dis2_quantize.wrap import FrameModel, fuse_attention
+from dis2_quantize.rounding import placement
+from dis2_quantize.writing.wrap import FrameModel, fuse_attention
 
 OPSET = 17
 """Within what ONNX Runtime 1.23 and TensorRT 10.3 read."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dis2_edge.errors import DataError, InternalError
-from dis2_quantize.observe import Observer
+from dis2_quantize.rounding.observe import Observer
 from dis2_train.networks.blocks import ConvUnit
 
 ACTIVATION_STEPS = 255

@@ -13,7 +13,7 @@ from torch import Tensor
 from dis2_edge.recipe import Recipe
 from dis2_edge.scores import scores
 from dis2_edge.terminal import progress
-from dis2_quantize.student import Student, logits_of
+from dis2_quantize.teaching.student import Student, logits_of
 from dis2_train.data.batches import Sampler, Split
 from dis2_train.evaluate import evaluate
 from dis2_train.networks.losses import Truth, feature_distance, logit_distance, supervised

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dis2_quantize.observe import Observer
+from dis2_quantize.rounding.observe import Observer
 
 RULES = ("minmax", "percentile", "mse")
 

@@ -13,7 +13,7 @@ from dis2_edge.dataset import DataSet
 from dis2_edge.goldens import write_golden
 from dis2_edge.manifest import Golden
 from dis2_edge.task import Task
-from dis2_quantize.judge import Candidate
+from dis2_quantize.judging.judge import Candidate
 from dis2_runtime.engines.onnx_runtime import OnnxModel
 
 GOLDENS = 3

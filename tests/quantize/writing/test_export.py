@@ -11,9 +11,9 @@ from small import ONE, THREE, TWO, frames_of
 
 from dis2_edge.errors import InternalError
 from dis2_edge.scenario import sensors_of
-from dis2_quantize import placement
-from dis2_quantize.export import export
-from dis2_quantize.wrap import normalised
+from dis2_quantize.rounding import placement
+from dis2_quantize.writing.export import export
+from dis2_quantize.writing.wrap import normalised
 from dis2_runtime.engines.onnx_runtime import open_model
 
 CASES = [

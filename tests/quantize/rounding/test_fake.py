@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dis2_edge.errors import DataError, InternalError
-from dis2_quantize.fake import ActivationQuant, QuantConvUnit, folded
+from dis2_quantize.rounding.fake import ActivationQuant, QuantConvUnit, folded
 from dis2_train.networks.blocks import ConvUnit
 
 

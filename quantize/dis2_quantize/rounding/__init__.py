@@ -1,0 +1,1 @@
+"""Where integers are and what range they span: placement, fake quantisation, observers."""

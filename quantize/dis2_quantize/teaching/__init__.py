@@ -1,0 +1,1 @@
+"""One student a scenario, and what its full-sensor teacher tells it."""

@@ -1,0 +1,1 @@
+"""Model files: the export wrapper, and one dialect a file."""
