@@ -1,7 +1,8 @@
 """Placement: which tensors of a deployable network become integers, as a policy that can be read.
 
-The network is traced into units. Integer units are convolutions with folded norm, sums and concatenations; enlarging
-and regrouping only move integers and keep their scale. The rest (attention, heads) is an island of floating point.
+The network is traced into units. Integer units are convolutions with folded norm, and those sums and concatenations
+whose result an integer convolution reads; enlarging and regrouping only move integers and keep their scale. The rest
+(attention, heads) is an island of floating point.
 The first convolution of each sensor stays in floating point too: it costs 1 % of the operations and sees the sensor's
 whole range. A tensor is rounded once, where it is made, if any integer unit makes or reads it.
 """
@@ -16,6 +17,7 @@ from dis2_quantize.rounding.fake import ActivationQuant, QuantConvUnit
 from dis2_train.networks.blocks import Add, Concat, ConvUnit, Enlarge, Regroup
 
 INTEGER = (ConvUnit, QuantConvUnit, Add, Concat)
+JOINS = (Add, Concat)
 CARRIED = (Enlarge, Regroup)
 
 
@@ -48,6 +50,7 @@ def place(traced: fx.GraphModule, observer: str, keep_float: tuple[str, ...] = (
     """
     units = dict(traced.named_modules())
     integer = {node for node in traced.graph.nodes if _is_integer(node, units, keep_float)}
+    integer -= {node for node in integer if _joins_for_floats(node, units, integer)}
     for node in integer:
         unit = units[str(node.target)]
         if isinstance(unit, ConvUnit):
@@ -89,6 +92,22 @@ def _is_integer(node: fx.Node, units: dict[str, nn.Module], keep_float: tuple[st
     if any(str(node.target).startswith(f"{block}.") or node.target == block for block in keep_float):
         return False
     return not any(_is_frame(source, units) for source in (node, *node.args))
+
+
+def _joins_for_floats(node: fx.Node, units: dict[str, nn.Module], integer: set[fx.Node]) -> bool:
+    """Whether `node` is a sum or concatenation that no integer convolution reads: to round it would gain nothing."""
+    return isinstance(units[str(node.target)], JOINS) and not _reaches_convolution(node, units, integer)
+
+
+def _reaches_convolution(node: fx.Node, units: dict[str, nn.Module], integer: set[fx.Node]) -> bool:
+    """Whether an integer convolution reads `node`, directly or through what keeps integers integers."""
+    for user in node.users:
+        joins = user in integer and isinstance(units[str(user.target)], JOINS)
+        if (user in integer and not joins) or (
+            (joins or _is_carrier(user, units)) and _reaches_convolution(user, units, integer)
+        ):
+            return True
+    return False
 
 
 def _is_frame(value: fx.node.Argument, units: dict[str, nn.Module]) -> bool:
