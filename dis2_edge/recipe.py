@@ -136,7 +136,7 @@ class Recipe:
     observer: Literal["minmax", "percentile", "mse"] = "mse"
     """How a range is chosen from what was seen."""
     keep_float: tuple[str, ...] = ()
-    """Blocks that quantisation leaves in floating point: `BLOCK` in every scenario that has it, `SCENARIO:BLOCK` in one."""
+    """Blocks left in floating point by quantisation: `BLOCK` wherever a scenario has it, `SCENARIO:BLOCK` in one."""
 
     def __post_init__(self) -> None:
         if self.distill_weight == -1:

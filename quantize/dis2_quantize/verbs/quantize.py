@@ -12,9 +12,9 @@ from dis2_edge.dataset import open_dataset
 from dis2_edge.errors import CheckpointError, RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_edge.terminal import say, table
+from dis2_quantize.choosing import arguments
 from dis2_quantize.judging.judge import Verdict
 from dis2_quantize.run import quantize
-from dis2_quantize.verbs import mixing
 from dis2_train import checkpoint
 
 EXAMPLE = "dis2-edge quantize out/ombria --data DATA --out out/ombria-int8 --precision fp32,int8"
@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="change a key of quantisation"
     )
-    mixing.configure(parser)
+    arguments.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = _overridden(trained.recipe, args.trained / "recipe.toml", args.overrides)
     data = open_dataset(args.data, args.describe)
     precisions = [name.strip() for name in args.precision.split(",")]
-    choice = mixing.choice_of(args, trained, recipe, data, precisions)
+    choice = arguments.choice_of(args, trained, recipe, data, precisions)
     done = quantize(trained, recipe, data, args.out, precisions, choice)
     columns, rows = table_rows(done.verdicts)
     table(f"{data.name}: FP32 against INT8, each file run by ONNX Runtime, per cent", columns, rows)
