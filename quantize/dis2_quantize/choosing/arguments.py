@@ -65,13 +65,17 @@ def show(choice: Choice, scenario: ScenarioChoice) -> None:
 
 def _block_cells(row: BlockRow) -> tuple[str, ...]:
     alone, recovery = (f"{1e6 * found.value:.1f}" for found in (row.alone, row.recovery))
-    return row.block, alone, recovery, f"{row.drop_alone:.2f}", f"{row.ms.value:.2f}"
+    return row.block, alone, recovery, _points(row.drop_alone), f"{row.ms.value:.2f}"
 
 
 def _made_cells(one: Tried, blocks: Sequence[str]) -> tuple[str, ...]:
     ms = f"{one.ms.value:.2f}", f"{one.modelled.ms:.2f}"
     damage = f"{1e6 * one.damage.value:.1f}", f"{1e6 * one.modelled.damage:.1f}"
-    return told(one.kept, blocks), *ms, *damage, f"{one.drop:.2f}"
+    return told(one.kept, blocks), *ms, *damage, _points(one.drop)
+
+
+def _points(drop: float) -> str:
+    return f"{round(drop, 2) + 0.0:.2f}"  # no minus before a zero
 
 
 def _replayed(file: Path, trained: Checkpoint) -> Choice:

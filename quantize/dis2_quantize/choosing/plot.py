@@ -130,7 +130,7 @@ def _legend(scenario: ScenarioChoice, unit: float, power: int) -> list[str]:
         y, chosen = top + ROW * number, tried.kept == scenario.kept
         kept = told(tried.kept, blocks)
         cells = [str(number), kept if len(kept) < 70 else f"{len(tried.kept)} of {len(blocks)} blocks"]
-        cells += [f"{tried.ms.value:.2f}", f"{tried.damage.value / unit:.2f}", f"{tried.drop + 0.0:.2f}"]
+        cells += [f"{tried.ms.value:.2f}", f"{tried.damage.value / unit:.2f}", f"{round(tried.drop, 2) + 0.0:.2f}"]
         cells[1] += "  (chosen)" if chosen else ""
         style = "strong" if chosen else ""
         parts += [words(x, y, cell, style, anchor) for (x, anchor), cell in zip(COLUMNS, cells, strict=True)]

@@ -28,7 +28,7 @@ def test_a_name_holds_in_every_scenario_and_with_a_scenario_in_that_one(network)
     [
         ("inner.branch.decoder.stage4", "did you mean 'inner.branch.decoder.stage"),
         ("rgb:inner.frist", "of rgb; did you mean 'inner.first'"),
-        ("rgb+nsdm:inner.first", "unknown scenario 'rgb+nsdm'.*did you mean 'rgb\\+ndsm'"),
+        ("rgb+nsdm:inner.first", "unknown scenario 'rgb\\+nsdm'.*did you mean 'rgb\\+ndsm'"),
         ("", "unknown block ''"),
     ],
 )
