@@ -45,7 +45,8 @@ def make_student(network: Network, scenario: str, recipe: Recipe, keep_float: tu
     Raises RecipeError for a network in which nothing can become an integer, so that no file says int8 and is not.
     """
     taps = network.tap_names(scenario)
-    placed = placement.place(placement.trace(network.deployable(scenario, taps)), recipe.observer, keep_float)
+    traced = placement.trace(network.deployable(scenario, taps))
+    placed = placement.place(traced, recipe.observer, keep_float, network.task.used(scenario))
     if not any(isinstance(module, QuantConvUnit) for module in placed.modules()):
         found = f"{recipe.network} with preset {recipe.preset!r} has no convolution that folds to an integer one"
         raise RecipeError(found, mend="quantize with --precision fp32, or train the preset 'default'")

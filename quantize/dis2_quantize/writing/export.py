@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
 from torch import fx
 
 from dis2_edge.errors import InternalError
@@ -20,7 +19,8 @@ from dis2_edge.files import write_bytes
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 from dis2_quantize.rounding import placement
-from dis2_quantize.writing.wrap import FrameModel, fuse_attention
+from dis2_quantize.writing.ort.weave import weave
+from dis2_quantize.writing.wrap import FrameModel, FromFrames, fuse_attention
 
 OPSET = 17
 """Within what ONNX Runtime 1.23 and TensorRT 10.3 read."""
@@ -33,11 +33,12 @@ def export(network: fx.GraphModule, task: Task, scenario: str, file: Path, metad
     Inputs are named by sensor; weights that are rounded are stored as int8.
     """
     sensors = task.used(scenario)
-    network = fuse_attention(placement.without_taps(network)).cpu().eval()
-    frames = tuple(torch.zeros(*task.grid, sensor.channels) for sensor in sensors)
-    model = _traced(FrameModel(network, sensors), frames, [sensor.name for sensor in sensors])
+    network = placement.without_taps(network).cpu().eval()
+    rounded = bool(placement.quantizers(network))
+    flown = fuse_attention(weave(network, sensors) if rounded else FromFrames(network, sensors))
+    frames = tuple(torch.zeros(*task.grid, sensor.channels, dtype=_traced_type(sensor)) for sensor in sensors)
+    model = _traced(FrameModel(flown), frames, [sensor.name for sensor in sensors])
     _take_native_types(model, sensors)
-    _store_integers(model)
     model.ir_version = min(model.ir_version, IR_VERSION)
     props = {"scenario": scenario, "classes": json.dumps(task.classes), "colours": json.dumps(task.colours)}
     props |= {"ignore": str(task.ignore), **metadata}
@@ -73,29 +74,17 @@ def _traced(model: FrameModel, frames: tuple[torch.Tensor, ...], names: list[str
         return onnx.load(file)
 
 
+def _traced_type(sensor: Sensor) -> torch.dtype:
+    return torch.uint8 if sensor.dtype == "uint8" else torch.float32
+
+
 def _take_native_types(model: onnx.ModelProto, sensors: tuple[Sensor, ...]) -> None:
-    """Let each input have its sensor's own dtype, cast to float at once; the exporter itself knows no uint16."""
+    """Let each input have its sensor's own dtype; what the exporter does not know is cast to float at once."""
     for value, sensor in zip(model.graph.input, sensors, strict=True):
-        if sensor.dtype == "float32":
+        if sensor.dtype != "uint16":
             continue
         for node in model.graph.node:
             node.input[:] = [f"{sensor.name}_float" if name == sensor.name else name for name in node.input]
         cast = onnx.helper.make_node("Cast", [sensor.name], [f"{sensor.name}_float"], to=onnx.TensorProto.FLOAT)
         model.graph.node.insert(0, cast)
         value.type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(sensor.dtype))
-
-
-def _store_integers(model: onnx.ModelProto) -> None:
-    """Replace each rounded weight's QuantizeLinear by the integers it gives: a quarter of the bytes."""
-    graph = model.graph
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    constants = {node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant"}
-    values = {**constants, **weights}
-    for node in [node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] in weights]:
-        weight, scale = (numpy_helper.to_array(values[name]) for name in node.input[:2])
-        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
-        shape = [-1 if place == axis else 1 for place in range(weight.ndim)]
-        rounded = np.rint(weight / scale.reshape(shape)).clip(-127, 127).astype(np.int8)
-        graph.initializer.append(numpy_helper.from_array(rounded, node.output[0]))
-        graph.node.remove(node)
-        graph.initializer.remove(weights.pop(node.input[0]))
