@@ -180,7 +180,7 @@ class QuantConvUnit(nn.Module):
                 return round_channels(weight, self._steps(), SIGNED_STEPS)
             weight = self._within(weight)
         # -128 is never reached, as steps come from the largest weight; the exporter knows whole int8 only.
-        return torch.fake_quantize_per_channel_affine(weight, self._steps(), self.zeros, 0, -128, SIGNED_STEPS)
+        return torch.fake_quantize_per_channel_affine(weight, self._steps().detach(), self.zeros, 0, -128, SIGNED_STEPS)
 
     def _steps(self) -> Tensor:
         return self.steps if self.change is None else self.change(self.steps)
