@@ -74,7 +74,6 @@ ROWS = (
     _tuned("distillation", _FOLDED),
     _tuned("distillation, learned scales", _FOLDED, _LEARNED),
     _tuned("distillation, norms frozen late", _LATE),
-    _tuned("distillation, teacher heard pixel by pixel", _FOLDED, {"distill_balance": False}),
     _tuned("distillation, teacher of the same scenario", _FOLDED, teacher="own"),
     Row("3 bits: calibrated, minmax", {"observer": "minmax"}, bits=3),
     Row("3 bits: calibrated, mse", {"observer": "mse"}, bits=3),
@@ -84,4 +83,5 @@ ROWS = (
     _tuned("3 bits: distillation, learned scales", _FOLDED, _LEARNED, _HARD, bits=3),
     _tuned("3 bits: distillation, norms frozen late", _LATE, _HARD, bits=3),
     _tuned("3 bits: distillation, teacher of the same scenario", _FOLDED, _HARD, bits=3, teacher="own"),
+    _tuned("3 bits: distillation, teacher heard pixel by pixel", _FOLDED, {"distill_balance": False}, _HARD, bits=3),
 )
