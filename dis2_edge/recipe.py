@@ -133,8 +133,15 @@ class Recipe:
     """Peak rate of that tuning."""
     calibration_images: int = 32
     """Images of the training split that ranges are taken from."""
-    observer: Literal["minmax", "percentile", "mse"] = "mse"
-    """How a range is chosen from what was seen."""
+    observer: Literal["minmax", "percentile", "mse", "entropy"] = "mse"
+    """How a range is chosen from what was seen: its largest value; 99.99 % of it; the least squared error of rounding
+    and clipping; the least KL divergence of its histogram from the rounded one."""
+    quantize_lesson: Literal["labels", "distillation"] = "distillation"
+    """What tuning teaches: labels alone, or also the logits and taps of the FP32 network with all its sensors."""
+    learned_scales: bool = False
+    """In tuning, ranges of activations and steps of weights are trained with the weights."""
+    quantize_freeze_norms: float = 0.5
+    """Share of tuning after which batch norms' statistics no longer move; 0 folds the norms before tuning."""
 
     def __post_init__(self) -> None:
         if self.distill_weight == -1:
@@ -151,6 +158,8 @@ class Recipe:
             raise RecipeError(f"impulses is {self.impulses}", expected="0..1")
         if not 0 <= self.distill_after <= 1:
             raise RecipeError(f"distill_after is {self.distill_after}", expected="0..1")
+        if not 0 <= self.quantize_freeze_norms <= 1:
+            raise RecipeError(f"quantize_freeze_norms is {self.quantize_freeze_norms}", expected="0..1")
         if self.crop % 16:
             raise RecipeError(f"crop is {self.crop}", expected="0 or a multiple of 16")
         if min(self.grid) < 0 or min(self.grid) == 0 < max(self.grid):

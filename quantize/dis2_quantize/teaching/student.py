@@ -65,6 +65,7 @@ def calibrate(students: Sequence[Student], split: Split, images: int) -> None:
             student(batch.frames)
     for student in students:
         placement.freeze(student.network)
+        student.network.eval()
 
 
 def logits_of(students: Sequence[Student]) -> Segmenter:

@@ -17,7 +17,17 @@ from dis2_quantize.run import quantize
 from dis2_train import checkpoint
 
 EXAMPLE = "dis2-edge quantize out/ombria --data DATA --out out/ombria-int8 --precision fp32,int8"
-_OWN_KEYS = ("tune_above", "quantize_epochs", "quantize_learning_rate", "calibration_images", "observer", "temperature")
+_OWN_KEYS = (
+    "tune_above",
+    "quantize_epochs",
+    "quantize_learning_rate",
+    "calibration_images",
+    "observer",
+    "temperature",
+    "quantize_lesson",
+    "learned_scales",
+    "quantize_freeze_norms",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
