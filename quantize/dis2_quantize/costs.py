@@ -19,13 +19,39 @@ from dis2_quantize.reading.foreign import Shape
 from dis2_quantize.reading.operations import WEIGHTS, is_weighted, operations
 from dis2_quantize.reading.wiring import Wiring, is_dequantize, is_quantize
 
-ACTIVATIONS = frozenset("Relu Clip LeakyRelu HardSwish Sigmoid".split())
+ACTIVATIONS = frozenset(["Relu", "Clip", "LeakyRelu", "HardSwish", "Sigmoid"])
 """Operators that engines compute on the way out of the one before them."""
 JOINTS = frozenset(("Add", "Sum"))
 """Operators that take an activation on the way out, as weighted ones do."""
 INTEGER = frozenset(
-    "Conv ConvTranspose Gemm MatMul Add Mul Concat Resize MaxPool AveragePool GlobalAveragePool Relu Transpose Reshape "
-    "Slice Split Squeeze Unsqueeze Flatten Pad Gather DepthToSpace SpaceToDepth Identity Expand Tile".split()
+    [
+        "Conv",
+        "ConvTranspose",
+        "Gemm",
+        "MatMul",
+        "Add",
+        "Mul",
+        "Concat",
+        "Resize",
+        "MaxPool",
+        "AveragePool",
+        "GlobalAveragePool",
+        "Relu",
+        "Transpose",
+        "Reshape",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "Unsqueeze",
+        "Flatten",
+        "Pad",
+        "Gather",
+        "DepthToSpace",
+        "SpaceToDepth",
+        "Identity",
+        "Expand",
+        "Tile",
+    ]
 )
 """Operators that engines compute in integers where they stand between Q and DQ; the rest stays in floats."""
 _BYTE_TYPES = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
@@ -137,7 +163,7 @@ def _is_integer(layer: _Layer, facts: Facts, wiring: Wiring) -> bool:
         return False
     rounded = any(is_quantize(node) for node in layer.nodes)
     half = facts[layer.head.output[0]].dtype == onnx.TensorProto.FLOAT16
-    return rounded or is_weighted(layer.head) and (half or layer.head.op_type in ("MatMul", "Gemm"))
+    return rounded or (is_weighted(layer.head) and (half or layer.head.op_type in ("MatMul", "Gemm")))
 
 
 def _changing(node: onnx.NodeProto, facts: Facts) -> list[str]:

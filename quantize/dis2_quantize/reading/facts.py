@@ -110,7 +110,7 @@ def _outputs(node: onnx.NodeProto, facts: Facts) -> dict[str, Fact]:
     if lost:
         raise NoAnswerError(f"nothing is known of its input {lost[0]}")
     inputs = {name: facts[name] for name in node.input if name}
-    if node.op_type == "Shape" and node.domain in OWN or all(fact.value is not None for fact in inputs.values()):
+    if (node.op_type == "Shape" and node.domain in OWN) or all(fact.value is not None for fact in inputs.values()):
         computed = _computed(node, inputs, facts.model)
         if computed:
             return computed

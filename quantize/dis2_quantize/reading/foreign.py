@@ -56,8 +56,18 @@ TWINS = {
     "QGemm": Twin("Gemm", (0, 3), 0),
 }
 SAME = frozenset(
-    "QLinearLeakyRelu QLinearSigmoid QLinearSoftmax Gelu FastGelu BiasGelu QuickGelu SkipLayerNormalization "
-    "SkipSimplifiedLayerNormalization BiasSoftmax".split()
+    [
+        "QLinearLeakyRelu",
+        "QLinearSigmoid",
+        "QLinearSoftmax",
+        "Gelu",
+        "FastGelu",
+        "BiasGelu",
+        "QuickGelu",
+        "SkipLayerNormalization",
+        "SkipSimplifiedLayerNormalization",
+        "BiasSoftmax",
+    ]
 )
 """Operators whose first output is like their first input."""
 

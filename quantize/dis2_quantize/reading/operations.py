@@ -10,8 +10,27 @@ import onnx
 from dis2_quantize.reading.foreign import Shape, attribute
 
 MOVES = frozenset(
-    "Cast Concat DepthToSpace Expand Flatten Gather GatherElements GatherND Identity Pad QLinearConcat Reshape Slice "
-    "SpaceToDepth Split Squeeze Tile Transpose Unsqueeze".split()
+    [
+        "Cast",
+        "Concat",
+        "DepthToSpace",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "GatherElements",
+        "GatherND",
+        "Identity",
+        "Pad",
+        "QLinearConcat",
+        "Reshape",
+        "Slice",
+        "SpaceToDepth",
+        "Split",
+        "Squeeze",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+    ]
 )
 """Operators that only move or relabel values."""
 
@@ -80,9 +99,9 @@ def _keys(key: Shape) -> int:
 def _einsum(node: onnx.NodeProto, inputs: Sequence[Shape | None], made: int) -> int:
     """The product of all indices; with an ellipsis only what is made is counted."""
     terms = attribute(node, "equation", b"").decode().replace(" ", "").partition("->")[0].split(",")
-    sizes = {
-        letter: size for term, shape in zip(terms, inputs, strict=False) for letter, size in zip(term, shape or ())
-    }
+    sizes: dict[str, int] = {}
+    for term, shape in zip(terms, inputs, strict=False):
+        sizes.update(zip(term, shape or (), strict=False))
     return made if "." in sizes else math.prod(sizes.values())
 
 
