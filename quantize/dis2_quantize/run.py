@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
 import torch
 
 from dis2_edge import __version__
+from dis2_edge.costs import write_costs
 from dis2_edge.dataset import DataSet
 from dis2_edge.errors import CheckpointError, DataError, RecipeError
 from dis2_edge.files import new_folder, write_json, write_text
@@ -19,6 +21,7 @@ from dis2_edge.manifest import Golden, ModelRow, Precision
 from dis2_edge.recipe import Recipe
 from dis2_edge.scores import known
 from dis2_edge.terminal import say
+from dis2_quantize.costs import layer_costs
 from dis2_quantize.judging.goldens import record
 from dis2_quantize.judging.judge import Candidate, Verdict, judge
 from dis2_quantize.rounding import placement
@@ -119,6 +122,7 @@ def _export(
             file = folder / "models" / f"{scenario}-{precision}-ort-frame.onnx"
             told = {"precision": precision, "cost": json.dumps(dataclasses.asdict(cost(run.network, scenario)))}
             export(network, run.task, scenario, file, {**metadata, **told})
+            write_costs(file.with_suffix(".costs.json"), layer_costs(onnx.load(file)))
             candidates.append(Candidate(scenario, precision, file))
     return candidates
 
