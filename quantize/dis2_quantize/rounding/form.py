@@ -15,9 +15,9 @@ from torch import Tensor, fx, nn
 
 from dis2_quantize.rounding import placement
 from dis2_quantize.rounding.fake import QuantConvUnit
+from dis2_quantize.rounding.floating import floating
 from dis2_quantize.rounding.halfway import half
 from dis2_quantize.rounding.symmetric import make_symmetric
-from dis2_train.networks.blocks import ConvUnit, SelfAttention
 
 Float = Literal["fp16", "fp32"]
 
@@ -30,45 +30,14 @@ def typed_form(network: fx.GraphModule, islands: Collection[str] = ()) -> fx.Gra
     """
     form = placement.without_taps(network).cpu().eval()
     for name, module in list(form.named_modules()):
-        if isinstance(module, ConvUnit):
-            _replace(form, name, FoldedConvUnit(module))
-        elif isinstance(module, SelfAttention):
-            _replace(form, name, PlainAttention(module.heads))
+        instead = floating(module)
+        if instead is not None:
+            _replace(form, name, instead)
     make_symmetric(form)
     _type(form, islands)
     form.recompile()
     form.delete_all_unused_submodules()
     return form
-
-
-class FoldedConvUnit(nn.Module):
-    """A ConvUnit in floating point whose batch norm is folded into weight and bias."""
-
-    def __init__(self, unit: ConvUnit) -> None:
-        super().__init__()
-        folded = QuantConvUnit(unit)
-        self.weight, self.bias = folded.weight, folded.bias
-        self.stride, self.padding, self.act = folded.stride, folded.padding, folded.act
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
-        out: Tensor = self.act(nn.functional.conv2d(x, self.weight, self.bias, self.stride, self.padding))
-        return out
-
-
-class PlainAttention(nn.Module):
-    """A SelfAttention in operators that every engine knows; queries are scaled first, which keeps scores in range."""
-
-    def __init__(self, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Queries (B, N, width), keys and values (B, M, width) to (B, N, width)."""
-        scale = (int(q.shape[2]) // self.heads) ** -0.5
-        q, k, v = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (q * scale, k, v))
-        weights = torch.matmul(q, k.transpose(2, 3)).softmax(dim=3)  # (B, heads, N, M)
-        return torch.matmul(weights, v).transpose(1, 2).flatten(2)
 
 
 class Cast(nn.Module):

@@ -2,6 +2,7 @@
 
 TensorRT reads where integers are from the Q/DQ in the graph, so fewer stand here than in `ort`:
 
+- Convolutions are integer where they read 16 channels or more; sums and concatenations where one of these reads them.
 - A tensor is rounded where an integer unit reads it. What only floating point reads leaves the convolution as FP16.
 - Of a sum's two inputs one, the residual, is rounded. The other, where it is a convolution's own output without ReLU,
   stays as it is: TensorRT then adds within that convolution's kernel.
@@ -37,7 +38,10 @@ class SymmetricQuant(nn.Module):
 def make_symmetric(placed: fx.GraphModule) -> None:
     """Turn a placed and calibrated network, in place, to the integers of the `trt` dialect."""
     modules = dict(placed.named_modules())
-    integer = {node for node in placed.graph.nodes if _is_integer(node, modules)}
+    integer: set[fx.Node] = set()
+    for node in reversed(placed.graph.nodes):
+        if _is_integer(node, integer, modules):
+            integer.add(node)
     for node in [node for node in placed.graph.nodes if _is_rounding(node, modules)]:
         if not _feeds(node, integer, modules) or _adds_within_kernel(node, integer, modules):
             node.replace_all_uses_with(node.args[0])
@@ -71,11 +75,11 @@ def _groups(placed: fx.GraphModule, integer: set[fx.Node], modules: dict[str, nn
     return groups
 
 
-def _is_integer(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
-    """Whether the node computes with integers: placement rounds what an integer sum or concatenation makes."""
+def _is_integer(node: fx.Node, integer: set[fx.Node], modules: dict[str, nn.Module]) -> bool:
+    """Whether the node computes with integers; `integer` holds all such nodes behind it."""
     unit = _module(node, modules)
     joins = isinstance(unit, (Add, Concat)) and any(_is_rounding(user, modules) for user in node.users)
-    return isinstance(unit, QuantConvUnit) or joins
+    return isinstance(unit, QuantConvUnit) or (joins and _feeds(node, integer, modules))
 
 
 def _feeds(node: fx.Node, integer: set[fx.Node], modules: dict[str, nn.Module]) -> bool:
