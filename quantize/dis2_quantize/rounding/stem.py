@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dis2_edge.sensors import Sensor
-from dis2_quantize.rounding.fake import SIGNED_STEPS, QuantConvUnit
+from dis2_quantize.rounding.fake import QuantConvUnit
 from dis2_train.networks.blocks import ConvUnit
 
 
@@ -28,14 +28,29 @@ class QuantStem(QuantConvUnit):
             self.weight.div_(self.std)  # from here on the weights are those of the raw frame
         self.measure_steps()
 
+    def revive(self) -> None:
+        """Take the batch norm out of the weights again; those of the raw frame stay."""
+        super().revive()
+        if self.norm is not None:
+            with torch.no_grad():
+                self.weight.div_(self.std)
+
     def forward(self, x: Tensor) -> Tensor:
         """Normalised (B, C, H, W) to (B, outputs, H / stride, W / stride)."""
         return super().forward(x * self.std)
 
     def raw_bias(self) -> Tensor:
         """(outputs,) the bias when the raw frame is read: the mean that is not subtracted there is subtracted here."""
-        weight = torch.fake_quantize_per_channel_affine(self.weight, self.steps, self.zeros, 0, -128, SIGNED_STEPS)
-        return (self.bias - (weight * self.mean).sum(dim=(1, 2, 3))).detach()
+        weight, bias = self.whole()
+        return (bias - (self._rounded(weight) * self.mean).sum(dim=(1, 2, 3))).detach()
+
+    def plain(self) -> nn.Module:
+        """The unit over the normalised frame in floating point, with the weights as they are."""
+        weight, bias = self.whole()
+        outputs, inputs, *kernel = weight.shape
+        conv = nn.Conv2d(inputs, outputs, tuple(kernel), self.stride, self.padding)  # type: ignore[arg-type]
+        conv.load_state_dict({"weight": (weight * self.std).detach(), "bias": bias.detach()})
+        return nn.Sequential(conv, self.act).train(self.training)
 
 
 def reads_bytes(module: nn.Module, sensor: Sensor) -> bool:
