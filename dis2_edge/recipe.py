@@ -142,6 +142,8 @@ class Recipe:
     """In tuning, ranges of activations and steps of weights are trained with the weights."""
     quantize_freeze_norms: float = 0.5
     """Share of tuning after which batch norms' statistics no longer move; 0 folds the norms before tuning."""
+    keep_float: tuple[str, ...] = ()
+    """Blocks that quantisation leaves in floating point: `BLOCK` in every scenario that has it, `SCENARIO:BLOCK` in one."""
 
     def __post_init__(self) -> None:
         if self.distill_weight == -1:
@@ -166,6 +168,8 @@ class Recipe:
             raise RecipeError(f"grid is {list(self.grid)}", expected="height and width above 0, or [0, 0]")
         if len(set(self.sensors)) != len(self.sensors):
             raise RecipeError(f"sensors are {list(self.sensors)}", expected="each name once")
+        if len(set(self.keep_float)) != len(self.keep_float):
+            raise RecipeError(f"keep_float is {list(self.keep_float)}", expected="each entry once")
         shares = self.scenario_share
         if not all(0 <= share < math.inf for share in shares) or (shares and not sum(shares)):
             raise RecipeError(f"scenario_share is {self.scenario_share}", expected="shares of 0 or more, not all 0")

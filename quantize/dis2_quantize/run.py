@@ -21,6 +21,9 @@ from dis2_edge.manifest import Golden, ModelRow, Precision
 from dis2_edge.recipe import Recipe
 from dis2_edge.scores import known
 from dis2_edge.terminal import say
+from dis2_quantize.choosing.choice import Choice
+from dis2_quantize.choosing.keep import kept_blocks
+from dis2_quantize.choosing.record import record_choice
 from dis2_quantize.costs import layer_costs
 from dis2_quantize.judging.goldens import record
 from dis2_quantize.judging.judge import Candidate, Verdict, judge
@@ -48,12 +51,22 @@ class Quantized:
     """One for each model file."""
 
 
-def quantize(run: Checkpoint, recipe: Recipe, data: DataSet, out: Path, precisions: Sequence[str]) -> Quantized:
+def quantize(
+    run: Checkpoint,
+    recipe: Recipe,
+    data: DataSet,
+    out: Path,
+    precisions: Sequence[str],
+    choice: Choice | None = None,
+) -> Quantized:
     """Quantise the trained `run` by `recipe` into the folder `out`, whole or not at all.
 
-    Agreement is measured against the FP32 file of the same scenario, where FP32 is asked for.
+    Agreement is measured against the FP32 file of the same scenario, where FP32 is asked for. A `choice` takes the
+    place of the recipe's `keep_float`, and its record and pictures are laid beside the files.
     """
+    recipe = dataclasses.replace(recipe, keep_float=choice.keep_float) if choice else recipe
     check(run, data, precisions)
+    kept_blocks(recipe.keep_float, run.network)
     data = data.narrowed(run.task.sensor_names, run.task.grid)
     split = judged_split(data)
     with new_folder(out) as folder:
@@ -67,6 +80,8 @@ def quantize(run: Checkpoint, recipe: Recipe, data: DataSet, out: Path, precisio
         verdicts = judge(models, data, run.task, split)
         goldens = record(models, data, run.task, split, folder)
         _write_index(run, recipe, data, split, verdicts, goldens, folder)
+        if choice:
+            record_choice(choice, folder)
     return Quantized(out, tuple(verdicts))
 
 
@@ -97,7 +112,8 @@ def _students(run: Checkpoint, recipe: Recipe, data: DataSet) -> list[Student]:
     cpu = torch.device("cpu")
     train = Split(data, "train", run.task, cpu)
     validation = Split(data, "val", run.task, cpu) if "val" in data.splits and data.ids("val") else None
-    students = [make_student(run.network, scenario, recipe) for scenario in run.task.scenarios]
+    kept = kept_blocks(recipe.keep_float, run.network)
+    students = [make_student(run.network, scenario, recipe, kept[scenario]) for scenario in run.task.scenarios]
     calibrate(students, train, recipe.calibration_images)
     needy = in_need(students, run.network, validation, recipe) if recipe.quantize_epochs else {}
     if needy:
@@ -116,11 +132,13 @@ def _export(
 ) -> list[Candidate]:
     metadata = {"recipe_hash": recipe_hash(recipe), "network": f"{recipe.network}/{recipe.preset}"}
     metadata |= {"seed": str(recipe.seed)}
+    kept = kept_blocks(recipe.keep_float, run.network)
     candidates = []
     for precision, scenarios in networks.items():
         for scenario, network in scenarios.items():
             file = folder / "models" / f"{scenario}-{precision}-ort-frame.onnx"
             told = {"precision": precision, "cost": json.dumps(dataclasses.asdict(cost(run.network, scenario)))}
+            told |= {"keep_float": json.dumps(kept[scenario] if precision == "int8" else ())}
             export(network, run.task, scenario, file, {**metadata, **told})
             write_costs(file.with_suffix(".costs.json"), layer_costs(onnx.load(file)))
             candidates.append(Candidate(scenario, precision, file))

@@ -1,7 +1,7 @@
 """Placement: which tensors of a deployable network become integers, as a policy that can be read.
 
-The network is traced into units. Integer units are convolutions with folded norm, sums and concatenations; enlarging
-and regrouping only move integers and keep their scale. The rest (attention, heads) is an island of floating point, but
+The network is traced into units. Integer units are convolutions with folded norm, and those sums and concatenations
+whose result an integer convolution reads; enlarging and regrouping only move integers and keep their scale. The rest (attention, heads) is an island of floating point, but
 for the linear layers in it: these read integers. The first convolution of a sensor is an integer unit where the
 sensor's samples are bytes, which it reads as they are; else it stays in floating point, as it sees the sensor's whole
 range. A tensor is rounded once, where it is made, if any integer unit makes or reads it; what is concatenated shares
@@ -22,6 +22,7 @@ from dis2_quantize.rounding.stem import QuantStem, reads_bytes
 from dis2_train.networks.blocks import Add, Concat, ConvUnit, Enlarge, Regroup
 
 INTEGER = (ConvUnit, QuantConvUnit, Add, Concat)
+JOINS = (Add, Concat)
 CARRIED = (Enlarge, Regroup)
 
 
@@ -58,6 +59,7 @@ def place(
     units = dict(traced.named_modules())
     stems = _byte_stems(traced, units, sensors, keep_float)
     integer = {node for node in traced.graph.nodes if node in stems or _is_integer(node, units, keep_float)}
+    integer -= {node for node in integer if _joins_for_floats(node, units, integer)}
     for node in integer:
         unit = units[str(node.target)]
         if isinstance(unit, ConvUnit):
@@ -145,6 +147,22 @@ def _round_linears(traced: fx.GraphModule, observer: str, keep_float: tuple[str,
     for target, module in list(traced.named_modules()):
         if worth_integers(module) and isinstance(module, nn.Linear) and not _is_kept(target, keep_float):
             _replace(traced, target, QuantLinear(module, f"round_{target.replace('.', '_')}", observer))
+
+
+def _joins_for_floats(node: fx.Node, units: dict[str, nn.Module], integer: set[fx.Node]) -> bool:
+    """Whether `node` is a sum or concatenation that no integer convolution reads: to round it would gain nothing."""
+    return isinstance(units[str(node.target)], JOINS) and not _reaches_convolution(node, units, integer)
+
+
+def _reaches_convolution(node: fx.Node, units: dict[str, nn.Module], integer: set[fx.Node]) -> bool:
+    """Whether an integer convolution reads `node`, directly or through what keeps integers integers."""
+    for user in node.users:
+        joins = user in integer and isinstance(units[str(user.target)], JOINS)
+        if (user in integer and not joins) or (
+            (joins or _is_carrier(user, units)) and _reaches_convolution(user, units, integer)
+        ):
+            return True
+    return False
 
 
 def _is_frame(value: fx.node.Argument, units: dict[str, nn.Module]) -> bool:

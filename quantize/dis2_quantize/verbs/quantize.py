@@ -14,6 +14,7 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.terminal import say, table
 from dis2_quantize.judging.judge import Verdict
 from dis2_quantize.run import quantize
+from dis2_quantize.verbs import mixing
 from dis2_train import checkpoint
 
 EXAMPLE = "dis2-edge quantize out/ombria --data DATA --out out/ombria-int8 --precision fp32,int8"
@@ -27,6 +28,7 @@ _OWN_KEYS = (
     "quantize_lesson",
     "learned_scales",
     "quantize_freeze_norms",
+    "keep_float",
 )
 
 
@@ -40,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="change a key of quantisation"
     )
+    mixing.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
     trained = checkpoint.load(args.trained)
     recipe = _overridden(trained.recipe, args.trained / "recipe.toml", args.overrides)
     data = open_dataset(args.data, args.describe)
-    done = quantize(trained, recipe, data, args.out, [name.strip() for name in args.precision.split(",")])
+    precisions = [name.strip() for name in args.precision.split(",")]
+    choice = mixing.choice_of(args, trained, recipe, data, precisions)
+    done = quantize(trained, recipe, data, args.out, precisions, choice)
     columns, rows = table_rows(done.verdicts)
     table(f"{data.name}: FP32 against INT8, each file run by ONNX Runtime, per cent", columns, rows)
     say(f"quantised run: {done.path}")

@@ -1,0 +1,54 @@
+"""Students of one scenario that differ only in which blocks are integers, with ranges that were measured once."""
+
+from __future__ import annotations
+
+import copy
+
+from dis2_edge.recipe import Recipe
+from dis2_quantize.choosing.keep import Kept
+from dis2_quantize.rounding import placement
+from dis2_quantize.rounding.fake import ActivationQuant
+from dis2_quantize.teaching.student import Student, calibrate, make_student
+from dis2_train.data.batches import Split
+from dis2_train.networks.seam import Network
+
+
+class Mixer:
+    """Makes students of one scenario. A tensor keeps the range that it has where every block is an integer.
+
+    To calibrate each mixture anew gives nearly the same (docs/quantization.md has the figures), many times slower.
+    """
+
+    def __init__(self, network: Network, scenario: str, recipe: Recipe, train: Split) -> None:
+        self.network, self.scenario, self.recipe, self._train = network, scenario, recipe, train
+        self.blocks: Kept = network.blocks(scenario)
+        """Every block of the scenario."""
+        student = make_student(network, scenario, recipe)
+        calibrate([student], train, recipe.calibration_images)
+        self._ranges = {quantizer.name: quantizer for quantizer in placement.quantizers(student.network)}
+
+    def mixed(self, kept: Kept) -> Student:
+        """The student whose blocks `kept` are floats, with the ranges of the one that has none; all kept is FP32."""
+        if set(kept) == set(self.blocks):
+            return self._whole()
+        student = make_student(self.network, self.scenario, self.recipe, kept)
+        for name, module in list(student.network.named_modules()):
+            if isinstance(module, ActivationQuant):
+                student.network.set_submodule(name, copy.deepcopy(self._ranges[module.name]))
+        return student
+
+    def calibrated(self, kept: Kept) -> Student:
+        """The student whose blocks `kept` are floats, calibrated as the one that will fly."""
+        if set(kept) == set(self.blocks):
+            return self._whole()
+        student = make_student(self.network, self.scenario, self.recipe, kept)
+        calibrate([student], self._train, self.recipe.calibration_images)
+        return student
+
+    def all_but(self, block: str) -> Kept:
+        """Every block but `block`."""
+        return tuple(name for name in self.blocks if name != block)
+
+    def _whole(self) -> Student:
+        taps = self.network.tap_names(self.scenario)
+        return Student(self.scenario, taps, placement.trace(self.network.deployable(self.scenario, taps)))
