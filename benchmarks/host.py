@@ -1,4 +1,4 @@
-"""Released DIS2, in torch eager and exported to ONNX Runtime, against our bundles, on this computer's CPU, with the same threads, in one run.
+"""Released DIS2, in torch eager and exported, against our bundles: this computer's CPU, same threads, one run.
 
     python -m benchmarks.host [BUNDLE ...] [--size 512] [--threads 2] [--rounds 20] [--out figures.json]
 
@@ -157,10 +157,8 @@ def spending(bundle: Bundle, threads: int) -> tuple[str, list[operators.Share], 
     reached = ""
     if row.precision == "int8":
         ours, most = peak.achieved_gops(file, shares), peak.peak_gops(threads)
-        between = "integer convolutions and what stands between them"
-        reached = (
-            f"{between}: {ours:.0f} GOP/s of the {most:.0f} that one alone reaches here, {100 * ours / most:.0f} %"
-        )
+        reached = f"integer convolutions and what stands between them: {ours:.0f} GOP/s, {100 * ours / most:.0f} %"
+        reached += f" of the {most:.0f} that one alone reaches here"
     return f"{row.scenario} {row.precision} of bundle {bundle.id}", shares, reached
 
 
