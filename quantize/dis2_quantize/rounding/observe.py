@@ -105,8 +105,8 @@ def _divergence(counts: Tensor, kept: Tensor, levels: int) -> Tensor:
     own = own - torch.special.xlogy(last, last) + torch.special.xlogy(last + beyond, last + beyond)
     # Both histograms are normalised: the truth by all of its mass, the groups by what was kept.
     total, inside = counts.sum(), _running(counts)[kept]
-    answer: Tensor = (own - cross) / total - total.log() + inside.log()
-    return answer
+    divergence: Tensor = (own - cross) / total - total.log() + inside.log()
+    return divergence.nan_to_num(nan=torch.inf)  # nothing kept: infinite, and no group has mass
 
 
 def _running(values: Tensor) -> Tensor:
