@@ -25,6 +25,8 @@ SMALL = 4096
 """Values above which a fixed tensor is not computed: shapes and axes have few, weights need no value here."""
 OWN = ("", "ai.onnx")
 """Names of ONNX's own domain."""
+NOT_FIXED, NO_INPUT = "the shape of its output is not fixed", "nothing is known of its input"
+"""Reasons of gaps that are not the node's own fault."""
 _REFUSALS = (
     onnx.defs.SchemaError,
     onnx.checker.ValidationError,
@@ -108,7 +110,7 @@ def _outputs(node: onnx.NodeProto, facts: Facts) -> dict[str, Fact]:
         return {node.output[0]: _of_tensor(tensor)}
     lost = [name for name in node.input if name and name not in facts]
     if lost:
-        raise NoAnswerError(f"nothing is known of its input {lost[0]}")
+        raise NoAnswerError(f"{NO_INPUT} {lost[0]}")
     inputs = {name: facts[name] for name in node.input if name}
     if (node.op_type == "Shape" and node.domain in OWN) or all(fact.value is not None for fact in inputs.values()):
         computed = _computed(node, inputs, facts.model)
@@ -148,7 +150,7 @@ def _by_onnx(node: onnx.NodeProto, inputs: Mapping[str, Fact], model: onnx.Model
     shapes = {name: _declared(kind) for name, kind in found.items() if name}
     gaps = [name for name, shape in shapes.items() if shape is None]
     if gaps or not shapes:
-        raise NoAnswerError("the shape of its output is not fixed")
+        raise NoAnswerError(NOT_FIXED)
     return {name: (found[name].tensor_type.elem_type, shape) for name, shape in shapes.items() if shape is not None}
 
 
