@@ -40,13 +40,13 @@ class Swatch:
     """Red, green, blue, 0-255."""
 
 
-def lay_out(title: str, entries: Sequence[Entry], legend: Sequence[Swatch]) -> Rgb:
-    """The sheet, HxWx3 uint8, of entries that have the same columns."""
+def lay_out(title: str, entries: Sequence[Entry], legends: Sequence[Sequence[Swatch]]) -> Rgb:
+    """The sheet, HxWx3 uint8, of entries that have the same columns; each legend begins a line."""
     font = ImageFont.load_default(SIZE)
     headings = list(entries[0].pictures)
     height, width = _fitted(next(iter(entries[0].pictures.values()))).shape[:2]
     breadth = GAP + len(headings) * (width + GAP)
-    lines = list(_broken(legend, breadth, font))
+    lines = [line for legend in legends for line in _broken(legend, breadth, font)]
     row = height + LINE + GAP
     top = GAP + 2 * LINE
     sheet = Image.new("RGB", (breadth, top + len(entries) * row + len(lines) * LINE + GAP), PAPER)
@@ -99,7 +99,7 @@ def _width(swatch: Swatch, font: Font) -> float:
 
 
 def _fitted(picture: Rgb) -> Rgb:
-    """`picture` with its longer side brought to about `SIDE`: small ones by whole factors, so that pixels stay square."""
+    """`picture` with its longer side brought to `SIDE`; small ones grow by whole factors, which keeps pixels square."""
     longer = max(picture.shape[:2])
     factor = float(SIDE // longer) if longer <= SIDE else SIDE / longer
     height, width = (max(1, round(length * factor)) for length in picture.shape[:2])

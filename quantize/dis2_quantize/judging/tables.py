@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from dis2_edge.manifest import Precision
 from dis2_edge.terminal import say, table
 from dis2_quantize.judging.drops import Drop
-from dis2_quantize.judging.verdict import Miss, Row, Timing, Verdict
+from dis2_quantize.judging.verdict import Held, Row, Timing, Verdict
 
 COLUMNS = ("precision", "dialect", "scenario", "mIoU", "drop [95 %]", "worst class", "agree", "ms", "MB", "verdict")
 COLOURS = {"pass": "green", "FAIL": "bold red"}
@@ -30,23 +29,19 @@ def sentences(verdict: Verdict, qrun: Path) -> Iterator[str]:
         yield f"verdict: none ({asked}); no file could be held against FP32: ask for --precision fp32,int8"
         return
     yield f"verdict: {'pass' if verdict.passed else 'FAIL'} ({asked})"
-    for miss in verdict.misses():
-        yield f"  {_told(miss)}"
+    for held in verdict.held():
+        if held.missed or not held.is_sure:
+            yield f"  {_told(held)}"
     for sheet in dict.fromkeys(miss.row.worst for miss in verdict.misses() if miss.row.worst):
         yield f"  worst tiles: {qrun / sheet}"
 
 
-def failed_precisions(verdict: Verdict) -> tuple[Precision, ...]:
-    """The precisions of the files that missed a limit, each once."""
-    return tuple(dict.fromkeys(miss.row.precision for miss in verdict.misses()))
-
-
-def _told(miss: Miss) -> str:
-    row, drop = miss.row, miss.drop
-    what = f"IoU of {miss.name!r}" if miss.name else "mIoU"
-    sure = "" if miss.is_sure else "; other images might decide otherwise"
-    by = f"{drop.points - miss.limit:.2f} more than the {miss.limit:g} allowed"
-    return f"{row.scenario}, {row.precision} {row.dialect}: {what} lost {_interval(drop)} points, {by}{sure}"
+def _told(held: Held) -> str:
+    row, drop = held.row, held.drop
+    lost = f"{'IoU of ' + repr(held.name) if held.name else 'mIoU'} lost {_interval(drop)} points"
+    by = f"{drop.points - held.limit:.3g} more than the {held.limit:g} allowed" if held.missed else "within the limit"
+    unsure = "" if held.is_sure else "; the interval holds the limit, so other images might decide otherwise"
+    return f"{row.scenario}, {row.precision} {row.dialect}: {lost}, {by}{unsure}"
 
 
 def _cells(verdict: Verdict, row: Row) -> tuple[str, ...]:

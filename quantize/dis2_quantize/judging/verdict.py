@@ -84,8 +84,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Miss:
-    """A limit that a file missed."""
+class Held:
+    """What a file lost, held against the limit for it."""
 
     row: Row
     """The file."""
@@ -94,12 +94,17 @@ class Miss:
     drop: Drop
     """What was lost."""
     limit: float
-    """What might have been."""
+    """What may be."""
+
+    @property
+    def missed(self) -> bool:
+        """Whether it lost more than it may: the drop decides, its interval tells how sure that is."""
+        return self.drop.points > self.limit
 
     @property
     def is_sure(self) -> bool:
-        """Whether the whole interval lies beyond the limit: other images of the kind would not save it."""
-        return self.drop.low > self.limit
+        """Whether the whole interval lies on one side of the limit."""
+        return not self.drop.low <= self.limit < self.drop.high
 
 
 @dataclass(frozen=True)
@@ -132,10 +137,14 @@ class Verdict:
             if not len(row.class_iou) == len(row.class_drops) == len(self.classes):
                 raise CheckpointError(f"the verdict on {row.file} is not of {len(self.classes)} classes")
 
-    def misses(self, row: Row | None = None) -> list[Miss]:
-        """Every limit that was missed, by `row` or by any; the drop decides, its interval tells how sure that is."""
+    def held(self, row: Row | None = None) -> list[Held]:
+        """All that was held against a limit, of `row` or of every one."""
         rows = self.rows if row is None else (row,)
-        return [miss for row in rows for miss in self._misses(row)]
+        return [held for row in rows for held in self._held(row)]
+
+    def misses(self, row: Row | None = None) -> list[Held]:
+        """Every limit that was missed, by `row` or by any."""
+        return [held for held in self.held(row) if held.missed]
 
     def is_judged(self, row: Row) -> bool:
         """Whether there was an FP32 file to hold `row` against."""
@@ -146,10 +155,10 @@ class Verdict:
         """Whether every limit was kept; None where no file could be held against an FP32 one."""
         return not self.misses() if any(map(self.is_judged, self.rows)) else None
 
-    def _misses(self, row: Row) -> list[Miss]:
+    def _held(self, row: Row) -> list[Held]:
         each = zip(self.classes, row.class_drops, strict=True)
-        held = [("", row.drop, self.limits.max_drop), *((*pair, self.limits.max_class_drop) for pair in each)]
-        return [Miss(row, name, drop, limit) for name, drop, limit in held if drop and drop.points > limit]
+        pairs = [("", row.drop, self.limits.max_drop), *((*pair, self.limits.max_class_drop) for pair in each)]
+        return [Held(row, name, drop, limit) for name, drop, limit in pairs if drop]
 
 
 def write(verdict: Verdict, qrun: Path) -> None:

@@ -20,7 +20,7 @@ from dis2_runtime.engine import Frames
 
 FOLDER = "worst"
 TILES = 3
-SAME, WRONG_NOW, RIGHT_NOW, OTHERWISE = (214, 217, 221), (205, 25, 50), (30, 105, 215), (235, 165, 30)
+SAME, WRONG_NOW, RIGHT_NOW, OTHERWISE = (214, 217, 221), (205, 25, 50), (20, 130, 60), (235, 165, 30)
 """Colours of the picture of differences."""
 
 
@@ -48,7 +48,7 @@ def draw_worst(
         reference = models[full[candidate.scenario].candidate]
         entries = [_entry(candidate, models[candidate], reference, tile, data, task, split) for tile in tiles]
         sheets[candidate] = f"{FOLDER}/{'-'.join(candidate.key)}.png"
-        write_png(folder / sheets[candidate], lay_out(_title(candidate, split), entries, _legend(candidate, task)))
+        write_png(folder / sheets[candidate], lay_out(_title(candidate, split), entries, _legends(candidate, task)))
     return sheets
 
 
@@ -67,7 +67,7 @@ def worst_tiles(found: Judged, reference: Judged | None, count: int = TILES) -> 
 
 
 def differences(label: Mask, reference: Mask, mask: Mask, classes: int) -> Rgb:
-    """HxWx3: grey where both masks say the same, red where FP32 alone is right, blue where the file alone is, amber
+    """HxWx3: grey where both masks say the same, red where FP32 alone is right, green where the file alone is, amber
     where they differ and neither is right or nobody knows."""
     picture = np.full((*mask.shape, 3), SAME, np.uint8)
     picture[mask != reference] = OTHERWISE
@@ -86,8 +86,8 @@ def _entry(
     label = np.full(task.grid, task.ignore, np.uint8) if sample.label is None else sample.label
     before, after = reference.run(frames).mask.copy(), model.run(frames).mask.copy()
     pictures = {sensor.name: visible(frames[sensor.name], sensor) for sensor in task.used(candidate.scenario)}
-    pictures |= {"truth": in_colours(label, task), "FP32": in_colours(before, task)}
-    pictures |= {_named(candidate): in_colours(after, task)}
+    pictures |= {"truth": in_colours(label, task), "FP32 mask": in_colours(before, task)}
+    pictures |= {f"{_named(candidate)} mask": in_colours(after, task)}
     pictures |= {"difference": differences(label, before, after, len(task.classes))}
     return Entry(name, _figures(tile, label, before, after, len(task.classes)), pictures)
 
@@ -112,18 +112,16 @@ def _named(candidate: Candidate) -> str:
     return f"{candidate.precision.upper()} {candidate.dialect}"
 
 
-def _legend(candidate: Candidate, task: Task) -> list[Swatch]:
+def _legends(candidate: Candidate, task: Task) -> list[list[Swatch]]:
     """Classes in their colours, then what the colours of the last column say."""
     classes = [Swatch(name, _rgb(colour)) for name, colour in zip(task.classes, task.colours, strict=True)]
-    named = _named(candidate)
-    return [
-        *classes,
-        Swatch("no class", UNKNOWN),
-        Swatch("same", SAME),
-        Swatch(f"wrong in {named} only", WRONG_NOW),
+    masks = [
+        Swatch("difference: same", SAME),
+        Swatch(f"wrong in {_named(candidate)} only", WRONG_NOW),
         Swatch("wrong in FP32 only", RIGHT_NOW),
-        Swatch("differ, neither is right", OTHERWISE),
+        Swatch("differ, and neither is right or nobody knows", OTHERWISE),
     ]
+    return [[*classes, Swatch("no class", UNKNOWN)], masks]
 
 
 def _rgb(colour: str) -> Colour:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,7 +60,8 @@ def calibrate(students: Sequence[Student], split: Split, images: int) -> None:
     seen = dict.fromkeys((student.scenario for student in students), 0)
     blank = dict.fromkeys(split.task.sensor_names, 0)
     looked_at = 0
-    for batch in progress(whole_images(split, 1), "calibrate", min(images, len(split))):
+    wanting = itertools.takewhile(lambda _: min(seen.values()) < images, whole_images(split, 1))
+    for batch in progress(wanting, "calibrate", min(images, len(split))):
         looked_at += 1
         for name in blank:
             blank[name] += is_blank(batch.frames[name])
@@ -67,8 +69,6 @@ def calibrate(students: Sequence[Student], split: Split, images: int) -> None:
             if seen[student.scenario] < images and shows(batch.frames, student.scenario):
                 student(batch.frames)
                 seen[student.scenario] += 1
-        if min(seen.values()) >= images:
-            break
     check_enough(seen, blank, looked_at, images, split.name)
     for student in students:
         placement.freeze(student.network)

@@ -29,7 +29,8 @@ def unknown_operators() -> Iterator[None]:
     The exporter prints the whole graph that it failed on, thousands of lines; here it is kept and looked into instead.
     """
     exporter: Any = torch._C
-    log, kept = exporter._jit_onnx_log, []
+    kept: list[Any] = []
+    log = exporter._jit_onnx_log
 
     def keep(*parts: Any) -> None:
         kept.extend(parts)
@@ -49,8 +50,7 @@ def _told(cause: UnsupportedOperatorError, logged: list[Any]) -> ExportError:
     where = f" in {', '.join(modules)}" if modules else ""
     return ExportError(
         f"the network uses the operator {operator}{where}, which cannot be written to ONNX",
-        expected="operators that ONNX has",
-        mend="write that module with others, or put it behind a module that an exporter can be taught",
+        mend="write that part of the network with operators that ONNX has",
     )
 
 
