@@ -30,7 +30,7 @@ def time_files(
     for scenario in dict.fromkeys(candidate.scenario for candidate in flying):
         rivals = {candidate.file.name: candidate for candidate in flying if candidate.scenario == scenario}
         turns = {name: _call(models[candidate], shown) for name, candidate in rivals.items()}
-        taken = take_turns(turns, calls, f"time {scenario}")
+        taken = take_turns(turns, calls, f"time {scenario}", pause_s=0.0)  # ONNX Runtime's threads rest after each run
         latencies |= {candidate: taken[name] for name, candidate in rivals.items()}
     return Timing(describe_machine(), threads, calls, WARM_UP), latencies
 

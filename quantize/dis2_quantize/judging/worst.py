@@ -43,8 +43,8 @@ def draw_worst(
     full = references(judged)
     chosen = {found.candidate: worst_tiles(found, full.get(found.candidate.scenario)) for found in judged}
     chosen = {candidate: tiles for candidate, tiles in chosen.items() if tiles}
-    sheets = {}
-    for candidate, tiles in progress(list(chosen.items()), "draw the worst tiles"):
+    sheets: dict[Candidate, str] = {}
+    for candidate, tiles in progress(list(chosen.items()), "draw the worst tiles") if chosen else ():
         reference = models[full[candidate.scenario].candidate]
         entries = [_entry(candidate, models[candidate], reference, tile, data, task, split) for tile in tiles]
         sheets[candidate] = f"{FOLDER}/{'-'.join(candidate.key)}.png"

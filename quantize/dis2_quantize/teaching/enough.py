@@ -38,7 +38,7 @@ def check_enough(seen: Mapping[str, int], blank: Mapping[str, int], looked_at: i
         if count >= least:
             continue
         empty = _told((name, blank[name]) for name in sensors_of(scenario) if blank[name])
-        why = f", as of {looked_at} images of {split} {empty}" if empty else f" in {split}"
+        why = f", as of {looked_at} images of {split} {empty} show nothing" if empty else f" in {split}"
         raise DataError(
             f"{count} images to calibrate {scenario} on{why}",
             expected=f"{least} or more; the recipe's calibration_images asks for {wanted}",

@@ -55,7 +55,7 @@ def _traced(model: FrameModel, frames: tuple[torch.Tensor, ...], names: list[str
 
     The tracing exporter is deprecated, but unlike its heir it keeps Q/DQ where they were placed.
     """
-    with unknown_operators(), warnings.catch_warnings(), torch.no_grad():
+    with unknown_operators(model), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         file = io.BytesIO()
         names_out = ["mask", "confidence"]

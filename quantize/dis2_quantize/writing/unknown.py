@@ -13,18 +13,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import nn
 from torch.onnx.errors import UnsupportedOperatorError
 
 from dis2_edge.errors import ExportError
 
 _OPERATOR = re.compile(r"operator '?([\w:.]+)'?|namespace ([\w:.]+?)\.? ")
-_NETWORK = "network."
+_NETWORK = "network"
 """Where the export wrapper holds the network."""
 
 
 @contextlib.contextmanager
-def unknown_operators() -> Iterator[None]:
-    """Around an export: an operator that the exporter does not know becomes an ExportError that says where it is.
+def unknown_operators(model: nn.Module) -> Iterator[None]:
+    """Around the export of `model`: an operator that the exporter does not know becomes an ExportError.
 
     The exporter prints the whole graph that it failed on, thousands of lines; here it is kept and looked into instead.
     """
@@ -39,14 +40,15 @@ def unknown_operators() -> Iterator[None]:
     try:
         yield
     except UnsupportedOperatorError as cause:
-        raise _told(cause, kept) from cause
+        raise _told(cause, kept, model) from cause
     finally:
         exporter._jit_onnx_log = log
 
 
-def _told(cause: UnsupportedOperatorError, logged: list[Any]) -> ExportError:
+def _told(cause: UnsupportedOperatorError, logged: list[Any], model: nn.Module) -> ExportError:
     operator = _operator(str(cause))
-    modules = sorted({_module(node) for graph in logged for node in _nodes(graph) if node.kind() == operator})
+    found = [node for graph in logged for node in _nodes(graph) if node.kind() == operator]
+    modules = sorted({path for node in found for path in _paths(node, model)})
     where = f" in {', '.join(modules)}" if modules else ""
     return ExportError(
         f"the network uses the operator {operator}{where}, which cannot be written to ONNX",
@@ -67,7 +69,13 @@ def _nodes(graph: Any) -> list[Any]:
     return own + [inner for node in own for block in node.blocks() for inner in _nodes(block)]
 
 
-def _module(node: Any) -> str:
-    """Path of the module that a node was traced in: its scope is `Type::path/Type::path`, from the outside in."""
-    path = str(node.scopeName()).split("/")[-1].split("::")[-1]
-    return path.removeprefix(_NETWORK) or "its own forward"
+def _paths(node: Any, model: nn.Module) -> list[str]:
+    """Paths of the modules that a node may come from.
+
+    Its scope is `package.Type::name/package.Type::name`, from the outside in, less containers that are never called.
+    """
+    kind, _, name = str(node.scopeName()).split("/")[-1].partition("::")
+    if name == _NETWORK:
+        return ["its own forward"]
+    alike = [path for path, module in model.named_modules() if type(module).__name__ == kind.split(".")[-1]]
+    return [path.removeprefix(f"{_NETWORK}.") for path in alike if path.split(".")[-1] == name.split(".")[-1]]
