@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -38,14 +38,19 @@ def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterat
     return _drawn(items, label, total) if sys.stderr.isatty() else _logged(items, label, total)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print `rows` under `columns` to stdout. Cells are shown by `str`; cells that are numbers stand to the right."""
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], colours: Mapping[str, str] | None = None
+) -> None:
+    """Print `rows` under `columns` to stdout. Cells are shown by `str`; cells that are numbers stand to the right.
+
+    `colours`: a cell's text -> the colour that it has in a terminal, where NO_COLOR does not forbid it.
+    """
     if _hushed:
         return
     cells = [[str(cell) for cell in row] for row in rows]
     right = [all(_is_number(row[place]) for row in cells) for place in range(len(columns))]
     if sys.stdout.isatty():
-        _draw_table(title, columns, cells, right)
+        _draw_table(title, columns, cells, right, colours or {})
         return
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     lines = [columns, ["-" * width for width in widths], *cells]
@@ -127,7 +132,9 @@ def _new_bars() -> Progress:
     )
 
 
-def _draw_table(title: str, columns: Sequence[str], cells: list[list[str]], right: list[bool]) -> None:
+def _draw_table(
+    title: str, columns: Sequence[str], cells: list[list[str]], right: list[bool], colours: Mapping[str, str]
+) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -136,7 +143,7 @@ def _draw_table(title: str, columns: Sequence[str], cells: list[list[str]], righ
     for name, to_right in zip(columns, right, strict=True):
         drawn.add_column(Text(name), justify="right" if to_right else "left")
     for row in cells:
-        drawn.add_row(*map(Text, row))
+        drawn.add_row(*(Text(cell, colours.get(cell, "")) for cell in row))
     Console().print(drawn)
 
 

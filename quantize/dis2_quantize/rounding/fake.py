@@ -42,6 +42,7 @@ class ActivationQuant(nn.Module):
     amax: Tensor
 
     def __init__(self, name: str, observer: str) -> None:
+        """`name`: path of the layer that makes the tensor."""
         super().__init__()
         self.name = name
         self.observer: Observer | None = Observer(observer)
@@ -82,7 +83,7 @@ class ActivationQuant(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Any tensor to one of the same shape, rounded; while observing, `x` itself."""
         if self.observer is not None:
-            self._refuse(x, mend="train again")
+            self._refuse(x, mend="look at its weights, or train again")
             self.observer.see(x)
             return x
         steps, zero_point, least, most = self.integers
@@ -99,7 +100,8 @@ class ActivationQuant(nn.Module):
 
     def _refuse(self, x: Tensor, mend: str) -> None:
         if not bool(torch.isfinite(x).all()):
-            raise DataError(f"a value at {self.name} is not finite", expected="finite activations", mend=mend)
+            found = f"the layer {self.name} gives a value that is not finite"
+            raise DataError(found, expected="finite activations", mend=mend)
 
 
 class QuantConvUnit(nn.Module):
