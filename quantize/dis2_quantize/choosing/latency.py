@@ -83,7 +83,7 @@ def predicted(files: Mapping[Kept, Path], label: str, *, board: Board) -> dict[K
     from dis2_quantize.costs import layer_costs
 
     return {
-        kept: exactly(predict_ms([as_half(layer) for layer in layer_costs(onnx.load(file))], board).total_ms)
+        kept: exactly(predict_ms([as_half(layer) for layer in layer_costs(onnx.load(file))], board).ms)
         for kept, file in progress(files.items(), label, len(files))
     }
 

@@ -28,12 +28,10 @@ class QuantStem(QuantConvUnit):
             self.weight.div_(self.std)  # from here on the weights are those of the raw frame
         self.measure_steps()
 
-    def revive(self) -> None:
-        """Take the batch norm out of the weights again; those of the raw frame stay."""
-        super().revive()
-        if self.norm is not None:
-            with torch.no_grad():
-                self.weight.div_(self.std)
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """Folded weight and bias; while the norm is alive the weights held are those of the normalised frame."""
+        weight, bias = super().whole()
+        return (weight, bias) if self.norm is None else (weight / self.std, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised (B, C, H, W) to (B, outputs, H / stride, W / stride)."""

@@ -19,8 +19,8 @@ from torch.onnx.errors import UnsupportedOperatorError
 from dis2_edge.errors import ExportError
 
 _OPERATOR = re.compile(r"operator '?([\w:.]+)'?|namespace ([\w:.]+?)\.? ")
-_NETWORK = "network"
-"""Where the export wrapper holds the network."""
+_WRAPPED = re.compile(r"^(network\.)+")
+"""Where the export wrappers hold the network."""
 
 
 @contextlib.contextmanager
@@ -78,4 +78,4 @@ def _paths(node: Any, model: nn.Module) -> list[str]:
     if name == _NETWORK:
         return ["its own forward"]
     alike = [path for path, module in model.named_modules() if type(module).__name__ == kind.split(".")[-1]]
-    return [path.removeprefix(f"{_NETWORK}.") for path in alike if path.split(".")[-1] == name.split(".")[-1]]
+    return [_WRAPPED.sub("", path) for path in alike if path.split(".")[-1] == name.split(".")[-1]]

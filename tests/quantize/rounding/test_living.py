@@ -173,5 +173,5 @@ def test_a_value_that_is_not_finite_is_named_in_training_though_rounding_would_h
     quant = quantizer(0.0)
     bad = torch.tensor([1.0, float("nan")])
     assert torch.isfinite(quant.eval()(bad)).all()
-    with pytest.raises(DataError, match=r"here is not finite.*quantize_learning_rate"):
+    with pytest.raises(DataError, match=r"here gives a value that is not finite.*quantize_learning_rate"):
         quant.train()(bad)
