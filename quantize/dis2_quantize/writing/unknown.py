@@ -75,7 +75,7 @@ def _paths(node: Any, model: nn.Module) -> list[str]:
     Its scope is `package.Type::name/package.Type::name`, from the outside in, less containers that are never called.
     """
     kind, _, name = str(node.scopeName()).split("/")[-1].partition("::")
-    if name == _NETWORK:
+    if name == "network":
         return ["its own forward"]
     alike = [path for path, module in model.named_modules() if type(module).__name__ == kind.split(".")[-1]]
     return [_WRAPPED.sub("", path) for path in alike if path.split(".")[-1] == name.split(".")[-1]]
