@@ -39,7 +39,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--max-class-drop", type=float, metavar="POINTS", help="IoU that any one class may lose (default: 2.0)"
     )
     parser.add_argument(
-        "--show", type=Path, metavar="QRUN", help="print table and verdict of a quantised run again; no other argument"
+        "--show",
+        type=Path,
+        metavar="QRUN",
+        help="print table and verdict of a quantised run again, by other limits where given; computes nothing",
     )
 
 
