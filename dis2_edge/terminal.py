@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 T = TypeVar("T")
+_ANY_WIDTH = 10_000
+"""Characters that no table needs."""
 
 _bars: Progress | None = None
 """The bars now on the screen; an inner `progress` adds its bar to them, as one screen holds one set."""
@@ -136,6 +138,7 @@ def _draw_table(
     title: str, columns: Sequence[str], cells: list[list[str]], right: list[bool], colours: Mapping[str, str]
 ) -> None:
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
@@ -144,7 +147,12 @@ def _draw_table(
         drawn.add_column(Text(name), justify="right" if to_right else "left")
     for row in cells:
         drawn.add_row(*(Text(cell, colours.get(cell, "")) for cell in row))
-    Console().print(drawn)
+    console = Console()
+    needed = Measurement.get(console, console.options.update(max_width=_ANY_WIDTH), drawn).maximum
+    if needed > console.width:  # without lines it is narrower, and longer lines than the screen's lose no figure
+        drawn.box = None
+        console = Console(width=Measurement.get(console, console.options.update(max_width=_ANY_WIDTH), drawn).maximum)
+    console.print(drawn)
 
 
 def _is_number(cell: str) -> bool:

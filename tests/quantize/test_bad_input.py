@@ -170,7 +170,7 @@ def test_an_activation_that_is_not_finite_leaves_nothing_and_names_layer_and_sce
     with torch.no_grad():
         [unit for unit in network.modules() if isinstance(unit, torch.nn.BatchNorm2d)][4].bias[0] = float("nan")
     try:
-        with pytest.raises(DataError, match="gives a value that is not finite"):
+        with pytest.raises(DataError, match=r"^calibrating rgb: the layer \w+\.\w+.* gives a value that is not finite"):
             quantize(run, recipe, aerial, tmp_path / "q", ["int8"])
     finally:
         network.load_state_dict(good)

@@ -172,7 +172,8 @@ def write(verdict: Verdict, qrun: Path) -> None:
 def read(qrun: Path) -> Verdict:
     """The verdict that `write` left in `qrun`; CheckpointError when there is none or it does not fit."""
     if not (qrun / FILE).is_file():
-        raise CheckpointError(f"{qrun} holds no {FILE}", expected="a quantised run", mend="quantize again")
+        mend = "make one: dis2-edge quantize RUN --data DATA --out QRUN"
+        raise CheckpointError(f"{qrun} holds no {FILE}", expected="a quantised run", mend=mend)
     table = read_json(qrun / FILE, CheckpointError)
     where = str(qrun / FILE)
     if not isinstance(table, Mapping) or table.get("format") != FORMAT:

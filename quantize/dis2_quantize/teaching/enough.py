@@ -42,7 +42,7 @@ def check_enough(seen: Mapping[str, int], blank: Mapping[str, int], looked_at: i
         raise DataError(
             f"{count} images to calibrate {scenario} on{why}",
             expected=f"{least} or more; the recipe's calibration_images asks for {wanted}",
-            mend=_mend(count, empty),
+            mend=_mend(count, wanted, empty),
         )
     few = _told((scenario, count) for scenario, count in seen.items() if count < wanted)
     if few:
@@ -53,6 +53,8 @@ def _told(pairs: Iterable[tuple[str, int]]) -> str:
     return ", ".join(f"{name} {count}" for name, count in pairs)
 
 
-def _mend(count: int, empty: str) -> str:
+def _mend(count: int, wanted: int, empty: str) -> str:
+    if wanted < LEAST:
+        return "ask for more: --set calibration_images=32"
     more = "add images whose sensors show something" if empty else "add images to that split"
     return f"{more}, or make do with them: --set calibration_images={count}" if count >= LEAST else more

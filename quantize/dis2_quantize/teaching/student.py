@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx
 
-from dis2_edge.errors import RecipeError
+from dis2_edge.errors import DataError, RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_edge.scenario import sensors_of
 from dis2_edge.terminal import progress
@@ -68,7 +68,7 @@ def calibrate(students: Sequence[Student], split: Split, images: int) -> None:
             blank[name] += is_blank(batch.frames[name])
         for student in students:
             if seen[student.scenario] < images and shows(batch.frames, student.scenario):
-                student(batch.frames)
+                _look(student, batch.frames)
                 seen[student.scenario] += 1
     check_enough(seen, blank, looked_at, images, split.name)
     for student in students:
@@ -84,3 +84,12 @@ def logits_of(students: Sequence[Student]) -> Segmenter:
         return by_scenario[scenario](frames).logits
 
     return segment
+
+
+def _look(student: Student, frames: Frames) -> None:
+    """Let a student see one image; a fault found in a layer is told with its scenario."""
+    try:
+        student(frames)
+    except DataError as error:
+        found = f"calibrating {student.scenario}: {error.found}"
+        raise DataError(found, expected=error.expected, mend=error.mend) from error

@@ -50,7 +50,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--max-class-drop", type=float, metavar="POINTS", help="IoU that any one class may lose (default: 2.0)"
     )
     parser.add_argument(
-        "--show", type=Path, metavar="QRUN", help="print table and verdict of a quantised run again; no other argument"
+        "--show",
+        type=Path,
+        metavar="QRUN",
+        help="print table and verdict of a quantised run again, by other limits where given; computes nothing",
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--choose", metavar="BOARD", help="measure which blocks to keep in floating point, for BOARD")

@@ -96,8 +96,8 @@ def test_a_damaged_verdict_is_told_and_not_shown(tmp_path, damage):
         read(tmp_path)
 
 
-def test_a_run_without_a_verdict_says_quantize_again(tmp_path):
-    with pytest.raises(CheckpointError, match="quantize again"):
+def test_a_run_without_a_verdict_says_how_to_make_one(tmp_path):
+    with pytest.raises(CheckpointError, match="dis2-edge quantize RUN"):
         read(tmp_path)
 
 

@@ -25,7 +25,7 @@ def test_the_count_wanted_is_what_the_recipe_asks_for_up_to_enough_and_never_bel
         return
     with pytest.raises(DataError, match=rf"^{seen} images to calibrate rgb on.*; expected {least} or more") as told:
         check(seen, wanted)
-    assert (f"--set calibration_images={seen}" in str(told.value)) == (seen >= LEAST)
+    assert (f"--set calibration_images={seen}" in str(told.value)) == (seen >= LEAST and wanted >= LEAST)
 
 
 def test_fewer_than_asked_for_are_noted_and_taken(capsys):
