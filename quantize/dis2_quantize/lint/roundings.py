@@ -133,8 +133,9 @@ def few_channels(subject: Subject) -> Iterator[Fault]:
     """Input channels of integer convolutions."""
     for node in subject.wiring.nodes:
         fact = subject.fact(node.input[0]) if node.op_type in CONVS else None
-        if fact is not None and _is_integer_conv(subject, node) and fact.shape[1] < LEAST_CHANNELS:
-            yield Fault(label(node), f"{node.op_type} in INT8 over {fact.shape[1]} input channels")
+        channels = fact.shape[1] if fact is not None and len(fact.shape) > 1 else LEAST_CHANNELS
+        if channels < LEAST_CHANNELS and _is_integer_conv(subject, node):
+            yield Fault(label(node), f"{node.op_type} in INT8 over {channels} input channels")
 
 
 def _roundings(subject: Subject) -> Iterator[onnx.NodeProto]:
@@ -145,9 +146,9 @@ def _weights(subject: Subject) -> Iterator[tuple[onnx.NodeProto, onnx.NodeProto,
     """Each convolution with rounded weights, their DequantizeLinear and how many scales it has."""
     for conv in subject.wiring.nodes:
         weight = subject.wiring.dequantizer(conv.input[1]) if conv.op_type in CONVS else None
-        if weight is None or weight.input[0] not in subject.facts or weight.input[1] not in subject.facts:
-            continue
-        yield conv, weight, subject.facts[weight.input[1]].size
+        values, scales = (None, None) if weight is None else map(subject.fact, weight.input[:2])
+        if weight is not None and values is not None and scales is not None and len(values.shape) > 1:
+            yield conv, weight, scales.size
 
 
 def _scale(subject: Subject, node: onnx.NodeProto) -> str:

@@ -20,6 +20,7 @@ from onnx.reference import ReferenceEvaluator
 
 from dis2_quantize.reading import foreign
 from dis2_quantize.reading.foreign import NoAnswerError, Shape
+from dis2_quantize.reading.wiring import is_quantize
 
 SMALL = 4096
 """Values above which a fixed tensor is not computed: shapes and axes have few, weights need no value here."""
@@ -158,12 +159,13 @@ def _computed(node: onnx.NodeProto, inputs: Mapping[str, Fact], model: onnx.Mode
     """The outputs of a node that depends on no input, computed; empty where they are large or it cannot be done."""
     feeds = {name: _value_or_zeros(fact) for name, fact in inputs.items()}
     opsets = [entry for entry in model.opset_import if entry.domain in OWN]
-    if node.domain not in OWN or any(attribute.HasField("g") for attribute in node.attribute):
+    if node.domain not in OWN or is_quantize(node) or any(attribute.HasField("g") for attribute in node.attribute):
         return {}
     names = [name for name in node.output if name]
     try:
         function = onnx.helper.make_function("fixed", "fixed", list(feeds), names, [node], opsets)
-        answers: Any = ReferenceEvaluator(function).run(None, feeds, attributes={})
+        with np.errstate(all="ignore"):
+            answers: Any = ReferenceEvaluator(function).run(None, feeds, attributes={})
         values = [np.asarray(value) for value in answers]
         types = [onnx.helper.np_dtype_to_tensor_dtype(value.dtype) for value in values]
     except Exception:
