@@ -143,7 +143,7 @@ class Recipe:
     quantize_freeze_norms: float = 0.5
     """Share of tuning after which batch norms' statistics no longer move; 0 folds the norms before tuning."""
     keep_float: tuple[str, ...] = ()
-    """Blocks that quantisation leaves in floating point: `BLOCK` in every scenario that has it, `SCENARIO:BLOCK` in one."""
+    """Blocks left in floating point by quantisation: `BLOCK` wherever a scenario has it, `SCENARIO:BLOCK` in one."""
 
     def __post_init__(self) -> None:
         if self.distill_weight == -1:

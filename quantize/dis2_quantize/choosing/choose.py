@@ -15,13 +15,13 @@ from dis2_edge.files import sha256
 from dis2_edge.recipe import Recipe
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress, warn
-from dis2_edge.timing import describe_machine, usable_cores
-from dis2_quantize.choosing import front, latency, sensitivity
+from dis2_edge.timing import describe_machine
+from dis2_quantize.choosing import front, sensitivity
 from dis2_quantize.choosing.choice import BlockRow, Choice, ScenarioChoice, Tried
 from dis2_quantize.choosing.front import Point, Trade
 from dis2_quantize.choosing.interval import Interval, interval
 from dis2_quantize.choosing.keep import Kept
-from dis2_quantize.choosing.latency import Clock
+from dis2_quantize.choosing.latency import Clock, clock_of, clock_told
 from dis2_quantize.choosing.mixing import Mixer
 from dis2_quantize.choosing.sensitivity import Damage, HeldOut, Sensitivity
 from dis2_quantize.teaching.student import Student
@@ -47,22 +47,20 @@ def choose(run: Checkpoint, recipe: Recipe, data: DataSet, board: Board, limits:
     """Choose for every scenario of `run`. Raises DataError without held-out images, RecipeError without integers."""
     data = data.narrowed(run.task.sensor_names, run.task.grid)
     name, places = sensitivity.held_out_ids(data, recipe.calibration_images)
-    cpu, threads = torch.device("cpu"), usable_cores()
+    cpu = torch.device("cpu")
     train = Split(data, "train", run.task, cpu)
     split = train if name == "train" else Split(data, name, run.task, cpu)
     frames = data.on_grid(data.read(name, data.ids(name)[places[0]]), run.task).frames
-    clock = latency.clock_of(board, frames, threads)
+    clock = clock_of(board, frames)
     chosen = []
     for scenario in run.task.scenarios:
         mixer = Mixer(run.network, scenario, recipe, train)
         held = sensitivity.hold_out(run.network, scenario, split, places)
         chosen.append(_scenario(mixer, run.task, held, clock, limits))
-    how = {"damage": f"{len(held.frames)} images of {name}, ranges from {recipe.calibration_images} of train"}
-    measured = f"ONNX Runtime, {threads} threads, files in turns, {latency.ROUNDS} calls each after {latency.WARM_UP}"
-    how["ms"] = measured if board.name == latency.HOST else f"predicted by the roofline of {board.name}"
-    packages = describe_machine(("numpy", "onnxruntime", "torch"))
-    weights = sha256(run.path / WEIGHTS)
-    return Choice(board.name, packages, limits.max_drop, limits.budget_ms, how, weights, tuple(chosen))
+    counted = f"{len(held.frames)} images of {name}, ranges from {recipe.calibration_images} of train"
+    machine, weights = describe_machine(("numpy", "onnxruntime", "torch")), sha256(run.path / WEIGHTS)
+    how = {"damage": counted, "ms": clock_told(board)}
+    return Choice(board.name, machine, limits.max_drop, limits.budget_ms, how, weights, tuple(chosen))
 
 
 def _scenario(mixer: Mixer, task: Task, held: HeldOut, clock: Clock, limits: Limits) -> ScenarioChoice:
@@ -130,9 +128,10 @@ def _try(mixer: Mixer, task: Task, held: HeldOut, clock: Clock, points: Sequence
     students = {kept: mixer.calibrated(kept) for kept in bar}
     ms = _timed(students, task, clock, f"{mixer.scenario}: time of points")
     tried = []
+    drift_ms = ms[()].value - points[0].ms  # the same file was timed for the blocks, minutes before
     for kept, point in ordered.items():
         found = sensitivity.damage(students[kept], held)
-        tried.append(Tried(kept, point, ms[kept], interval(found.nats), found.drop))
+        tried.append(Tried(kept, point, ms[kept].moved(-drift_ms), interval(found.nats), found.drop))
     return tuple(tried)
 
 

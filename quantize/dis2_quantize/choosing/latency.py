@@ -20,7 +20,6 @@ import onnx
 from dis2_boards.profile import Board
 from dis2_edge.costs import LayerCost
 from dis2_edge.terminal import progress
-from dis2_edge.timing import time_ms
 from dis2_quantize.choosing.interval import Interval, exactly, interval
 from dis2_quantize.choosing.keep import Kept
 from dis2_runtime.engines.onnx_runtime import open_model
@@ -31,8 +30,6 @@ ROUNDS = 20
 """Timed calls of each file."""
 WARM_UP = 2
 """Rounds before them that are not timed."""
-PAUSE_S = 0.01
-"""Rest before each call: what the last file's threads still do is not counted as this one's."""
 
 Frames = Mapping[str, npt.NDArray[Any]]
 
@@ -44,25 +41,33 @@ class Clock(Protocol):
         """Milliseconds of each file; `label` stands at the progress bar."""
 
 
-def clock_of(board: Board, frames: Frames, threads: int) -> Clock:
+def clock_of(board: Board, frames: Frames) -> Clock:
     """Measures on `host`, calling files on `frames` (HxWxC, raw, by sensor); predicts for every other board."""
-    return partial(measured, frames=frames, threads=threads) if board.name == HOST else partial(predicted, board=board)
+    return partial(measured, frames=frames) if board.name == HOST else partial(predicted, board=board)
 
 
-def measured(files: Mapping[Kept, Path], label: str, *, frames: Frames, threads: int) -> dict[Kept, Interval]:
-    """Milliseconds of each file, called in turns, so that a machine that drifts drifts for all.
+def clock_told(board: Board) -> str:
+    """What the milliseconds of `clock_of` are, in words."""
+    if board.name == HOST:
+        return f"time of one core under ONNX Runtime, files in turns, median of {ROUNDS} calls after {WARM_UP}"
+    return f"predicted by the roofline of {board.name}, floats as FP16"
 
-    The first file's figure is the median of its calls. Any other's is that plus the median, over rounds, of what it
-    took more than the first in the same round; the interval is that of the difference.
+
+def measured(files: Mapping[Kept, Path], label: str, *, frames: Frames) -> dict[Kept, Interval]:
+    """Milliseconds of one core that each file takes, called in turns, so that a machine that drifts drifts for all.
+
+    One thread, and the processor's time of that thread: what else the machine does meanwhile would drown a block's
+    share of a clock on the wall. The first file's figure is the median of its calls. Any other's is that plus the
+    median, over rounds, of what it took more than the first in the same round; the interval is the difference's.
     """
-    models = {kept: open_model(file, threads) for kept, file in files.items()}
+    models = {kept: open_model(file, 1) for kept, file in files.items()}
     samples: dict[Kept, list[float]] = {kept: [] for kept in files}
     for turn in progress(range(WARM_UP + ROUNDS), label):
         for kept, model in models.items():
-            time.sleep(PAUSE_S)
-            took_ms = time_ms(partial(model.run, frames))
+            start = time.thread_time_ns()
+            model.run(frames)
             if turn >= WARM_UP:
-                samples[kept].append(took_ms)
+                samples[kept].append((time.thread_time_ns() - start) / 1e6)
     return compared(samples)
 
 

@@ -10,7 +10,7 @@ from dis2_edge.report.svg import dot, line, round_steps, words
 from dis2_quantize.choosing.choice import Choice, ScenarioChoice, Tried
 from dis2_quantize.choosing.front import Point
 
-WIDTH, LEFT, RIGHT, TOP, HEIGHT = 880.0, 74.0, 30.0, 64.0, 330.0
+WIDTH, LEFT, RIGHT, TOP, HEIGHT = 880.0, 74.0, 30.0, 84.0, 320.0
 BOTTOM = TOP + HEIGHT
 ROW = 21.0
 NEAR = 15.0
@@ -73,6 +73,10 @@ def _heading(choice: Choice, scenario: ScenarioChoice) -> list[str]:
     return [
         words(LEFT, 22, f"{scenario.scenario}: what is kept in floating point, and what that buys", "head"),
         words(LEFT, 40, source, "note"),
+        dot(WIDTH - RIGHT - 214, 58, 4.5, "made"),
+        words(WIDTH - RIGHT - 204, 62, "made and measured", "note"),
+        line(WIDTH - RIGHT - 92, 58, WIDTH - RIGHT - 66, 58, "model"),
+        words(WIDTH - RIGHT, 62, "by model", "note", "end"),
     ]
 
 
@@ -126,7 +130,7 @@ def _legend(scenario: ScenarioChoice, unit: float, power: int) -> list[str]:
         y, chosen = top + ROW * number, tried.kept == scenario.kept
         kept = told(tried.kept, blocks)
         cells = [str(number), kept if len(kept) < 70 else f"{len(tried.kept)} of {len(blocks)} blocks"]
-        cells += [f"{tried.ms.value:.2f}", f"{tried.damage.value / unit:.2f}", f"{tried.drop:.2f}"]
+        cells += [f"{tried.ms.value:.2f}", f"{tried.damage.value / unit:.2f}", f"{tried.drop + 0.0:.2f}"]
         cells[1] += "  (chosen)" if chosen else ""
         style = "strong" if chosen else ""
         parts += [words(x, y, cell, style, anchor) for (x, anchor), cell in zip(COLUMNS, cells, strict=True)]

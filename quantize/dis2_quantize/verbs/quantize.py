@@ -67,9 +67,9 @@ def run(args: argparse.Namespace) -> int:
         return _show_again(args)
     _check_given(args)
     from dis2_edge.dataset import open_dataset
+    from dis2_quantize.choosing import arguments
     from dis2_quantize.judging.mends import mends
     from dis2_quantize.run import quantize, refuse_quantised
-    from dis2_quantize.verbs import mixing
     from dis2_train import checkpoint
 
     limits = _limits(args)
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = _overridden(trained.recipe, args.trained / "recipe.toml", args.overrides)
     data = open_dataset(args.data, args.describe)
     precisions = [name.strip() for name in args.precision.split(",")]
-    choice = mixing.choice_of(args, trained, recipe, data, precisions)
+    choice = arguments.choice_of(args, trained, recipe, data, precisions)
     done = quantize(trained, recipe, data, args.out, precisions, limits, choice)
     code = _tell(done.verdict, done.path)
     say(f"quantised run: {done.path}")
