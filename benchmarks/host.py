@@ -1,4 +1,4 @@
-"""Released DIS2 in torch eager against ONNX bundles, on this computer's CPU, with the same threads, in one run.
+"""Released DIS2, in torch eager and exported, against our bundles: this computer's CPU, same threads, one run.
 
     python -m benchmarks.host [BUNDLE ...] [--size 512] [--threads 2] [--rounds 20] [--out figures.json]
 
@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -24,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmarks import operators
+from benchmarks import operators, peak
 from benchmarks.released import ReleasedDis2
 from dis2_edge.bundle import Bundle, read
 from dis2_edge.errors import BundleError, UserError
@@ -32,16 +31,14 @@ from dis2_edge.files import write_json
 from dis2_edge.goldens import frames_of, read_golden
 from dis2_edge.prepare import normalise
 from dis2_edge.scenario import sensors_of
-from dis2_edge.terminal import progress, say, table
-from dis2_edge.timing import Latency, describe_machine, summarise, time_ms, usable_cores
+from dis2_edge.terminal import say, table
+from dis2_edge.timing import Latency, describe_machine, take_turns, usable_cores
 from dis2_runtime.engine import Engine
 from dis2_runtime.engines import open_engine
+from dis2_runtime.engines.onnx_runtime import open_session
 
 RELEASED = "released, torch eager"
-WARM_UP = 2
-"""Rounds that are not timed."""
-PAUSE_S = 0.05
-"""Rest before each timed call: worker threads of the contestant before stop spinning meanwhile."""
+EXPORTED = "released, ONNX Runtime"
 COLUMNS = ("scenario", "contestant", "median ms", "p95 ms", "n", "released / this", "agreement with FP32 %")
 
 PRECISIONS: tuple[Literal["fp32", "int8"], ...] = ("fp32", "int8")
@@ -72,13 +69,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.ExitStack() as stack:
             folders = args.bundles or [made_bundle(stack.enter_context(_scratch()), args.size)]
             figures = [figure for folder in folders for figure in compare(read(folder), args.threads, args.rounds)]
-            spent = {folder: dearest_operators(read(folder), args.threads) for folder in folders}
+            spent = [spending(read(folder), args.threads) for folder in folders]
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     show(figures, args.threads)
-    for title, shares in spent.values():
+    for title, shares, reached in spent:
         operators.show(title, shares)
+        if reached:
+            say(reached)
     if args.out:
         machine = asdict(describe_machine(("numpy", "onnxruntime", "torch")))
         rows = [asdict(figure) for figure in figures]
@@ -102,18 +101,6 @@ def compare(bundle: Bundle, threads: int, rounds: int) -> list[Figure]:
             for scenario in bundle.manifest.task.scenarios
             for figure in _scenario_figures(bundle, scenario, released, engines, goldens, rounds)
         ]
-
-
-def take_turns(calls: Mapping[str, Callable[[int], object]], rounds: int, label: str) -> dict[str, Latency]:
-    """Time each of `calls` once a round; a call is handed the round's number."""
-    samples: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in progress(range(WARM_UP + rounds), label):
-        for name, call in calls.items():
-            time.sleep(PAUSE_S)
-            took_ms = time_ms(partial(call, turn))
-            if turn >= WARM_UP:
-                samples[name].append(took_ms)
-    return {name: summarise(taken, WARM_UP) for name, taken in samples.items()}
 
 
 def in_turn(call: Callable[[T], object], inputs: Sequence[T]) -> Callable[[int], object]:
@@ -141,12 +128,21 @@ def agreement(engines: Mapping[str, Engine], precision: str, scenario: str, gold
     return float(np.mean([np.mean(found == reference) for found, reference in pairs]))
 
 
-def dearest_operators(bundle: Bundle, threads: int) -> tuple[str, list[operators.Share]]:
-    """What the full scenario of `bundle` spends its time on, in INT8 where it has it: what holds the ratio back."""
+def spending(bundle: Bundle, threads: int) -> tuple[str, list[operators.Share], str]:
+    """What the full scenario of `bundle` spends its time on, in INT8 where it has it: what holds the ratio back.
+
+    A title, each kind of operator, and for INT8 how near its convolutions come to the machine's peak.
+    """
     held = {row.precision for row in bundle.manifest.models}
     row = bundle.model(bundle.manifest.task.full, "int8" if "int8" in held else "fp32")
-    shares = operators.profile(bundle.file(row.file), dict(golden_frames(bundle)[0]), threads)
-    return f"{row.scenario} {row.precision} of bundle {bundle.id}", shares
+    file = bundle.file(row.file)
+    shares = operators.profile(file, dict(golden_frames(bundle)[0]), threads)
+    reached = ""
+    if row.precision == "int8":
+        ours, most = peak.achieved_gops(file, shares), peak.peak_gops(threads)
+        reached = f"integer convolutions and what stands between them: {ours:.0f} GOP/s, {100 * ours / most:.0f} %"
+        reached += f" of the {most:.0f} that one alone reaches here"
+    return f"{row.scenario} {row.precision} of bundle {bundle.id}", shares, reached
 
 
 def made_bundle(folder: Path, size: int) -> Path:
@@ -187,6 +183,7 @@ def _scenario_figures(
 ) -> list[Figure]:
     inputs = [_normalised(bundle, scenario, frames) for frames in goldens]
     calls: dict[str, Callable[[int], object]] = {RELEASED: in_turn(partial(released.infer, scenario), inputs)}
+    calls[EXPORTED] = in_turn(exported(released, scenario, torch.get_num_threads()), inputs)
     calls |= {name: in_turn(partial(engine.infer, scenario), goldens) for name, engine in engines.items()}
     taken = take_turns(calls, rounds, f"{bundle.id} {scenario}")
     baseline_ms = taken[RELEASED].median_ms
@@ -197,10 +194,18 @@ def _scenario_figures(
             contestant=name,
             latency=latency,
             ratio=baseline_ms / latency.median_ms,
-            agreement=None if name == RELEASED else agreement(engines, name, scenario, goldens),
+            agreement=None if name in (RELEASED, EXPORTED) else agreement(engines, name, scenario, goldens),
         )
         for name, latency in taken.items()
     ]
+
+
+def exported(released: ReleasedDis2, scenario: str, threads: int) -> Callable[[Mapping[str, torch.Tensor]], object]:
+    """The released model's plain export under ONNX Runtime, with the session options that our own files get."""
+    with tempfile.TemporaryDirectory(prefix="dis2-bench-") as folder:
+        released.write(scenario, Path(folder) / "released.onnx")
+        session, _ = open_session(Path(folder) / "released.onnx", threads)
+    return lambda frames: session.run(None, {name: frame.numpy() for name, frame in frames.items()})
 
 
 def _normalised(bundle: Bundle, scenario: str, frames: Frames) -> dict[str, torch.Tensor]:

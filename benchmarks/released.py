@@ -9,13 +9,16 @@ what they make is thrown away.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dis2_edge.recipe import Recipe
+from dis2_edge.scenario import sensors_of
 from dis2_edge.task import Task
 from dis2_train.networks.paper import PaperDis2
 from dis2_train.networks.paper.attention import DROPOUT, HEADS, ClasswiseAttention, TokenMixer
@@ -28,12 +31,44 @@ class ReleasedDis2:
     def __init__(self, task: Task, seed: int = 0) -> None:
         torch.manual_seed(seed)
         self.task = task
-        self.network = with_released_operators(PaperDis2(Recipe(preset="paper"), task).eval())
+        self.plain = PaperDis2(Recipe(preset="paper"), task).eval()
+        self.network = with_released_operators(self.plain)
 
     def infer(self, scenario: str, frames: Mapping[str, Tensor]) -> Tensor:
         """Class probabilities (1, K, H, W) of normalised `frames`, (1, C, H, W) a sensor; no gradients."""
         with torch.no_grad():
             return self.network.forward_as_released(frames, scenario).probabilities
+
+    def write(self, scenario: str, file: Path) -> None:
+        """Export what `scenario` computes to `file`, as anybody would: probabilities out, nothing rewritten.
+
+        What no probability depends on, auxiliary decoders and side heads, is left out by the exporter.
+        """
+        names = sensors_of(scenario)
+        frames = tuple(torch.zeros(1, self.task.sensor(name).channels, *self.task.grid) for name in names)
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the tracing exporter calls itself deprecated
+            torch.onnx.export(
+                Probabilities(self.plain, scenario),
+                frames,
+                file,
+                dynamo=False,
+                input_names=list(names),
+                opset_version=17,
+            )
+
+
+class Probabilities(nn.Module):
+    """The released model in one scenario, one argument a sensor."""
+
+    def __init__(self, network: PaperDis2, scenario: str) -> None:
+        super().__init__()
+        self.network, self.scenario = network, scenario
+
+    def forward(self, *frames: Tensor) -> Tensor:
+        """One normalised (1, C, H, W) a sensor to (1, K, H, W)."""
+        named = dict(zip(sensors_of(self.scenario), frames, strict=True))
+        return self.network.forward_as_released(named, self.scenario).probabilities
 
 
 def with_released_operators(network: PaperDis2, batch: int = 1) -> PaperDis2:

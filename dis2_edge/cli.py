@@ -40,6 +40,7 @@ VERBS = {
     "compare": Verb("dis2_train.verbs.compare", "judge models side by side, with paired intervals", "train", "judge"),
     "predict": Verb("dis2_train.verbs.predict", "segment a whole scene, GeoTIFF in, COG out", "geo", "use"),
     "quantize": Verb("dis2_quantize.verbs.quantize", "make a trained network INT8, judge it", "quantize", "quantise"),
+    "check": Verb("dis2_quantize.verbs.check", "check a model file against a board's rules", "quantize", "quantise"),
     "boards": Verb("dis2_boards.verbs.boards", "list the boards, show one", "", "deploy"),
     "deploy": Verb("dis2_boards.verbs.deploy", "pack a quantised network into a bundle for a board", "host", "deploy"),
     "bundle": Verb("dis2_runtime.verbs.bundle", "look into a bundle (verify, show)", "host", "fly"),

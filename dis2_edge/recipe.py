@@ -132,9 +132,16 @@ class Recipe:
     quantize_learning_rate: float = 1e-5
     """Peak rate of that tuning."""
     calibration_images: int = 32
-    """Images of the training split that ranges are taken from."""
-    observer: Literal["minmax", "percentile", "mse"] = "mse"
-    """How a range is chosen from what was seen."""
+    """Images of the training split that ranges are taken from; fewer than 8, or than this if it is less, are refused."""
+    observer: Literal["minmax", "percentile", "mse", "entropy"] = "mse"
+    """How a range is chosen from what was seen: its largest value; 99.99 % of it; the least squared error of rounding
+    and clipping; the least KL divergence of its histogram from the rounded one."""
+    quantize_lesson: Literal["labels", "distillation"] = "distillation"
+    """What tuning teaches: labels alone, or also the logits and taps of the FP32 network with all its sensors."""
+    learned_scales: bool = False
+    """In tuning, ranges of activations and steps of weights are trained with the weights."""
+    quantize_freeze_norms: float = 0.5
+    """Share of tuning after which batch norms' statistics no longer move; 0 folds the norms before tuning."""
     keep_float: tuple[str, ...] = ()
     """Blocks left in floating point by quantisation: `BLOCK` wherever a scenario has it, `SCENARIO:BLOCK` in one."""
 
@@ -153,6 +160,8 @@ class Recipe:
             raise RecipeError(f"impulses is {self.impulses}", expected="0..1")
         if not 0 <= self.distill_after <= 1:
             raise RecipeError(f"distill_after is {self.distill_after}", expected="0..1")
+        if not 0 <= self.quantize_freeze_norms <= 1:
+            raise RecipeError(f"quantize_freeze_norms is {self.quantize_freeze_norms}", expected="0..1")
         if self.crop % 16:
             raise RecipeError(f"crop is {self.crop}", expected="0 or a multiple of 16")
         if min(self.grid) < 0 or min(self.grid) == 0 < max(self.grid):

@@ -26,6 +26,9 @@ _NOT_TRAINING = {
     "quantize_learning_rate",
     "calibration_images",
     "observer",
+    "quantize_lesson",
+    "learned_scales",
+    "quantize_freeze_norms",
 }
 """Keys that two recipes of one row may differ in.
 

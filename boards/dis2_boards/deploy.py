@@ -17,6 +17,8 @@ from dis2_edge.bundle import Bundle, Manifest, Policy
 from dis2_edge.errors import BoardError, BundleError
 from dis2_edge.files import new_folder, write_text
 
+ENGINES = ("ort",)
+"""Dialects whose engine is there to verify a bundle with."""
 VERIFY_LIMIT_S = 600.0
 """How long a verification may take before it is ended."""
 
@@ -24,9 +26,11 @@ VERIFY_LIMIT_S = 600.0
 def deploy(qrun: Path, board: Board, out: Path) -> Bundle:
     """Make the bundle `out` from the quantised run `qrun`: whole and proven on this machine, or not at all.
 
-    Raises CheckpointError on a run that is none or unfinished, BoardError when no model of it is for the board,
+    Raises CheckpointError on a run that is none or unfinished, BoardError when no model of it is for the board or the
+    board's engine is not there yet,
     StorageError when the disk refuses, and BundleError when the new bundle does not pass its goldens.
     """
+    _check_engine(board)
     run = quantized.read(qrun)
     manifest = _manifest(run, board)
     with new_folder(out) as folder:
@@ -35,6 +39,17 @@ def deploy(qrun: Path, board: Board, out: Path) -> Bundle:
         bundle.write(folder, manifest)
         verify(folder)
     return bundle.read(out)
+
+
+def _check_engine(board: Board) -> None:
+    """Refuse a board on which no bundle can be proven: what was not verified is not deployed."""
+    if board.dialect not in ENGINES:
+        raise BoardError(
+            f"the engine for the board {board.name!r} ({board.dialect} files) is not there yet, so nothing can prove a "
+            "bundle for it",
+            expected=f"a board that takes {' or '.join(ENGINES)} files",
+            mend=f"deploy --board host; for this board there are predictions and checks: dis2-edge boards {board.name}",
+        )
 
 
 def verify(folder: Path) -> None:

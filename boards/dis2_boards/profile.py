@@ -6,31 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from dis2_boards.figures import Figure, PowerMode, Roofline, Software
 from dis2_edge.errors import BoardError
 from dis2_edge.files import read_toml
 from dis2_edge.manifest import Dialect, Io, ModelRow, Precision
 from dis2_edge.settings import from_table, nearest
 
-UNVERIFIED = "unverified"
 _ROOM = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A number about a board, with where it comes from."""
-
-    value: float
-    """The number, in `unit`."""
-    unit: str
-    """Its unit."""
-    meaning: str
-    """What is counted, in words."""
-    source: str
-    """A document, a benchmark's command, or `unverified`."""
-
-    def __post_init__(self) -> None:
-        if not self.source.strip():
-            raise BoardError(f"{self.meaning}: no source", expected=f"where it was measured or read, or {UNVERIFIED!r}")
 
 
 @dataclass(frozen=True)
@@ -39,7 +21,7 @@ class Board:
 
     name: str
     """Its name for `--board`."""
-    kind: Literal["cpu"]
+    kind: Literal["cpu", "gpu"]
     """What the networks run on."""
     summary: str
     """The board in one line."""
@@ -53,6 +35,14 @@ class Board:
     """Processor architectures that it is known to work on."""
     budgets: dict[str, Figure] = field(default_factory=dict)
     """What must hold, by name."""
+    hardware: dict[str, Figure] = field(default_factory=dict)
+    """What the board is made of, by name; of a GPU: compute capability, multiprocessors, clock, memory."""
+    power_modes: tuple[PowerMode, ...] = ()
+    """Its power modes, known by name."""
+    software: tuple[Software, ...] = ()
+    """The releases of its system software that are served, oldest first."""
+    roofline: Roofline | None = None
+    """What a prediction of latency needs; None where nobody gathered it."""
 
     def runs(self, row: ModelRow) -> bool:
         """Whether the model file of `row` is one for this board."""

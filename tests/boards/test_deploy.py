@@ -174,6 +174,14 @@ def test_a_board_without_a_fitting_model_says_which_it_wants(qrun: Path, tmp_pat
         deploy(qrun, half, tmp_path / "bundle")
 
 
+def test_a_board_whose_engine_is_not_there_is_refused_before_anything_is_made(
+    qrun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["deploy", str(qrun), "--board", "orin-nx-16gb", "--out", str(tmp_path / "bundle")]) == 2
+    assert "the engine for the board 'orin-nx-16gb' (trt files) is not there yet" in capsys.readouterr().err
+    assert nothing_left(qrun)
+
+
 def test_the_verb_refuses_an_unknown_board_with_exit_2(
     qrun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
+from dis2_boards.figures import Figure
 from dis2_boards.profile import Board, known_boards, load
 from dis2_edge.terminal import say, table
 
@@ -33,8 +35,22 @@ def _print_one(board: Board) -> None:
     say(f"{board.name}: {board.summary}")
     say(f"models: {board.dialect} dialect, {board.io} io, {' and '.join(board.precisions)}")
     say(f"processors: {', '.join(board.cpu)}")
-    rows = [
-        (name, f"{figure.value:g} {figure.unit}", figure.meaning, figure.source)
-        for name, figure in board.budgets.items()
-    ]
-    table("Budgets", ("budget", "value", "meaning", "source"), rows)
+    _print_figures("Hardware", "part", board.hardware)
+    if board.power_modes:
+        modes = [(mode.name + " (default)" * mode.default, mode.meaning, mode.source) for mode in board.power_modes]
+        table("Power modes", ("mode", "meaning", "source"), modes)
+    if board.software:
+        columns = ("release", "Python", "CUDA", "TensorRT", "source")
+        table(
+            "Software", columns, [(row.name, row.python, row.cuda, row.tensorrt, row.source) for row in board.software]
+        )
+    _print_figures("Budgets", "budget", board.budgets)
+    if board.roofline is not None:
+        _print_figures("Roofline (for predictions, which are no measurements)", "figure", board.roofline.figures())
+
+
+def _print_figures(title: str, kind: str, figures: Mapping[str, Figure]) -> None:
+    """One row a figure; nothing where there is none."""
+    if figures:
+        rows = [(name, f"{row.value:g} {row.unit}", row.meaning, row.source) for name, row in figures.items()]
+        table(title, (kind, "value", "meaning", "source"), rows)

@@ -1,4 +1,4 @@
-"""Arguments of `dis2-edge quantize` that choose, or replay, which blocks stay in floating point; and their table."""
+"""`dis2-edge quantize --choose` and `--replay`: which blocks stay in floating point, and their table."""
 
 from __future__ import annotations
 
@@ -18,15 +18,6 @@ from dis2_quantize.choosing.choose import Limits, choose
 from dis2_quantize.choosing.plot import told
 from dis2_quantize.run import check
 from dis2_train.checkpoint import WEIGHTS, Checkpoint
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments that choose."""
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--choose", metavar="BOARD", help="measure which blocks to keep in floating point, for BOARD")
-    how.add_argument("--replay", type=Path, metavar="FILE", help="choice.json of a quantised run: choose the same")
-    parser.add_argument("--max-drop", type=float, default=0.5, metavar="POINTS", help="mIoU that may be lost")
-    parser.add_argument("--budget-ms", type=float, metavar="MS", help="with --choose: least damage within that time")
 
 
 def choice_of(
@@ -86,8 +77,9 @@ def _replayed(file: Path, trained: Checkpoint) -> Choice:
 
 
 def _limits(args: argparse.Namespace) -> Limits:
-    if not math.isfinite(args.max_drop):
-        raise RecipeError(f"--max-drop {args.max_drop}", expected="points of mIoU")
+    drop = 0.5 if args.max_drop is None else args.max_drop
+    if not math.isfinite(drop):
+        raise RecipeError(f"--max-drop {drop}", expected="points of mIoU")
     if args.budget_ms is not None and not 0 < args.budget_ms < math.inf:
         raise RecipeError(f"--budget-ms {args.budget_ms}", expected="milliseconds above 0")
-    return Limits(args.max_drop, args.budget_ms)
+    return Limits(drop, args.budget_ms)

@@ -2,51 +2,83 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from dis2_edge.errors import DataError
 from dis2_edge.recipe import Recipe
 from dis2_edge.scores import scores
 from dis2_edge.terminal import progress
+from dis2_quantize.rounding.fake import ActivationQuant, QuantConvUnit
+from dis2_quantize.teaching.keeper import Keeper
+from dis2_quantize.teaching.lesson import lesson, taught
 from dis2_quantize.teaching.student import Student, logits_of
 from dis2_train.data.batches import Sampler, Split
 from dis2_train.evaluate import evaluate
-from dis2_train.networks.losses import Truth, feature_distance, logit_distance, supervised
-from dis2_train.networks.seam import Network, Output
+from dis2_train.networks.seam import Network
+
+RANGE_RATE = 100.0
+"""Learned ranges move by this factor times the rate of the weights: theirs is relative, and weights are about 0.01."""
+MOMENTUM = 0.01
+"""Share of a batch in a living norm's statistics: they are known well, and a small batch is not to forget them."""
 
 
 def tune(students: Sequence[Student], teacher: Network, train: Split, validation: Split | None, recipe: Recipe) -> None:
     """Tune the students in place; each keeps what did best on `validation`, its untuned state included.
 
-    Every step draws one student, uniformly; the teacher sees all sensors of the same batch.
+    Every step draws one student, uniformly, as no scenario is known to fly more than another; the teacher sees all
+    sensors of the same batch. Raises DataError where an activation or the loss stops being finite.
     """
     sampler = Sampler(train, recipe)
+    teacher.eval()
+    for student in students:
+        begin(student, recipe)
     optimizers = {student.scenario: _optimizer(student, recipe) for student in students}
     keepers = [Keeper(student, validation) for student in students]
     steps = recipe.quantize_epochs * sampler.steps * len(students)
     for step in progress(range(steps), "tune"):
         student = students[int(np.random.default_rng((recipe.seed, 7, step)).integers(len(students)))]
-        optimizer = optimizers[student.scenario]
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.quantize_learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
-        batch = sampler.batch(*divmod(step, sampler.steps))
-        optimizer.zero_grad(set_to_none=True)
         student.network.train()
-        with torch.no_grad():
-            taught = teacher(batch.frames, teacher.task.full, student.taps)
-        loss = lesson(student(batch.frames), taught, batch.target, recipe, teacher.task.ignore)
-        loss.backward()
-        optimizer.step()
+        if step >= recipe.quantize_freeze_norms * steps:
+            freeze_norms(student.network)
+        batch = sampler.batch(*divmod(step, sampler.steps))
+        answer = taught(teacher, batch, student.taps, recipe)
+        loss = lesson(student(batch.frames), answer, batch.target, recipe, teacher.task.ignore)
+        _step(optimizers[student.scenario], _finite(loss, student), step / steps)
         if (step + 1) % (sampler.steps * len(students)) == 0:
             for keeper in keepers:
                 keeper.look()
-    for keeper in keepers:
+    for student, keeper in zip(students, keepers, strict=True):
         keeper.restore()
+        settle(student)
+
+
+def begin(student: Student, recipe: Recipe) -> None:
+    """Make a student ready to be tuned: what the recipe lets live or learn does so from now on, until `settle`."""
+    for module in student.network.modules():
+        if isinstance(module, QuantConvUnit) and recipe.quantize_freeze_norms:
+            module.revive()
+        if isinstance(module, (QuantConvUnit, ActivationQuant)) and recipe.learned_scales:
+            module.learn()
+    for norm in _norms(student.network):
+        norm.momentum = MOMENTUM
+
+
+def freeze_norms(network: nn.Module) -> None:
+    """Let every batch norm normalise by its running statistics, which move no more; until the next `train()`."""
+    for norm in _norms(network):
+        norm.eval()
+
+
+def settle(student: Student) -> None:
+    """End of tuning: every convolution has one folded weight and bias; nothing is rounded anew."""
+    for module in list(student.network.modules()):
+        if isinstance(module, (QuantConvUnit, ActivationQuant)):
+            module.settle()
 
 
 def in_need(
@@ -65,38 +97,36 @@ def in_need(
     return {name: points for name, points in lost.items() if points > recipe.tune_above}
 
 
-def lesson(student: Output, teacher: Output, target: Tensor, recipe: Recipe, ignore: int) -> Tensor:
-    """What a student minimises: the labels, the teacher's softened logits, and its features at every tap."""
-    truth = Truth.of(target, student.logits.shape[1], ignore)
-    loss = supervised(student.logits, truth)
-    loss = loss + logit_distance(student.logits, teacher.logits, recipe.temperature, truth)
-    features = [feature_distance(found, teacher.taps[name]) for name, found in student.taps.items()]
-    return loss + torch.stack(features).mean() if features else loss
-
-
-class Keeper:
-    """Remembers the weights with which a student did best."""
-
-    def __init__(self, student: Student, validation: Split | None) -> None:
-        self._student, self._validation = student, validation
-        self._best, self._weights = -math.inf, copy.deepcopy(student.network.state_dict())
-        self.look()
-
-    def look(self) -> None:
-        """Score the student as it is; without a validation split the last state is the best one."""
-        found = math.inf
-        if self._validation is not None:
-            self._student.network.eval()
-            scenario = self._student.scenario
-            found = scores(evaluate(logits_of([self._student]), self._validation, [scenario])[scenario]).miou
-        if found >= self._best:
-            self._best, self._weights = found, copy.deepcopy(self._student.network.state_dict())
-
-    def restore(self) -> None:
-        """Give the student its best weights back."""
-        self._student.network.load_state_dict(self._weights)
-        self._student.network.eval()
+def _norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
 def _optimizer(student: Student, recipe: Recipe) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(student.network.parameters(), lr=recipe.quantize_learning_rate, weight_decay=0.0)
+    named = list(student.network.named_parameters())
+    groups = [
+        {"params": [value for name, value in named if ".change." not in name], "peak": recipe.quantize_learning_rate},
+        {
+            "params": [value for name, value in named if ".change." in name],
+            "peak": RANGE_RATE * recipe.quantize_learning_rate,
+        },
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.quantize_learning_rate, weight_decay=0.0)
+
+
+def _step(optimizer: torch.optim.Optimizer, loss: Tensor, passed: float) -> None:
+    """One step of the optimiser, its rates on a cosine; `passed` is the share of tuning behind it, 0..1."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * 0.5 * (1 + math.cos(math.pi * passed))
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+
+
+def _finite(loss: Tensor, student: Student) -> Tensor:
+    if not bool(torch.isfinite(loss.detach())):
+        raise DataError(
+            f"the loss of {student.scenario} is not finite in tuning",
+            expected="finite logits",
+            mend="--set quantize_learning_rate= to a smaller one",
+        )
+    return loss

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,13 +14,16 @@ import onnx
 import torch
 from onnx import numpy_helper
 from torch import fx
+from torch.onnx.errors import UnsupportedOperatorError
 
 from dis2_edge.errors import InternalError
 from dis2_edge.files import write_bytes
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 from dis2_quantize.rounding import placement
-from dis2_quantize.writing.wrap import FrameModel, fuse_attention
+from dis2_quantize.writing.ort.weave import weave
+from dis2_quantize.writing.unknown import unknown_operators
+from dis2_quantize.writing.wrap import FrameModel, FromFrames, fuse_attention
 
 OPSET = 17
 """Within what ONNX Runtime 1.23 and TensorRT 10.3 read."""
@@ -33,50 +36,68 @@ def export(network: fx.GraphModule, task: Task, scenario: str, file: Path, metad
     Inputs are named by sensor; weights that are rounded are stored as int8.
     """
     sensors = task.used(scenario)
-    network = fuse_attention(placement.without_taps(network)).cpu().eval()
-    frames = tuple(torch.zeros(*task.grid, sensor.channels) for sensor in sensors)
-    model = _traced(FrameModel(network, sensors), frames, [sensor.name for sensor in sensors])
+    network = placement.without_taps(network).cpu().eval()
+    rounded = bool(placement.quantizers(network))
+    flown = fuse_attention(weave(network, sensors) if rounded else FromFrames(network, sensors))
+    frames = tuple(torch.zeros(*task.grid, sensor.channels, dtype=_traced_type(sensor)) for sensor in sensors)
+    names = [sensor.name for sensor in sensors]
+    model = traced(FrameModel(flown), frames, names, ["mask", "confidence"])
     _take_native_types(model, sensors)
-    _store_integers(model)
     model.ir_version = min(model.ir_version, IR_VERSION)
-    props = {"scenario": scenario, "classes": json.dumps(task.classes), "colours": json.dumps(task.colours)}
-    props |= {"ignore": str(task.ignore), **metadata}
-    onnx.helper.set_model_props(
-        model, {**props, "sensors": json.dumps([dataclasses.asdict(sensor) for sensor in sensors])}
-    )
+    describe(model, task, scenario, metadata)
     onnx.checker.check_model(model)
     write_bytes(file, model.SerializeToString(deterministic=True))
 
 
-def _traced(model: FrameModel, frames: tuple[torch.Tensor, ...], names: list[str]) -> onnx.ModelProto:
-    """The exporter's answer; what it cannot export is ours to mend and raises InternalError.
+def describe(model: onnx.ModelProto, task: Task, scenario: str, metadata: Mapping[str, str]) -> None:
+    """Let the file say what it reads and what it answers, beside `metadata`."""
+    props = {"scenario": scenario, "classes": json.dumps(task.classes), "colours": json.dumps(task.colours)}
+    props |= {"ignore": str(task.ignore), **metadata}
+    onnx.helper.set_model_props(
+        model, {**props, "sensors": json.dumps([dataclasses.asdict(sensor) for sensor in task.used(scenario)])}
+    )
+
+
+def traced(
+    model: torch.nn.Module,
+    frames: tuple[torch.Tensor, ...],
+    names: list[str],
+    answers: list[str],
+    opset: int = OPSET,
+) -> onnx.ModelProto:
+    """The exporter's answer; an operator that it does not know raises ExportError, another fault InternalError.
 
     The tracing exporter is deprecated, but unlike its heir it keeps Q/DQ where they were placed.
     """
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+    with unknown_operators(model), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        file = Path(folder) / "traced.onnx"
-        names_out = ["mask", "confidence"]
+        file = io.BytesIO()
         try:
             torch.onnx.export(
                 model,
                 frames,
-                file,
-                opset_version=OPSET,
+                file,  # type: ignore[arg-type]  # it takes a buffer too, and a full disk has no part in it
+                opset_version=opset,
                 dynamo=False,
                 autograd_inlining=False,  # the fused attention stands for a node; its body must not be traced
                 input_names=names,
-                output_names=names_out,
+                output_names=answers,
             )
+        except UnsupportedOperatorError:
+            raise
         except Exception as cause:
             raise InternalError(f"the network cannot be exported: {cause}") from cause
-        return onnx.load(file)
+        return onnx.load_from_string(file.getvalue())
+
+
+def _traced_type(sensor: Sensor) -> torch.dtype:
+    return torch.uint8 if sensor.dtype == "uint8" else torch.float32
 
 
 def _take_native_types(model: onnx.ModelProto, sensors: tuple[Sensor, ...]) -> None:
-    """Let each input have its sensor's own dtype, cast to float at once; the exporter itself knows no uint16."""
+    """Let each input have its sensor's own dtype; what the exporter does not know is cast to float at once."""
     for value, sensor in zip(model.graph.input, sensors, strict=True):
-        if sensor.dtype == "float32":
+        if sensor.dtype != "uint16":
             continue
         for node in model.graph.node:
             node.input[:] = [f"{sensor.name}_float" if name == sensor.name else name for name in node.input]
@@ -85,7 +106,7 @@ def _take_native_types(model: onnx.ModelProto, sensors: tuple[Sensor, ...]) -> N
         value.type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(sensor.dtype))
 
 
-def _store_integers(model: onnx.ModelProto) -> None:
+def store_integers(model: onnx.ModelProto) -> None:
     """Replace each rounded weight's QuantizeLinear by the integers it gives: a quarter of the bytes."""
     graph = model.graph
     weights = {tensor.name: tensor for tensor in graph.initializer}

@@ -5,35 +5,59 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from dis2_edge.sensors import Sensor
 from dis2_train.networks.blocks import SelfAttention
 
 
 class FrameModel(nn.Module):
-    """Frames HxWxC as float, in each sensor's unit, to `mask` and `confidence` (H, W) uint8, 255 = certain."""
+    """Frames HxWxC, in each sensor's unit, to `mask` and `confidence` (H, W) uint8, 255 = certain."""
 
-    def __init__(self, network: nn.Module, sensors: tuple[Sensor, ...]) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network, self.sensors = network, sensors
+        self.network = network
 
     def forward(self, *frames: Tensor) -> tuple[Tensor, Tensor]:
         """One frame a sensor, in the scenario's order."""
-        inputs = [normalised(frame, sensor) for frame, sensor in zip(frames, self.sensors, strict=True)]
-        logits = self.network(*inputs)
+        logits = self.network(*frames)
         best = logits.amax(dim=1, keepdim=True)
         confidence = (logits - best).exp().sum(dim=1).reciprocal()  # softmax of the largest logit
-        return logits.argmax(dim=1)[0].to(torch.uint8), (confidence[0] * 255 + 0.5).to(torch.uint8)
+        return logits.argmax(dim=1).squeeze(0).to(torch.uint8), (confidence.squeeze(0) * 255 + 0.5).to(torch.uint8)
 
 
-def normalised(frame: Tensor, sensor: Sensor) -> Tensor:
+class FromFrames(nn.Module):
+    """A network of normalised maps that takes raw frames instead."""
+
+    def __init__(self, network: nn.Module, sensors: tuple[Sensor, ...]) -> None:
+        super().__init__()
+        self.network = network
+        self.normalise = nn.ModuleList(Normalise(sensor) for sensor in sensors)
+
+    def forward(self, *frames: Tensor) -> Tensor:
+        """One frame (H, W, C) a sensor, in the scenario's order, to logits (1, K, H, W)."""
+        logits: Tensor = self.network(*(norm(frame) for norm, frame in zip(self.normalise, frames, strict=True)))
+        return logits
+
+
+class Normalise(nn.Module):
     """(H, W, C) in the sensor's unit to (1, C, H, W) float: (x - mean) / std, as one product and one sum.
 
     Channels come first before the arithmetic: it is several times faster where they are not the innermost axis.
     """
-    std, mean = (torch.tensor(values).view(1, -1, 1, 1) for values in (sensor.std, sensor.mean))
-    return frame.permute(2, 0, 1).unsqueeze(0) * (1 / std) - mean / std
+
+    scale: Tensor
+    offset: Tensor
+
+    def __init__(self, sensor: Sensor) -> None:
+        super().__init__()
+        std, mean = (torch.tensor(values).view(1, -1, 1, 1) for values in (sensor.std, sensor.mean))
+        self.register_buffer("scale", 1 / std)
+        self.register_buffer("offset", mean / std)
+
+    def forward(self, frame: Tensor) -> Tensor:
+        """One frame, of any number type."""
+        return frame.permute(2, 0, 1).unsqueeze(0).float() * self.scale - self.offset
 
 
 class _FusedAttention(torch.autograd.Function):
@@ -63,7 +87,7 @@ class FusedSelfAttention(nn.Module):
         return out
 
 
-def fuse_attention(network: fx.GraphModule) -> fx.GraphModule:
+def fuse_attention(network: nn.Module) -> nn.Module:
     """Put the fused operator in the place of every self-attention; the network then only exports."""
     for name, module in list(network.named_modules()):
         if isinstance(module, SelfAttention):

@@ -9,12 +9,13 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.scenario import sensors_of
 from dis2_quantize.rounding import placement
 from dis2_quantize.rounding.fake import ActivationQuant, QuantConvUnit
+from dis2_quantize.rounding.linear import QuantLinear
+from dis2_quantize.rounding.stem import QuantStem
 from dis2_train import networks
-from dis2_train.networks.blocks import ConvUnit, Enlarge, Regroup
+from dis2_train.networks.blocks import Concat, ConvUnit, Enlarge, Regroup
 
 CASES = [("dis2", TWO, s) for s in TWO.scenarios] + [("early_fusion", THREE, s) for s in THREE.scenarios]
 CASES += [("single", ONE, "ndsm"), ("feature_mean", THREE, "ndsm"), ("feature_mean", THREE, "rgb+ndsm")]
-STEMS = {"dis2": 2, "early_fusion": 1, "single": 1}
 
 
 def inputs(task, scenario, batch=1):
@@ -24,7 +25,7 @@ def inputs(task, scenario, batch=1):
 
 def placed(network, scenario, keep_float=()):
     traced = placement.trace(network.deployable(scenario, network.tap_names(scenario)))
-    return placement.place(traced, "minmax", keep_float)
+    return placement.place(traced, "minmax", keep_float, network.task.used(scenario))
 
 
 def modules_at(graph: fx.GraphModule) -> list[tuple[fx.Node, nn.Module]]:
@@ -49,15 +50,47 @@ def test_every_integer_convolution_reads_rounded_tensors_and_is_rounded(lived_in
     assert len(convolutions) > 10
     for node, _ in convolutions:
         (source,) = node.args
-        assert isinstance(graph.get_submodule(str(source.target)), ActivationQuant)
+        if not isinstance(graph.get_submodule(str(node.target)), QuantStem):
+            assert isinstance(graph.get_submodule(str(source.target)), ActivationQuant)
         assert {type(graph.get_submodule(str(user.target))) for user in node.users} == {ActivationQuant}
 
 
 @pytest.mark.parametrize(("kind", "task", "scenario"), CASES)
-def test_only_stems_stay_floating_point_convolutions(lived_in, kind, task, scenario):
+def test_only_stems_that_read_no_bytes_stay_floating_point_convolutions(lived_in, kind, task, scenario):
     graph = placed(lived_in(kind, task), scenario)
     floating = [node for node, module in modules_at(graph) if isinstance(module, ConvUnit)]
-    assert len(floating) == STEMS.get(kind, 2 * len(sensors_of(scenario)))
+    stems = [node for node, module in modules_at(graph) if isinstance(module, QuantStem)]
+    others = [name for name in sensors_of(scenario) if task.sensor(name).dtype != "uint8"]
+    if kind == "early_fusion":  # one stem over all sensors
+        assert (len(floating), len(stems)) == (1, 0)
+    else:
+        slots = 1 if kind == "single" else 2
+        both = slots if kind == "feature_mean" or len(sensors_of(scenario)) == 1 else 1
+        assert len(floating) == both * len(others)
+        assert len(stems) == both * (len(sensors_of(scenario)) - len(others))
+
+
+@pytest.mark.parametrize(("kind", "task", "scenario"), CASES)
+def test_what_is_concatenated_shares_one_scale(lived_in, kind, task, scenario):
+    graph = placed(lived_in(kind, task), scenario)
+    found = 0
+    for node, module in modules_at(graph):
+        around = [*node.all_input_nodes, *node.users]
+        targets = [value.target for value in around]
+        if isinstance(module, Concat) and all(str(target).startswith("round_") for target in targets):
+            found += 1
+            assert len(set(targets)) == 1
+    assert found or kind in ("feature_mean", "single")
+
+
+def test_linear_layers_read_integers_but_where_they_are_kept(lived_in):
+    network = lived_in("dis2", TWO)
+    counts = []
+    for kept in ((), ("inner.branch.fusion.attention.layers.0",)):
+        modules = [module for _, module in placed(network, "rgb", kept).named_modules()]
+        counts.append(sum(isinstance(module, QuantLinear) for module in modules))
+        assert not any(isinstance(module, nn.Linear) and module.out_features >= 16 for module in modules) or kept
+    assert counts[0] - counts[1] == 5
 
 
 @pytest.mark.parametrize(

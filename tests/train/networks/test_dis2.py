@@ -216,6 +216,12 @@ def test_keys_are_means_of_two_by_two_positions_of_each_slot():
     assert torch.allclose(keys[:, 7:-1], expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(("side", "keys"), [(4, 2), (8, 4), (16, 8), (20, 7), (32, 8), (64, 8)])
+def test_a_slot_has_no_more_than_eight_by_eight_keys_at_any_size(side, keys):
+    tokens = torch.randn(1, 2 * side * side + 2, 4)
+    assert Keys()(tokens, side, side).shape == (1, 2 * keys * keys + 2, 4)
+
+
 def test_a_unit_halves_the_size_by_stride_two_and_keeps_it_by_one():
     x = torch.randn(1, 2, 16, 12)
     assert ConvUnit(2, 3, kernel=4, stride=2)(x).shape == (1, 3, 8, 6)

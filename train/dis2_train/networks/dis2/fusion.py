@@ -13,6 +13,9 @@ from dis2_train.networks.dis2.encoder import Levels
 
 HEADS = 8
 REDUCTION = 2
+"""Positions along a side that share one key, at least."""
+MOST_KEYS = 8
+"""Keys along a side of a slot, at most."""
 
 
 class Fusion(nn.Module):
@@ -92,17 +95,18 @@ class AttentionPool(nn.Module):
 
 
 class Keys(nn.Module):
-    """The tokens that are asked: both slots averaged over 2x2 positions, the first and the last token as they are.
+    """The tokens that are asked: both slots averaged over squares, the first and the last token as they are.
 
-    Every position still asks, so no resolution is lost where it is used; scores, the dearest part, cost a quarter.
+    Every position still asks, so no resolution is lost where it is used; scores, the dearest part, cost a quarter or
+    less. Squares are of 2x2 positions, or larger, so that a slot has 8x8 keys at most: from 512x512 pixels on 4x4.
     """
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
-        """Tokens (B, 2 N + 2, C) of slots h x w to (B, 2 N / 4 + 2, C)."""
+        """Tokens (B, 2 N + 2, C) of slots h x w to (B, 2 M + 2, C) for M squares."""
         slots = x[:, 1:-1].transpose(1, 2).unflatten(2, (2, height, width)).flatten(1, 2)  # (B, 2 C, h, w)
-        pooled = (
-            F.avg_pool2d(slots, REDUCTION, ceil_mode=True).flatten(2).unflatten(1, (-1, 2)).flatten(2).transpose(1, 2)
-        )
+        square = _side(height), _side(width)
+        means = F.avg_pool2d(slots, square, ceil_mode=True).flatten(2)  # (B, 2 C, M)
+        pooled = means.unflatten(1, (-1, 2)).flatten(2).transpose(1, 2)
         return torch.cat([x[:, :1], pooled, x[:, -1:]], dim=1)
 
 
@@ -125,6 +129,11 @@ class TransformerLayer(nn.Module):
         inner = self.drop(F.relu(self.wide(x)))
         out: Tensor = self.norm2(x + self.drop(self.narrow(inner)))
         return out
+
+
+def _side(positions: int) -> int:
+    """Side of a square of positions that share a key."""
+    return max(REDUCTION, math.ceil(positions / MOST_KEYS))
 
 
 def _fuse(width: int) -> nn.Sequential:

@@ -1,0 +1,113 @@
+"""Numbers about a board, each with where it comes from, and what a roofline prediction needs of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from dis2_edge.errors import BoardError
+
+UNVERIFIED = "unverified"
+FORMATS = ("int8", "fp16", "fp32")
+"""Number formats that layers compute in."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number about a board, with where it comes from."""
+
+    value: float
+    """The number, in `unit`."""
+    unit: str
+    """Its unit."""
+    meaning: str
+    """What is counted, in words."""
+    source: str
+    """A document, a benchmark's command, or `unverified`."""
+
+    def __post_init__(self) -> None:
+        if not self.source.strip():
+            raise BoardError(f"{self.meaning}: no source", expected=f"where it was measured or read, or {UNVERIFIED!r}")
+
+
+@dataclass(frozen=True)
+class PowerMode:
+    """A power mode of a board, known by name: the numbers of modes differ between configurations of one module."""
+
+    name: str
+    """Its name in the board's own /etc/nvpmodel.conf."""
+    meaning: str
+    """What it does to the GPU, as far as known."""
+    source: str
+    """Where that stands, or `unverified`."""
+    default: bool = False
+    """Whether a board comes so."""
+
+    def __post_init__(self) -> None:
+        if not self.source.strip():
+            raise BoardError(f"power mode {self.name!r}: no source", expected=f"where it stands, or {UNVERIFIED!r}")
+
+
+@dataclass(frozen=True)
+class Software:
+    """One release of a board's system software, with the engine that it brings."""
+
+    name: str
+    """The release."""
+    python: str
+    """Version of its Python."""
+    cuda: str
+    """Version of its CUDA."""
+    tensorrt: str
+    """Version of its TensorRT."""
+    source: str
+    """Where that stands, or `unverified`."""
+
+    def __post_init__(self) -> None:
+        if not all(part.isdecimal() for part in self.tensorrt.split(".")):
+            raise BoardError(f"{self.name}: TensorRT {self.tensorrt!r}", expected="a version such as 10.3")
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """What bounds a layer's time: how fast the board computes, how fast it moves bytes, what a launch costs."""
+
+    peaks: dict[str, Figure]
+    """Most operations a second by number format, in GOP/s: dense, of the GPU or processor alone."""
+    efficiency: dict[str, Figure]
+    """Share of that peak which layers attain, by number format."""
+    bandwidth: Figure
+    """Bytes that the memory moves, in GB/s."""
+    bandwidth_efficiency: Figure
+    """Share of that bandwidth which layers attain."""
+    overhead: Figure
+    """Added to every layer, in us: launch and synchronisation."""
+
+    def __post_init__(self) -> None:
+        if not self.peaks or set(self.peaks) != set(self.efficiency) or not set(self.peaks) <= set(FORMATS):
+            found = f"roofline of {sorted(self.peaks)} with efficiency of {sorted(self.efficiency)}"
+            raise BoardError(found, expected=f"both of the same formats, of {', '.join(FORMATS)}")
+        for figure in self.peaks.values():
+            _check(figure, "GOP/s")
+        for figure in (*self.efficiency.values(), self.bandwidth_efficiency):
+            _check(figure, "share", most=1.0)
+        _check(self.bandwidth, "GB/s")
+        if not (self.overhead.unit == "us" and 0 <= self.overhead.value < math.inf):
+            raise BoardError(f"{self.overhead.meaning}: {_told(self.overhead)}", expected="0 us or more")
+
+    def figures(self) -> dict[str, Figure]:
+        """Every figure by a name for people, in the order in which they are used."""
+        named = {f"peak {name}": figure for name, figure in self.peaks.items()}
+        named |= {f"attained {name}": figure for name, figure in self.efficiency.items()}
+        named |= {"bandwidth": self.bandwidth, "attained bandwidth": self.bandwidth_efficiency}
+        return {**named, "overhead": self.overhead}
+
+
+def _check(figure: Figure, unit: str, most: float = math.inf) -> None:
+    if figure.unit != unit or not (0 < figure.value <= most and math.isfinite(figure.value)):
+        limit = "" if most == math.inf else f", at most {most:g}"
+        raise BoardError(f"{figure.meaning}: {_told(figure)}", expected=f"a number of {unit} above 0{limit}")
+
+
+def _told(figure: Figure) -> str:
+    return f"{figure.value:g} {figure.unit}"

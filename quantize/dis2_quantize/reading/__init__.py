@@ -1,0 +1,1 @@
+"""What a finished model file says: its wiring, and the type, shape and, where fixed, value of each tensor."""

@@ -1,0 +1,219 @@
+"""The units of a network in integers, channels last: what each becomes in a file of the `ort` dialect."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dis2_quantize.rounding.fake import SIGNED_STEPS, ActivationQuant, QuantConvUnit
+from dis2_quantize.rounding.linear import QuantLinear
+from dis2_quantize.rounding.stem import QuantStem
+from dis2_quantize.writing.ort.operators import Convolve, Multiply, Restore, Round, Step, Sum
+
+LEAST_OUTPUTS = 16
+"""ONNX Runtime's kernel takes longer for 4 outputs than for 16 (measured): fewer are filled up with zeros."""
+
+
+def step_of(rounding: ActivationQuant) -> Step:
+    """The step of an unsigned byte that `rounding` rounds to."""
+    return Step(rounding.scale, 128 if rounding.signed else 0)
+
+
+class IntegerConv(nn.Module):
+    """A convolution with everything that was folded into it; a ReLU is the lower end of its output's range."""
+
+    weight: Tensor
+    steps: Tensor
+    bias: Tensor
+
+    def __init__(self, unit: QuantConvUnit, read: Step, made: Step, bias: Tensor | None = None) -> None:
+        super().__init__()
+        self.read, self.made, self.outputs = read, made, len(unit.weight)
+        self.stride, self.pad = int(unit.stride[0]), int(unit.padding[0])
+        steps = unit.steps.detach()
+        whole = (unit.weight.detach() / steps.view(-1, 1, 1, 1)).round().clamp(-SIGNED_STEPS, SIGNED_STEPS)
+        offset = unit.bias.detach() if bias is None else bias
+        missing = max(0, LEAST_OUTPUTS - self.outputs)
+        ends = torch.iinfo(torch.int32)
+        sums = (offset.double() / (read.scale * steps.double())).round().clamp(ends.min, ends.max)
+        self.register_buffer("weight", _filled(whole, missing).to(torch.int8))
+        self.register_buffer("steps", _filled(steps, missing, 1.0).float())
+        self.register_buffer("bias", _filled(sums, missing).to(torch.int32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, inputs) to (B, H / stride, W / stride, outputs), both uint8."""
+        parts = self.weight, self.steps, self.made, self.bias, self.stride, self.pad
+        out: Tensor = Convolve.apply(x, self.read, *parts)  # type: ignore[no-untyped-call]
+        return out[..., : self.outputs] if self.outputs < LEAST_OUTPUTS else out
+
+
+class ByteStem(IntegerConv):
+    """The first convolution over raw bytes; a border of the sensor's mean stands where normalised zeros were padded."""
+
+    mean: Tensor
+
+    def __init__(self, stem: QuantStem, made: Step) -> None:
+        super().__init__(stem, Step(1.0, 0), made, stem.raw_bias())
+        self.border, self.pad = self.pad, 0
+        self.register_buffer("mean", stem.mean.flatten().round().clamp(0, 255).to(torch.uint8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raw frame (1, H, W, channels) uint8 to (1, H / stride, W / stride, outputs) uint8."""
+        return super().forward(_bordered(_bordered(x, self.mean, self.border, 1), self.mean, self.border, 2))
+
+
+class IntegerAdd(nn.Module):
+    """A sum of two maps; its ReLU is the lower end of its output's range."""
+
+    def __init__(self, first: Step, second: Step, made: Step) -> None:
+        super().__init__()
+        self.steps = first, second, made
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """(B, H, W, C) and (B or 1, H, W, C) to (B, H, W, C), all uint8."""
+        first, second, made = self.steps
+        out: Tensor = Sum.apply(x, first, y, second, made)  # type: ignore[no-untyped-call]
+        return out
+
+
+class IntegerConcat(nn.Module):
+    """Channels of several maps behind each other: a copy where they share one step, else rounded anew."""
+
+    def __init__(self, read: tuple[Step, ...], made: Step) -> None:
+        super().__init__()
+        self.read, self.made = read, made
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Maps (B, H, W, C_i) to (B, H, W, sum of C_i), all uint8."""
+        same = [x if step == self.made else self._again(x, step) for x, step in zip(maps, self.read, strict=True)]
+        return torch.cat(same, dim=3)
+
+    def _again(self, x: Tensor, step: Step) -> Tensor:
+        value = Restore.apply(x, step)  # type: ignore[no-untyped-call]
+        out: Tensor = Round.apply(value, self.made)  # type: ignore[no-untyped-call]
+        return out
+
+
+class IntegerEnlarge(nn.Module):
+    """Bilinear enlargement by 2 as weighted sums of neighbours, rows first, then columns.
+
+    Half-pixel centres make every new value 3/4 of one neighbour and 1/4 of the other. As sums of integers that takes a
+    quarter of the time of ONNX Runtime's integer Resize, for one more rounding in between.
+    """
+
+    def __init__(self, step: Step) -> None:
+        super().__init__()
+        self.near, self.far = Step(0.75 * step.scale, step.zero), Step(0.25 * step.scale, step.zero)
+        self.step = step
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, 2 H, 2 W, C), both uint8."""
+        batch, height, width, channels = (int(size) for size in x.shape)
+        rows = torch.stack([part.flatten(2) for part in self._halves(x, 1)], dim=2)  # (B, H, 2, W C)
+        tall = rows.reshape(batch, 2 * height, width, channels)
+        columns = torch.stack(self._halves(tall, 2), dim=3)  # (B, 2 H, W, 2, C)
+        return columns.reshape(batch, 2 * height, 2 * width, channels)
+
+    def _halves(self, x: Tensor, axis: int) -> list[Tensor]:
+        """The new values before and behind each old one along `axis`; beyond the edge stands the edge itself."""
+        size = int(x.shape[axis])
+        first, last = x.narrow(axis, 0, 1), x.narrow(axis, size - 1, 1)
+        before = torch.cat([first, x.narrow(axis, 0, size - 1)], dim=axis)
+        behind = torch.cat([x.narrow(axis, 1, size - 1), last], dim=axis)
+        return [
+            Sum.apply(x, self.near, other, self.far, self.step)  # type: ignore[no-untyped-call]
+            for other in (before, behind)
+        ]
+
+
+class IntegerRegroup(nn.Module):
+    """(B K, H, W, C) to (B, H, W, K C): maps of the classes side by side."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One image's maps (K, H, W, C) to (1, H, W, K C)."""
+        _, height, width, channels = (int(size) for size in x.shape)
+        return x.permute(1, 2, 0, 3).reshape(1, height, width, self.groups * channels)
+
+
+class IntegerLinear(nn.Module):
+    """A linear layer whose input is rounded on the spot and whose output is floating point."""
+
+    weight: Tensor
+    steps: Tensor
+    bias: Tensor
+
+    def __init__(self, linear: QuantLinear) -> None:
+        super().__init__()
+        self.read = step_of(linear.input)
+        whole = (linear.weight.detach() / linear.steps[:, None]).round().clamp(-SIGNED_STEPS, SIGNED_STEPS)
+        self.register_buffer("weight", whole.t().contiguous().to(torch.int8))
+        self.register_buffer("steps", linear.steps.detach().clone())
+        self.register_buffer("bias", linear.bias.detach().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., inputs) float to (..., outputs) float."""
+        integers = Round.apply(x, self.read)  # type: ignore[no-untyped-call]
+        out: Tensor = Multiply.apply(integers, self.read, self.weight, self.steps, self.bias)  # type: ignore[no-untyped-call]
+        return out
+
+
+class ToIntegers(nn.Module):
+    """A map in floating point (B, C, H, W) to integers (B, H, W, C)."""
+
+    def __init__(self, made: Step) -> None:
+        super().__init__()
+        self.made = made
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rounded first: bytes are moved, not floats."""
+        out: Tensor = Round.apply(x, self.made)  # type: ignore[no-untyped-call]
+        return out.permute(0, 2, 3, 1)
+
+
+class ToFloat(nn.Module):
+    """Integers (B, H, W, C) to a map in floating point (B, C, H, W)."""
+
+    def __init__(self, read: Step) -> None:
+        super().__init__()
+        self.read = read
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Moved first: bytes are moved, not floats."""
+        out: Tensor = Restore.apply(x.permute(0, 3, 1, 2), self.read)  # type: ignore[no-untyped-call]
+        return out
+
+
+class Pointwise(nn.Module):
+    """A 1x1 convolution in floating point that reads integers channels last: a product of matrices."""
+
+    def __init__(self, conv: nn.Conv2d, read: Step) -> None:
+        super().__init__()
+        self.read = read
+        self.linear = nn.Linear(conv.in_channels, conv.out_channels)
+        bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
+        self.linear.load_state_dict({"weight": conv.weight.detach().flatten(1), "bias": bias})
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, H, W, inputs) uint8 to (1, outputs, H, W) float."""
+        _, height, width, channels = (int(size) for size in x.shape)
+        value = Restore.apply(x.reshape(height * width, channels), self.read)  # type: ignore[no-untyped-call]
+        out: Tensor = self.linear(value).t()
+        return out.reshape(1, -1, height, width)
+
+
+def _filled(x: Tensor, missing: int, value: float = 0.0) -> Tensor:
+    return torch.cat([x, x.new_full((missing, *x.shape[1:]), value)]) if missing else x
+
+
+def _bordered(x: Tensor, value: Tensor, width: int, axis: int) -> Tensor:
+    """`x` with `width` rows (axis 1) or columns (axis 2) of `value` (C,) on either side."""
+    if not width:
+        return x
+    size = list(x.shape)
+    size[axis] = width
+    edge = value.expand(size).contiguous()
+    return torch.cat([edge, x, edge], dim=axis)

@@ -1,0 +1,127 @@
+"""Roofline: each bound where it belongs, missing figures told, and published latencies met within a factor of 1.6."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from efficientvit import PUBLISHED, Encoder, Published
+
+from dis2_boards.figures import Figure, PowerMode, Roofline, Software
+from dis2_boards.profile import Board, load
+from dis2_boards.roofline import predict_ms
+from dis2_edge.cli import main
+from dis2_edge.costs import LayerCost
+from dis2_edge.errors import BoardError
+
+ORIN = load("orin-nx-16gb")
+
+
+def figure(value: float, unit: str) -> Figure:
+    return Figure(value, unit, "made up", "made up")
+
+
+def roofline_of(**changes: object) -> Roofline:
+    """1000 GOP/s half attained, 10 GB/s half attained, 100 us a layer."""
+    parts = {
+        "peaks": {"fp16": figure(1000, "GOP/s")},
+        "efficiency": {"fp16": figure(0.5, "share")},
+        "bandwidth": figure(10, "GB/s"),
+        "bandwidth_efficiency": figure(0.5, "share"),
+        "overhead": figure(100, "us"),
+    }
+    return Roofline(**{**parts, **changes})  # type: ignore[arg-type]
+
+
+def board_of(**changes: object) -> Board:
+    return dataclasses.replace(ORIN, roofline=roofline_of(**changes))
+
+
+def test_a_layer_takes_its_tightest_bound_and_the_launch() -> None:
+    layers = [
+        LayerCost("busy", "Conv", "fp16", 500_000_000, 8),  # 1 ms at 500 GOP/s
+        LayerCost("wide", "Add", "fp16", 8, 10_000_000),  # 2 ms at 5 GB/s
+        LayerCost("tiny", "Add", "fp16", 8, 8),
+        LayerCost("view", "Reshape", "fp16", 0, 10_000_000),
+    ]
+    found = predict_ms(layers, board_of())
+    assert [(time.layer.name, time.bound) for time in found.layers] == [
+        ("busy", "compute"),
+        ("wide", "memory"),
+        ("tiny", "overhead"),
+    ]
+    assert [time.ms for time in found.layers] == pytest.approx([1.1, 2.1, 0.1], rel=1e-3)
+    assert found.ms == pytest.approx(3.3, rel=1e-3)
+    assert found.ms_bound_by("memory") == pytest.approx(2.1, rel=1e-3)
+    assert found.board == "orin-nx-16gb"
+
+
+def test_a_format_without_a_figure_and_a_board_without_a_roofline_are_refused() -> None:
+    layer = LayerCost("a", "Conv", "int8", 1, 1)
+    with pytest.raises(BoardError, match=r"no figure for layers in int8; expected layers in fp16"):
+        predict_ms([layer], board_of())
+    with pytest.raises(BoardError, match=r"no roofline; add a \[roofline\]"):
+        predict_ms([layer], dataclasses.replace(ORIN, roofline=None))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"peaks": {"fp16": figure(1, "TOPS")}}, "a number of GOP/s above 0"),
+        ({"peaks": {"fp16": figure(0, "GOP/s")}}, "above 0"),
+        ({"peaks": {"fp16": figure(float("nan"), "GOP/s")}}, "above 0"),
+        ({"peaks": {"fp16": figure(1, "GOP/s"), "int8": figure(1, "GOP/s")}}, "both of the same formats"),
+        ({"peaks": {"int4": figure(1, "GOP/s")}, "efficiency": {"int4": figure(1, "share")}}, "both of the same"),
+        ({"efficiency": {"fp16": figure(1.2, "share")}}, "at most 1"),
+        ({"bandwidth": figure(-1, "GB/s")}, "above 0"),
+        ({"overhead": figure(5, "ms")}, "0 us or more"),
+    ],
+)
+def test_a_roofline_that_cannot_be_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(BoardError, match=message):
+        roofline_of(**changes)
+
+
+def test_modes_without_source_and_broken_versions_are_refused() -> None:
+    with pytest.raises(BoardError, match="no source"):
+        PowerMode("MAXN", "all of it", " ")
+    with pytest.raises(BoardError, match="a version such as"):
+        Software("JetPack", "3.10", "12.6", "10.x", "made up")
+
+
+def test_the_orin_counts_neither_sparsity_nor_dla() -> None:
+    hardware, roofline = ORIN.hardware, ORIN.roofline
+    assert roofline is not None
+    dense = hardware["multiprocessors"].value * 4096 * hardware["clock"].value / 1000
+    assert roofline.peaks["int8"].value == pytest.approx(dense, rel=0.01)
+    assert roofline.peaks["fp16"].value == roofline.peaks["int8"].value / 2
+    assert [row.tensorrt for row in ORIN.software] == ["10.3", "10.16"]
+    assert sum(mode.default for mode in ORIN.power_modes) == 1
+
+
+def agx_orin() -> Board:
+    """The Orin profile with the peaks of the AGX Orin 64 GB: 42.6 TFLOPS FP16, 205 GB/s; the shares are ours."""
+    assert ORIN.roofline is not None
+    peaks = {**ORIN.roofline.peaks, "fp16": figure(42_600, "GOP/s")}
+    return dataclasses.replace(
+        ORIN, roofline=dataclasses.replace(ORIN.roofline, peaks=peaks, bandwidth=figure(205, "GB/s"))
+    )
+
+
+@pytest.mark.parametrize("model", PUBLISHED, ids=lambda model: model.name)
+def test_published_latencies_are_met_within_a_factor_of_1_6(model: Published) -> None:
+    layers = Encoder(model).written()
+    gmac = sum(layer.operations for layer in layers) / 2e9
+    assert gmac == pytest.approx(model.gmac, rel=0.01), "these are not the model's layers"
+    assert 1 / 1.6 < predict_ms(layers, agx_orin()).ms / model.ms < 1.6
+
+
+def test_the_verb_shows_the_orins_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["boards"]) == 0
+    assert "orin-nx-16gb" in capsys.readouterr().out
+    assert main(["boards", "orin-nx-16gb"]) == 0
+    shown = capsys.readouterr().out
+    for words in ("15W (default)", "JetPack 6.2", "10.16", "8.7 cc", "peak int8", "no measurements", "never run"):
+        assert words in shown
+    assert main(["boards", "host"]) == 0
+    assert "420 GOP/s" in capsys.readouterr().out
