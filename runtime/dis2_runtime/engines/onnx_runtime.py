@@ -139,9 +139,7 @@ def _rows(bundle: Bundle, precision: str) -> list[ModelRow]:
     return rows
 
 
-def open_session(
-    file: Path, threads: int = 0, instead: bytes | None = None
-) -> tuple[Any, tuple[type[Exception], ...]]:
+def open_session(file: Path, threads: int = 0, instead: bytes | None = None) -> tuple[Any, tuple[type[Exception], ...]]:
     """A session on `file`, and the exceptions that it may raise; `threads` 0 takes all cores that it may use.
 
     A model that is given `instead` of the file's own bytes is run node by node as it is written: Q/DQ fuse to nothing.
@@ -151,7 +149,9 @@ def open_session(
         options = _options(ort, threads or _cores(), failures)
         if instead is not None:
             options.add_session_config_entry("session.disable_quant_qdq", "1")
-        session = ort.InferenceSession(instead or str(file), options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        session = ort.InferenceSession(
+            instead or str(file), options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except failures as error:
         mend = "check the bundle with: dis2-edge bundle verify"
         raise EngineError(f"{file} cannot be loaded by ONNX Runtime: {first_line(error)}", mend=mend) from error
@@ -214,6 +214,7 @@ def _answer_grid(file: Path, outputs: list[Any]) -> tuple[int, int]:
 
 
 def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its kind where it says nothing."""
     return str(error).strip().split("\n")[0] or type(error).__name__
 
 
