@@ -155,7 +155,7 @@ def _export_typed(
     told = {
         (name, scenario): _metadata(run, recipe, name, scenario) for name in networks for scenario in networks[name]
     }
-    return write_typed(networks, run.task, seen, recipe.calibration_images, folder, told)
+    return write_typed(networks, run.task, seen, folder, told)
 
 
 def _metadata(run: Checkpoint, recipe: Recipe, precision: str, scenario: str) -> dict[str, str]:

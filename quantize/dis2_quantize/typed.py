@@ -31,6 +31,8 @@ from dis2_train.data.batches import Split, whole_images
 
 FILES: dict[Dialect, tuple[Precision, ...]] = {"ort": ("fp32", "int8"), "trt": ("fp16", "int8")}
 """Which precisions each dialect is written in."""
+ISLAND_IMAGES = 8
+"""Images by whose FP32 ranges islands are chosen; the limit leaves a factor of two for what they do not show."""
 Graphs = Mapping[str, fx.GraphModule]
 """One traced, or placed and calibrated, network a scenario."""
 
@@ -51,11 +53,10 @@ def write_typed(
     networks: Mapping[Precision, Graphs],
     task: Task,
     seen: Split,
-    images: int,
     folder: Path,
     metadata: Mapping[tuple[Precision, str], Mapping[str, str]],
 ) -> list[TypedFile]:
-    """Write the fp16 and int8 files of `networks` below `folder`; their islands come from the first `images` of `seen`.
+    """Write the fp16 and int8 files of `networks` below `folder`; their islands come from the first images of `seen`.
 
     `metadata` goes into the files, by precision and scenario. The precisions that `trt` has no file of are left out.
     """
@@ -65,7 +66,7 @@ def write_typed(
             networks[precision][scenario],
             Candidate(scenario, precision, _path(folder, scenario, precision), "trt", "tensor"),
             task,
-            list(_inputs(seen, scenario, images)),
+            list(_inputs(seen, scenario, ISLAND_IMAGES)),
             metadata[precision, scenario],
         )
         for precision, scenario in progress(wanted, "write trt files")
@@ -131,6 +132,4 @@ def _inputs(split: Split, scenario: str, images: int) -> Iterator[tuple[Tensor, 
 
 def _warn(candidate: Candidate, ranges: Ranges) -> None:
     for row in ranges.too_large[:1]:
-        warn(
-            f"{candidate.file.name}: {row.tensor} reaches {row.largest:g} in FP16; more calibration_images may find it"
-        )
+        warn(f"{candidate.file.name}: {row.tensor} reaches {row.largest:g} in FP16: leave that file out")
