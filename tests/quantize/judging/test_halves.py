@@ -98,7 +98,7 @@ def test_the_largest_of_several_infinite_tensors_is_the_first():
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
-@pytest.mark.parametrize(("kind", "task", "scenario"), CASES)
+@pytest.mark.parametrize(("kind", "task", "scenario"), CASES[:4])
 def test_a_file_under_onnx_runtime_answers_near_the_simulation(tmp_path, kind, task, scenario, precision):
     form = typed_form(graph_of(precision, kind, task, scenario))
     write(form, task, scenario, tmp_path / "m.onnx", {})
