@@ -1,4 +1,4 @@
-"""Write one scenario's network as an ONNX file of the `trt` dialect, io `tensor`: strongly typed, for TensorRT 10 and 11.
+"""Write one scenario's network as an ONNX file of the `trt` dialect, io `tensor`: strongly typed, for TensorRT.
 
 Inputs are named by sensor: normalised 1xCxHxW float32, cast to FP16 by the first node. FP32 at the border keeps one
 interface for every precision, is what `dis2_edge.prepare.normalise` gives, and lets a sensor's first convolution be an
