@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+
+from torch import fx
 
 from dis2_edge.recipe import Recipe
 from dis2_quantize.choosing.keep import Kept
@@ -25,16 +28,15 @@ class Mixer:
         """Every block of the scenario."""
         student = make_student(network, scenario, recipe)
         calibrate([student], train, recipe.calibration_images)
-        self._ranges = {quantizer.name: quantizer for quantizer in placement.quantizers(student.network)}
+        self._ranges = dict(_roundings(student.network))
 
     def mixed(self, kept: Kept) -> Student:
         """The student whose blocks `kept` are floats, with the ranges of the one that has none; all kept is FP32."""
         if set(kept) == set(self.blocks):
             return self._whole()
         student = make_student(self.network, self.scenario, self.recipe, kept)
-        for name, module in list(student.network.named_modules()):
-            if isinstance(module, ActivationQuant):
-                student.network.set_submodule(name, copy.deepcopy(self._ranges[module.name]))
+        for tensor, quantizer in _roundings(student.network):
+            quantizer.__dict__.update(copy.deepcopy(self._ranges[tensor]).__dict__)
         return student
 
     def calibrated(self, kept: Kept) -> Student:
@@ -52,3 +54,17 @@ class Mixer:
     def _whole(self) -> Student:
         taps = self.network.tap_names(self.scenario)
         return Student(self.scenario, taps, placement.trace(self.network.deployable(self.scenario, taps)))
+
+
+def _roundings(network: fx.GraphModule) -> Iterator[tuple[str, ActivationQuant]]:
+    """Every rounding with the tensor that it rounds: the node that makes it, or the layer that reads it inside itself.
+
+    One rounding may stand for several tensors, which share its scale; what shares differs between mixtures.
+    """
+    inside = {name: module for name, module in network.named_modules() if isinstance(module, ActivationQuant)}
+    for node in network.graph.find_nodes(op="call_module", sort=True):
+        quantizer = inside.get(str(node.target))
+        if quantizer is not None:
+            yield node.all_input_nodes[0].name, quantizer
+    called = {str(node.target) for node in network.graph.find_nodes(op="call_module", sort=False)}
+    yield from ((name, quantizer) for name, quantizer in inside.items() if name not in called)

@@ -1,11 +1,11 @@
 """Placement: which tensors of a deployable network become integers, as a policy that can be read.
 
 The network is traced into units. Integer units are convolutions with folded norm, and those sums and concatenations
-whose result an integer convolution reads; enlarging and regrouping only move integers and keep their scale. The rest (attention, heads) is an island of floating point, but
-for the linear layers in it: these read integers. The first convolution of a sensor is an integer unit where the
-sensor's samples are bytes, which it reads as they are; else it stays in floating point, as it sees the sensor's whole
-range. A tensor is rounded once, where it is made, if any integer unit makes or reads it; what is concatenated shares
-one scale, so that putting it side by side is a copy.
+whose result an integer convolution reads; enlarging and regrouping only move integers and keep their scale. The rest
+(attention, heads) is an island of floating point, but for the linear layers in it: these read integers. The first
+convolution of a sensor is an integer unit where the sensor's samples are bytes, which it reads as they are; else it
+stays in floating point, as it sees the sensor's whole range. A tensor is rounded once, where it is made, if any integer
+unit makes or reads it; what is concatenated shares one scale, so that putting it side by side is a copy.
 """
 
 from __future__ import annotations

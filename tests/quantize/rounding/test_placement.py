@@ -140,6 +140,15 @@ def test_blocks_name_modules_that_exist(lived_in, kind, task):
 
 
 @pytest.mark.parametrize(("kind", "task", "scenario"), CASES)
+def test_with_every_block_kept_nothing_is_rounded(lived_in, kind, task, scenario):
+    """So blocks cover all that can be an integer: a choice between them is a choice between INT8 and FP32."""
+    network = lived_in(kind, task)
+    graph = placed(network, scenario, network.blocks(scenario))
+    assert not placement.quantizers(graph)
+    assert not [unit for unit in graph.modules() if isinstance(unit, (QuantConvUnit, QuantLinear))]
+
+
+@pytest.mark.parametrize(("kind", "task", "scenario"), CASES)
 def test_rounding_stays_close_and_does_something(lived_in, kind, task, scenario):
     network = lived_in(kind, task)
     graph, frames = placed(network, scenario), inputs(task, scenario)

@@ -78,8 +78,11 @@ class Single(Network):
         return TAPS
 
     def blocks(self, scenario: str) -> tuple[str, ...]:
-        """The encoder, levels of refinement, stages of the decoder."""
-        refinement = [f"inner.refinement.{name}" for name in (*(f"refine{n}" for n in (1, 2, 3, 4)), "down1", "down2")]
+        """The encoder, levels of refinement and their attention, stages of the decoder."""
+        refinement = [
+            f"inner.refinement.{name}"
+            for name in (*(f"refine{n}" for n in (1, 2, 3, 4)), "down1", "down2", "attention")
+        ]
         decoder = [f"inner.decoder.{name}" for name in ("stage3", "stage2", "stage1", "mix", "refine")]
         return ("inner.encoder", *refinement, *decoder)
 

@@ -92,10 +92,11 @@ class Dis2(Network):
         return TAPS
 
     def blocks(self, scenario: str) -> tuple[str, ...]:
-        """Encoders, levels of fusion, stages of the decoder."""
-        levels = ("fuse1", "fuse2", "fuse3", "down1", "down2", "fuse4")
-        flat = not self.recipe.hierarchical
-        fusion = [f"inner.branch.fusion.{name}" for name in levels if not (flat and name.startswith("down"))]
+        """Encoders, levels of fusion and its attention, stages of the decoder."""
+        levels = ["fuse1", "fuse2", "fuse3", "fuse4"]
+        if self.recipe.hierarchical:
+            levels = ["fuse1", "fuse2", "fuse3", "down1", "down2", "attention", "fuse4"]
+        fusion = [f"inner.branch.fusion.{name}" for name in levels]
         decoder = [f"inner.branch.decoder.{name}" for name in ("stage3", "stage2", "stage1", "mix", "refine")]
         return ("inner.first", "inner.second", *fusion, *decoder)
 
