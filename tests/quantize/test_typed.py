@@ -33,7 +33,7 @@ def test_each_precision_is_written_in_the_dialects_that_have_it_and_judged(done,
     assert all(
         (done.path / row.file).name == f"{row.scenario}-{row.precision}-{row.dialect}-{row.io}.onnx" for row in rows
     )
-    agreement = {v.candidate.precision: v.agreement for v in done.verdicts if v.candidate.dialect == "trt"}
+    agreement = {v.candidate.precision: v.agreement for v in done.judged if v.candidate.dialect == "trt"}
     assert agreement["fp16"] > 0.99
     assert agreement["int8"] > 0.9
 
@@ -42,7 +42,7 @@ def test_goldens_hold_the_answers_of_both_dialects_apart(done):
     run = quantized.read(done.path)
     with np.load(done.path / run.goldens[0].file) as golden:
         assert {"rgb/int8/mask", "rgb/int8/trt/mask", "rgb/fp16/trt/confidence", "rgb/fp32/mask"} <= set(golden.files)
-    assert {"rgb/int8", "rgb/int8/trt"} <= set(json.loads((done.path / "drift.json").read_text()))
+    assert {"rgb/int8/ort", "rgb/int8/trt"} <= set(json.loads((done.path / "drift.json").read_text()))
 
 
 def test_ranges_and_placement_are_recorded(done, aerial):
@@ -88,7 +88,7 @@ def test_what_no_dialect_has_is_refused_before_anything_is_made(trained, aerial,
 
 
 def test_a_tensor_that_fp16_cannot_hold_on_the_judged_images_is_told(done, aerial, tmp_path, monkeypatch, capsys):
-    candidate = next(v.candidate for v in done.verdicts if v.candidate.precision == "fp16")
+    candidate = next(v.candidate for v in done.judged if v.candidate.precision == "fp16")
     rows = (Range("unit", "unit/convolution", "fp16", 40000.0),)
     monkeypatch.setattr(HalfSegmenter, "ranges", property(lambda self: Ranges(rows, 3)))
     runner = HalfSegmenter.__new__(HalfSegmenter)

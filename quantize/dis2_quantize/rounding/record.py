@@ -43,14 +43,16 @@ def placement_table(network: fx.GraphModule, dialect: Dialect) -> tuple[Placed, 
     for node in network.graph.nodes:
         module = modules[str(node.target)] if node.op == "call_module" else None
         if module is not None and not isinstance(module, (*_ROUNDINGS, Cast)):
-            rows += _of_unit(node, module, modules, dialect)
+            rows += _of_unit(node, module, network, modules, dialect)
     return tuple(rows)
 
 
 _ROUNDINGS = (ActivationQuant, SymmetricQuant)
 
 
-def _of_unit(node: fx.Node, module: nn.Module, modules: dict[str, nn.Module], dialect: Dialect) -> Iterator[Placed]:
+def _of_unit(
+    node: fx.Node, module: nn.Module, network: fx.GraphModule, modules: dict[str, nn.Module], dialect: Dialect
+) -> Iterator[Placed]:
     unit = f"{node.target} ({type(module).__name__})"
     for name, inner in module.named_modules():
         if isinstance(inner, ActivationQuant):
@@ -66,7 +68,8 @@ def _of_unit(node: fx.Node, module: nn.Module, modules: dict[str, nn.Module], di
         yield Placed(node.name, unit, float_, None, _why_float(node, module, modules, dialect))
     else:
         format_: Format = "int8" if dialect == "trt" else "uint8"
-        yield Placed(node.name, unit, format_, float(rounding.scale), _why_rounded(module, rounding, dialect))
+        why = _why_rounded(module, _alike(node, rounding, network, modules), dialect)
+        yield Placed(node.name, unit, format_, float(rounding.scale), why)
 
 
 def _rounding(node: fx.Node, modules: dict[str, nn.Module]) -> Rounding | None:
@@ -74,11 +77,22 @@ def _rounding(node: fx.Node, modules: dict[str, nn.Module]) -> Rounding | None:
     return module if isinstance(module, _ROUNDINGS) else None
 
 
-def _why_rounded(module: nn.Module, rounding: Rounding, dialect: Dialect) -> str:
+def _alike(
+    node: fx.Node, rounding: Rounding, network: fx.GraphModule, modules: dict[str, nn.Module]
+) -> tuple[str, ...]:
+    """The other tensors with the same scale, but those that are only moved: what is put side by side with this one."""
+    readers = [user for user in network.graph.nodes if _rounding(user, modules) is rounding]
+    makers = [maker for user in readers for maker in user.all_input_nodes if maker is not node]
+    moved = {maker for maker in makers if isinstance(modules.get(str(maker.target)), CARRIED)}
+    names = [maker.name for maker in makers if maker not in moved]
+    return (*names, *rounding.shared) if isinstance(rounding, SymmetricQuant) else tuple(names)
+
+
+def _why_rounded(module: nn.Module, alike: tuple[str, ...], dialect: Dialect) -> str:
     if isinstance(module, CARRIED):
         return "it only moves integers, and keeps their scale"
-    if isinstance(rounding, SymmetricQuant) and rounding.shared:
-        return f"concatenated, so one scale with {', '.join(rounding.shared)}"
+    if alike:
+        return f"concatenated, so one scale with {', '.join(alike)}"
     return "an integer unit reads it" if dialect == "trt" else "an integer unit makes or reads it"
 
 

@@ -62,7 +62,7 @@ def test_a_block_alone_is_the_only_one_with_integers_and_rounds_no_other(mixer):
     units = [name for name, unit in student.network.named_modules() if isinstance(unit, QuantConvUnit)]
     assert units == ["inner.branch.decoder.refine"]
     names = {quantizer.name for quantizer in placement.quantizers(student.network)}
-    assert names == {"round_inner_branch_decoder_refine", "round_inner_branch_decoder_mix"}
+    assert names == {"inner.branch.decoder.refine", "inner.branch.decoder.mix"}
 
 
 def test_every_block_costs_something_and_blocks_together_more_than_each(mixer, held):
