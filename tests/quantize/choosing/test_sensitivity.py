@@ -41,6 +41,9 @@ def test_a_mixture_of_no_integers_is_fp32(mixer, held):
     found = sensitivity.damage(mixer.mixed(mixer.blocks), held)
     assert max(found.nats) < 1e-9
     assert found.drop == pytest.approx(0.0, abs=0.05)
+    assert not mixer.flies(mixer.blocks)
+    assert not mixer.flies(mixer.all_but("inner.branch.fusion.attention"))
+    assert mixer.flies(mixer.all_but("inner.branch.fusion.fuse1"))
 
 
 def test_without_kept_blocks_a_mixture_is_the_calibrated_student(mixer, held, trained, aerial):
@@ -62,7 +65,7 @@ def test_a_block_alone_is_the_only_one_with_integers_and_rounds_no_other(mixer):
     units = [name for name, unit in student.network.named_modules() if isinstance(unit, QuantConvUnit)]
     assert units == ["inner.branch.decoder.refine"]
     names = {quantizer.name for quantizer in placement.quantizers(student.network)}
-    assert names == {"round_inner_branch_decoder_refine", "round_inner_branch_decoder_mix"}
+    assert names == {"inner.branch.decoder.refine", "inner.branch.decoder.mix"}
 
 
 def test_every_block_costs_something_and_blocks_together_more_than_each(mixer, held):
