@@ -73,7 +73,7 @@ def _scenario(mixer: Mixer, task: Task, held: HeldOut, clock: Clock, limits: Lim
     start = Point((), ms[()].value, whole.mean)
     points = front.pareto(trades(rows, whole.mean), start)
     tried = _try(mixer, task, held, clock, [start, *_worth_trying(points, limits)])
-    kept, why = decide(tried, mixer.blocks, limits)
+    kept, why = decide([one for one in tried if mixer.flies(one.kept)], limits)
     if why.startswith("none"):
         warn(f"{scenario}: {why}")
     return ScenarioChoice(scenario, rows, points, tried, kept, why)
@@ -89,12 +89,9 @@ def trades(rows: Sequence[BlockRow], whole: float) -> tuple[Trade, ...]:
     return tuple(Trade(row.block, share * row.alone.value, row.ms.value) for row in rows)
 
 
-def decide(tried: Sequence[Tried], blocks: Kept, limits: Limits) -> tuple[Kept, str]:
-    """The blocks to keep, of the points that were made, and why; where no point holds the limits, the nearest one.
-
-    The point that keeps everything is FP32 and no choice: it has a file of its own.
-    """
-    by_point = {one.point: one for one in tried if set(one.kept) != set(blocks)}
+def decide(tried: Sequence[Tried], limits: Limits) -> tuple[Kept, str]:
+    """The blocks to keep, of the points that were made, and why; where no point holds the limits, the nearest one."""
+    by_point = {one.point: one for one in tried}
     if limits.budget_ms is not None:
         best = front.best_within(by_point, limits.budget_ms)
         if best:

@@ -10,7 +10,7 @@ from torch import fx
 from dis2_edge.recipe import Recipe
 from dis2_quantize.choosing.keep import Kept
 from dis2_quantize.rounding import placement
-from dis2_quantize.rounding.fake import ActivationQuant
+from dis2_quantize.rounding.fake import ActivationQuant, QuantConvUnit
 from dis2_quantize.teaching.student import Student, calibrate, make_student
 from dis2_train.data.batches import Split
 from dis2_train.networks.seam import Network
@@ -32,28 +32,31 @@ class Mixer:
 
     def mixed(self, kept: Kept) -> Student:
         """The student whose blocks `kept` are floats, with the ranges of the one that has none; all kept is FP32."""
-        if set(kept) == set(self.blocks):
-            return self._whole()
-        student = make_student(self.network, self.scenario, self.recipe, kept)
+        student = self._placed(kept)
         for tensor, quantizer in _roundings(student.network):
             quantizer.__dict__.update(copy.deepcopy(self._ranges[tensor]).__dict__)
         return student
 
     def calibrated(self, kept: Kept) -> Student:
         """The student whose blocks `kept` are floats, calibrated as the one that will fly."""
-        if set(kept) == set(self.blocks):
-            return self._whole()
-        student = make_student(self.network, self.scenario, self.recipe, kept)
-        calibrate([student], self._train, self.recipe.calibration_images)
+        student = self._placed(kept)
+        if set(kept) != set(self.blocks):
+            calibrate([student], self._train, self.recipe.calibration_images)
         return student
+
+    def flies(self, kept: Kept) -> bool:
+        """Whether integer convolutions are left: a file without them is not called INT8."""
+        return any(isinstance(unit, QuantConvUnit) for unit in self._placed(kept).network.modules())
 
     def all_but(self, block: str) -> Kept:
         """Every block but `block`."""
         return tuple(name for name in self.blocks if name != block)
 
-    def _whole(self) -> Student:
-        taps = self.network.tap_names(self.scenario)
-        return Student(self.scenario, taps, placement.trace(self.network.deployable(self.scenario, taps)))
+    def _placed(self, kept: Kept) -> Student:
+        network, taps = self.network, self.network.tap_names(self.scenario)
+        traced = placement.trace(network.deployable(self.scenario, taps))
+        used = network.task.used(self.scenario)
+        return Student(self.scenario, taps, placement.place(traced, self.recipe.observer, kept, used))
 
 
 def _roundings(network: fx.GraphModule) -> Iterator[tuple[str, ActivationQuant]]:

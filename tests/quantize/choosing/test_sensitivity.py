@@ -41,6 +41,9 @@ def test_a_mixture_of_no_integers_is_fp32(mixer, held):
     found = sensitivity.damage(mixer.mixed(mixer.blocks), held)
     assert max(found.nats) < 1e-9
     assert found.drop == pytest.approx(0.0, abs=0.05)
+    assert not mixer.flies(mixer.blocks)
+    assert not mixer.flies(mixer.all_but("inner.branch.fusion.attention"))
+    assert mixer.flies(mixer.all_but("inner.branch.fusion.fuse1"))
 
 
 def test_without_kept_blocks_a_mixture_is_the_calibrated_student(mixer, held, trained, aerial):
