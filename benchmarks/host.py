@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -32,16 +31,12 @@ from dis2_edge.files import write_json
 from dis2_edge.goldens import frames_of, read_golden
 from dis2_edge.prepare import normalise
 from dis2_edge.scenario import sensors_of
-from dis2_edge.terminal import progress, say, table
-from dis2_edge.timing import Latency, describe_machine, summarise, time_ms, usable_cores
+from dis2_edge.terminal import say, table
+from dis2_edge.timing import Latency, describe_machine, take_turns, usable_cores
 from dis2_runtime.engine import Engine
 from dis2_runtime.engines import open_engine
 
 RELEASED = "released, torch eager"
-WARM_UP = 2
-"""Rounds that are not timed."""
-PAUSE_S = 0.05
-"""Rest before each timed call: worker threads of the contestant before stop spinning meanwhile."""
 COLUMNS = ("scenario", "contestant", "median ms", "p95 ms", "n", "released / this", "agreement with FP32 %")
 
 PRECISIONS: tuple[Literal["fp32", "int8"], ...] = ("fp32", "int8")
@@ -102,18 +97,6 @@ def compare(bundle: Bundle, threads: int, rounds: int) -> list[Figure]:
             for scenario in bundle.manifest.task.scenarios
             for figure in _scenario_figures(bundle, scenario, released, engines, goldens, rounds)
         ]
-
-
-def take_turns(calls: Mapping[str, Callable[[int], object]], rounds: int, label: str) -> dict[str, Latency]:
-    """Time each of `calls` once a round; a call is handed the round's number."""
-    samples: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in progress(range(WARM_UP + rounds), label):
-        for name, call in calls.items():
-            time.sleep(PAUSE_S)
-            took_ms = time_ms(partial(call, turn))
-            if turn >= WARM_UP:
-                samples[name].append(took_ms)
-    return {name: summarise(taken, WARM_UP) for name, taken in samples.items()}
 
 
 def in_turn(call: Callable[[T], object], inputs: Sequence[T]) -> Callable[[int], object]:

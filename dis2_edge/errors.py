@@ -6,6 +6,7 @@
     │   ├── DataError         a data set: missing folders, unpaired names, broken or foreign images
     │   │   └── DamagedError  a picture file that is gone, cut short or no picture; training may skip a few
     │   ├── CheckpointError   a run folder that is absent, damaged or of another recipe
+    │   ├── ExportError       a network that cannot be written as a model file
     │   ├── BundleError       a bundle that is damaged, altered or of an unknown format
     │   ├── BoardError        a board that is unknown, or cannot do what was asked
     │   ├── SourceError       a sensor source that cannot be opened or read
@@ -58,6 +59,10 @@ class DamagedError(DataError):
 
 class CheckpointError(UserError):
     """A run folder that is absent, damaged or of another recipe."""
+
+
+class ExportError(UserError):
+    """A network that cannot be written as a model file."""
 
 
 class BundleError(UserError):

@@ -132,7 +132,7 @@ class Recipe:
     quantize_learning_rate: float = 1e-5
     """Peak rate of that tuning."""
     calibration_images: int = 32
-    """Images of the training split that ranges are taken from."""
+    """Images of the training split that ranges are taken from; below 8, or below this if it is less, is refused."""
     observer: Literal["minmax", "percentile", "mse"] = "mse"
     """How a range is chosen from what was seen."""
 

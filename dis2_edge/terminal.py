@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 T = TypeVar("T")
+_ANY_WIDTH = 10_000
+"""Characters that no table needs."""
 
 _bars: Progress | None = None
 """The bars now on the screen; an inner `progress` adds its bar to them, as one screen holds one set."""
@@ -38,14 +40,19 @@ def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterat
     return _drawn(items, label, total) if sys.stderr.isatty() else _logged(items, label, total)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print `rows` under `columns` to stdout. Cells are shown by `str`; cells that are numbers stand to the right."""
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], colours: Mapping[str, str] | None = None
+) -> None:
+    """Print `rows` under `columns` to stdout. Cells are shown by `str`; cells that are numbers stand to the right.
+
+    `colours`: a cell's text -> the colour that it has in a terminal, where NO_COLOR does not forbid it.
+    """
     if _hushed:
         return
     cells = [[str(cell) for cell in row] for row in rows]
     right = [all(_is_number(row[place]) for row in cells) for place in range(len(columns))]
     if sys.stdout.isatty():
-        _draw_table(title, columns, cells, right)
+        _draw_table(title, columns, cells, right, colours or {})
         return
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     lines = [columns, ["-" * width for width in widths], *cells]
@@ -127,8 +134,11 @@ def _new_bars() -> Progress:
     )
 
 
-def _draw_table(title: str, columns: Sequence[str], cells: list[list[str]], right: list[bool]) -> None:
+def _draw_table(
+    title: str, columns: Sequence[str], cells: list[list[str]], right: list[bool], colours: Mapping[str, str]
+) -> None:
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
@@ -136,8 +146,13 @@ def _draw_table(title: str, columns: Sequence[str], cells: list[list[str]], righ
     for name, to_right in zip(columns, right, strict=True):
         drawn.add_column(Text(name), justify="right" if to_right else "left")
     for row in cells:
-        drawn.add_row(*map(Text, row))
-    Console().print(drawn)
+        drawn.add_row(*(Text(cell, colours.get(cell, "")) for cell in row))
+    console = Console()
+    needed = Measurement.get(console, console.options.update(max_width=_ANY_WIDTH), drawn).maximum
+    if needed > console.width:  # without lines it is narrower, and longer lines than the screen's lose no figure
+        drawn.box = None
+        console = Console(width=Measurement.get(console, console.options.update(max_width=_ANY_WIDTH), drawn).maximum)
+    console.print(drawn)
 
 
 def _is_number(cell: str) -> bool:

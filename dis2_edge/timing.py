@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
 from dis2_edge.errors import InternalError
+from dis2_edge.terminal import progress
 
+WARM_UP = 2
+"""Rounds of `take_turns` that are not timed."""
+PAUSE_S = 0.05
+"""Rest before each call of `take_turns`, while worker threads of the contestant before stop spinning."""
 P95_LEAST = 20
 """Fewest samples that a 95th percentile is taken from."""
 P99_LEAST = 100
@@ -75,6 +81,23 @@ def measure(call: Callable[[], object], n: int, warm_up: int) -> Latency:
     for _ in range(warm_up):
         call()
     return summarise([time_ms(call) for _ in range(n)], warm_up)
+
+
+def take_turns(
+    calls: Mapping[str, Callable[[int], object]], rounds: int, label: str, pause_s: float | None = None
+) -> dict[str, Latency]:
+    """Time each of `calls` once a round, so that a machine that drifts drifts for all; each is handed its round.
+
+    `pause_s`: rest before each call, None for PAUSE_S; 0 does for contestants whose threads rest when they are done.
+    """
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in progress(range(WARM_UP + rounds), label):
+        for name, call in calls.items():
+            time.sleep(PAUSE_S if pause_s is None else pause_s)
+            took_ms = time_ms(partial(call, turn))
+            if turn >= WARM_UP:
+                samples[name].append(took_ms)
+    return {name: summarise(taken, WARM_UP) for name, taken in samples.items()}
 
 
 def time_ms(call: Callable[[], object]) -> float:

@@ -1,9 +1,8 @@
-"""From a run to a quantised run: students, calibration, tuning, model files, verdicts, goldens."""
+"""From a run to a quantised run: students, calibration, tuning, model files, what they do, goldens, the verdict."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,16 +10,22 @@ from pathlib import Path
 
 import torch
 
-from dis2_edge import __version__
+from dis2_boards.quantized import INDEX
 from dis2_edge.dataset import DataSet
 from dis2_edge.errors import CheckpointError, DataError, RecipeError
-from dis2_edge.files import new_folder, write_json, write_text
-from dis2_edge.manifest import Golden, ModelRow, Precision
+from dis2_edge.files import new_folder
+from dis2_edge.manifest import Precision
 from dis2_edge.recipe import Recipe
-from dis2_edge.scores import known
 from dis2_edge.terminal import say
+from dis2_edge.timing import usable_cores
+from dis2_quantize.index import recipe_hash, write_index
+from dis2_quantize.judging import verdict as verdicts
+from dis2_quantize.judging.decide import decide
 from dis2_quantize.judging.goldens import record
-from dis2_quantize.judging.judge import Candidate, Verdict, judge
+from dis2_quantize.judging.judge import Candidate, Judged, Runner, judge
+from dis2_quantize.judging.latency import time_files
+from dis2_quantize.judging.verdict import Limits, Verdict
+from dis2_quantize.judging.worst import draw_worst
 from dis2_quantize.rounding import placement
 from dis2_quantize.teaching.student import Student, calibrate, make_student
 from dis2_quantize.teaching.tune import in_need, tune
@@ -28,11 +33,10 @@ from dis2_quantize.writing.export import export
 from dis2_runtime.engines.onnx_runtime import open_model
 from dis2_train.checkpoint import Checkpoint
 from dis2_train.data.batches import Split
+from dis2_train.judging.match import check_task
 from dis2_train.networks.cost import cost
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
-TOLERANCE: dict[str, tuple[float, float]] = {"fp32": (0.999, 0.02), "int8": (0.98, 0.25)}
-"""Least agreement and largest confidence error of a golden: other processors round sums in another order."""
 
 
 @dataclass(frozen=True)
@@ -41,46 +45,74 @@ class Quantized:
 
     path: Path
     """The quantised run."""
-    verdicts: tuple[Verdict, ...]
-    """One for each model file."""
+    judged: tuple[Judged, ...]
+    """What each model file did."""
+    verdict: Verdict
+    """Whether that keeps the limits."""
 
 
-def quantize(run: Checkpoint, recipe: Recipe, data: DataSet, out: Path, precisions: Sequence[str]) -> Quantized:
+def quantize(
+    run: Checkpoint,
+    recipe: Recipe,
+    data: DataSet,
+    out: Path,
+    precisions: Sequence[str],
+    limits: Limits | None = None,
+) -> Quantized:
     """Quantise the trained `run` by `recipe` into the folder `out`, whole or not at all.
 
-    Agreement is measured against the FP32 file of the same scenario, where FP32 is asked for.
+    Files are held against the FP32 file of the same scenario, where FP32 is asked for. A verdict that fails leaves the
+    folder as one that passes does: it is there to be looked at.
     """
     check(run, data, precisions)
     data = data.narrowed(run.task.sensor_names, run.task.grid)
     split = judged_split(data)
+    threads = usable_cores()
     with new_folder(out) as folder:
         networks: dict[Precision, dict[str, torch.fx.GraphModule]] = {}
-        if "fp32" in precisions:  # first: it is the reference
+        if "fp32" in precisions:
             networks["fp32"] = _plain(run)
         if "int8" in precisions:
             networks["int8"] = {student.scenario: student.network for student in _students(run, recipe, data)}
-        candidates = _export(run, recipe, networks, folder)
-        models = {candidate: open_model(candidate.file) for candidate in candidates}
-        verdicts = judge(models, data, run.task, split)
+        files = _export(run, recipe, networks, folder)
+        models: dict[Candidate, Runner] = {file: open_model(file.file, threads) for file in files}
+        judged = judge(models, data, run.task, split)
         goldens = record(models, data, run.task, split, folder)
-        _write_index(run, recipe, data, split, verdicts, goldens, folder)
-    return Quantized(out, tuple(verdicts))
+        timing, latencies = time_files(models, data, run.task, split, threads)
+        sheets = draw_worst(judged, models, data, run.task, split, folder)
+        verdict = decide(judged, data, split, limits or Limits(), timing, latencies, sheets, folder)
+        verdicts.write(verdict, folder)
+        write_index(run, recipe, data, split, judged, goldens, folder)
+    return Quantized(out, tuple(judged), verdict)
 
 
 def check(run: Checkpoint, data: DataSet, precisions: Sequence[str]) -> None:
     """Refuse what cannot be quantised, before anything is computed."""
+    refuse_quantised(run.path)
     unknown = [name for name in precisions if name not in PRECISIONS]
     if unknown or not precisions:
         raise RecipeError(f"precision {','.join(unknown) or 'none'!r}", expected=f"some of {', '.join(PRECISIONS)}")
-    if data.task.classes != run.task.classes:
-        found = f"the data set {data.name!r} has the classes {list(data.task.classes)}"
-        raise CheckpointError(found, expected=f"{list(run.task.classes)}, which {run.path} was trained for")
+    check_task(run.task, str(run.path), data)
+
+
+def refuse_quantised(path: Path) -> None:
+    """Refuse a folder that is a quantised run: its integers are what is left of the weights."""
+    if (path / INDEX).is_file():
+        look = f"look at it: dis2-edge quantize --show {path}"
+        raise CheckpointError(
+            f"{path} is quantised already",
+            expected="the run that it was made of",
+            mend=f"{look}; or pack it: dis2-edge deploy {path} --board host",
+        )
 
 
 def judged_split(data: DataSet) -> str:
-    """The split that files are judged on: test, or else val."""
+    """The split that files are judged on: test, or else val; one with an image that has no label is refused."""
     for name in ("test", "val"):
         if name in data.splits and data.ids(name):
+            bare = [id_ for id_ in data.ids(name) if data.entry(name, id_).pair.label is None]
+            if bare:
+                raise DataError(f"{name}/{bare[0]} has no label", expected="labels to judge by")
             return name
     raise DataError(f"{data.name!r} has neither a test nor a val split", expected="labelled images to judge on")
 
@@ -121,55 +153,3 @@ def _export(
             export(network, run.task, scenario, file, {**metadata, **told})
             candidates.append(Candidate(scenario, precision, file))
     return candidates
-
-
-def _write_index(
-    run: Checkpoint,
-    recipe: Recipe,
-    data: DataSet,
-    split: str,
-    verdicts: Sequence[Verdict],
-    goldens: Sequence[Golden],
-    folder: Path,
-) -> None:
-    provenance = {"data set": data.name, "judged on": f"{split}, {len(data.ids(split))} images"}
-    provenance |= {"quantised with": f"dis2-edge {__version__}, torch {torch.__version__}"}
-    index = {
-        "name": f"{data.name}-{recipe.network}",
-        "network": f"{recipe.network}/{recipe.preset}",
-        "recipe_hash": recipe_hash(recipe),
-        "task": run.task.to_table(),
-        "statistics": [dataclasses.asdict(row) for row in run.statistics],
-        "models": [dataclasses.asdict(_row(verdict, folder)) for verdict in verdicts],
-        "goldens": [dataclasses.asdict(golden) for golden in goldens],
-        "provenance": provenance,
-    }
-    write_json(folder / "drift.json", {f"{v.candidate.scenario}/{v.candidate.precision}": _drift(v) for v in verdicts})
-    write_text(folder / "recipe.toml", recipe.to_toml())
-    write_json(folder / "quantized.json", index)
-
-
-def _row(verdict: Verdict, folder: Path) -> ModelRow:
-    candidate = verdict.candidate
-    agreement, error = TOLERANCE[candidate.precision]
-    found = verdict.scores
-    return ModelRow(
-        scenario=candidate.scenario,
-        precision=candidate.precision,
-        dialect="ort",
-        io="frame",
-        file=candidate.file.relative_to(folder).as_posix(),
-        golden_agreement=agreement,
-        golden_error=error,
-        miou=known(found.miou),
-        class_iou=tuple(map(known, found.iou)),
-    )
-
-
-def _drift(verdict: Verdict) -> dict[str, object]:
-    return {"confusion": verdict.counts.tolist(), "agreement": verdict.agreement, "pixels": verdict.pixels}
-
-
-def recipe_hash(recipe: Recipe) -> str:
-    """SHA-256 of the resolved recipe's text."""
-    return hashlib.sha256(recipe.to_toml().encode("utf-8")).hexdigest()

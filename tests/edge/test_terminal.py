@@ -106,6 +106,28 @@ def test_a_drawn_table_shows_cells_as_they_are(monkeypatch: pytest.MonkeyPatch) 
     assert "[red]roof[/red]" in screen.getvalue()
 
 
+@pytest.mark.parametrize(("columns", "lines"), [("100", True), ("40", False)])
+def test_a_table_too_wide_for_the_screen_loses_its_lines_and_no_figure(
+    monkeypatch: pytest.MonkeyPatch, columns: str, lines: bool
+) -> None:
+    screen = one_screen(monkeypatch)
+    monkeypatch.setenv("COLUMNS", columns)
+    names = [f"column{place}" for place in range(5)]
+    terminal.table("", names, [["-0.03 [-0.07, 0.02]", "74.92", "99.75", "pass", "2.0"]])
+    assert "-0.03 [-0.07, 0.02]" in screen.getvalue()
+    assert ("│" in screen.getvalue()) == lines
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_cell_has_its_colour_in_a_terminal_that_may(monkeypatch: pytest.MonkeyPatch, asked: bool) -> None:
+    screen = one_screen(monkeypatch)
+    if asked:
+        monkeypatch.setenv("NO_COLOR", "1")
+    terminal.table("", ["verdict"], [["pass"], ["FAIL"]], {"FAIL": "red"})
+    assert ("\x1b[31mFAIL" in screen.getvalue()) != asked
+    assert "\x1b[31mpass" not in screen.getvalue()
+
+
 @pytest.mark.parametrize("asked", [True, False])
 def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch, asked: bool) -> None:
     screen = one_screen(monkeypatch)

@@ -65,3 +65,11 @@ def test_a_pc_is_named_by_its_cpuinfo(tmp_path: Path) -> None:
 
 def test_nothing_readable_still_gives_an_architecture(tmp_path: Path) -> None:
     assert timing.describe_machine(root=tmp_path).cpu == platform.machine()
+
+
+def test_contestants_take_turns_and_warm_up_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "PAUSE_S", 0.0)
+    calls: list[tuple[str, int]] = []
+    taken = timing.take_turns({name: lambda turn, name=name: calls.append((name, turn)) for name in "ab"}, 3, "turns")
+    assert calls == [(name, turn) for turn in range(timing.WARM_UP + 3) for name in "ab"]
+    assert {name: (latency.n, latency.warm_up) for name, latency in taken.items()} == {"a": (3, 2), "b": (3, 2)}

@@ -45,6 +45,20 @@ def test_a_step_that_fails_ends_the_demo_with_its_code(tmp_path: Path, capfd: py
     assert not (tmp_path / "data").exists()
 
 
+def test_a_verdict_that_fails_does_not_end_the_demo_but_another_fault_of_quantize_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = {"quantize": 1, "deploy": 2}
+    monkeypatch.setattr("subprocess.call", lambda words: codes.get(words[3], 0))
+    assert demo(tmp_path / "a", size=TINY) == 2
+    out = capsys.readouterr().out
+    assert "the demo goes on" in out
+    assert "$ dis2-edge deploy" in out.split("the demo goes on")[1]
+    codes["quantize"] = 2
+    assert demo(tmp_path / "b", size=TINY) == 2
+    assert "deploy" not in capsys.readouterr().out
+
+
 def test_every_step_is_a_command_line_that_parses(tmp_path: Path) -> None:
     for step in steps(tmp_path, Size(changes=("epochs=1",))):
         program, verb, *words = shlex.split(step.line)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, save
 
-from benchmarks.host import WARM_UP, made_bundle, take_turns
+from benchmarks.host import made_bundle
 from benchmarks.operators import Share, added_up, profile
 from benchmarks.released import ReleasedDis2, WholeSampleNorm, with_released_operators
 from dis2_edge.scenario import sensors_of
@@ -43,14 +43,6 @@ def test_every_operator_is_exchanged_and_the_original_left_alone() -> None:
     original = type(plain)(plain.recipe, TASK)
     with_released_operators(original)
     assert any(isinstance(module, TokenMixer) for module in original.modules())
-
-
-def test_contestants_take_turns_and_warm_up_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.host.PAUSE_S", 0.0)
-    calls: list[tuple[str, int]] = []
-    taken = take_turns({name: lambda turn, name=name: calls.append((name, turn)) for name in "ab"}, 3, "turns")
-    assert calls == [(name, turn) for turn in range(WARM_UP + 3) for name in "ab"]
-    assert {name: latency.n for name, latency in taken.items()} == {"a": 3, "b": 3}
 
 
 def test_operators_are_added_up_by_kind_over_the_last_runs_only() -> None:

@@ -24,6 +24,7 @@ class ActivationQuant(nn.Module):
     amax: Tensor
 
     def __init__(self, name: str, observer: str) -> None:
+        """`name`: path of the layer that makes the tensor."""
         super().__init__()
         self.name = name
         self.observer: Observer | None = Observer(observer)
@@ -55,7 +56,8 @@ class ActivationQuant(nn.Module):
 
     def _observe(self, x: Tensor) -> None:
         if not bool(torch.isfinite(x).all()):
-            raise DataError(f"a value at {self.name} is not finite", expected="finite activations", mend="train again")
+            found = f"the layer {self.name} gives a value that is not finite"
+            raise DataError(found, expected="finite activations", mend="look at its weights, or train again")
         if self.observer is not None:
             self.observer.see(x)
 

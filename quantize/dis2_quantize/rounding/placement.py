@@ -115,8 +115,13 @@ def _round_output(
     if node.op == "placeholder" or not (node in integer or _read_by_integers(node, units, integer)):
         return
     name = f"round_{node.name}"
-    traced.add_submodule(name, ActivationQuant(name, observer))
+    traced.add_submodule(name, ActivationQuant(_path(node), observer))
     _insert(traced, node, name)
+
+
+def _path(node: fx.Node) -> str:
+    """What a person finds the tensor's maker by in the network: its module's path, or the function's name."""
+    return str(node.target) if node.op == "call_module" else node.name
 
 
 def _read_by_integers(node: fx.Node, units: dict[str, nn.Module], integer: set[fx.Node]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,12 +15,10 @@ from dis2_edge.scenario import sensors_of
 from dis2_edge.terminal import progress
 from dis2_quantize.rounding import placement
 from dis2_quantize.rounding.fake import QuantConvUnit
+from dis2_quantize.teaching.enough import check_enough, is_blank, shows
 from dis2_train.data.batches import Split, whole_images
 from dis2_train.evaluate import Segmenter
 from dis2_train.networks.seam import Frames, Network, Output
-
-LEAST_IMAGES = 2
-"""Fewer images than this say nothing about ranges."""
 
 
 @dataclass
@@ -54,14 +53,23 @@ def make_student(network: Network, scenario: str, recipe: Recipe, keep_float: tu
 
 @torch.no_grad()
 def calibrate(students: Sequence[Student], split: Split, images: int) -> None:
-    """Let every student see the first `images` whole images of `split` at flight size, then fix its ranges."""
-    wanted = min(images, len(split))
-    if wanted < LEAST_IMAGES:
-        raise DataError(f"{wanted} images to calibrate on", expected=f"{LEAST_IMAGES} or more", mend="add images")
-    batches = whole_images(split, 1)
-    for _, batch in zip(progress(range(wanted), "calibrate"), batches, strict=False):
+    """Let every student see the first `images` whole images of `split` that show its sensors, then fix its ranges.
+
+    Raises DataError where there are too few of them, and where a value is not finite.
+    """
+    seen = dict.fromkeys((student.scenario for student in students), 0)
+    blank = dict.fromkeys(split.task.sensor_names, 0)
+    looked_at = 0
+    wanting = itertools.takewhile(lambda _: min(seen.values()) < images, whole_images(split, 1))
+    for batch in progress(wanting, "calibrate", min(images, len(split))):
+        looked_at += 1
+        for name in blank:
+            blank[name] += is_blank(batch.frames[name])
         for student in students:
-            student(batch.frames)
+            if seen[student.scenario] < images and shows(batch.frames, student.scenario):
+                _look(student, batch.frames)
+                seen[student.scenario] += 1
+    check_enough(seen, blank, looked_at, images, split.name)
     for student in students:
         placement.freeze(student.network)
 
@@ -74,3 +82,12 @@ def logits_of(students: Sequence[Student]) -> Segmenter:
         return by_scenario[scenario](frames).logits
 
     return segment
+
+
+def _look(student: Student, frames: Frames) -> None:
+    """Let a student see one image; a fault found in a layer is told with its scenario."""
+    try:
+        student(frames)
+    except DataError as error:
+        found = f"calibrating {student.scenario}: {error.found}"
+        raise DataError(found, expected=error.expected, mend=error.mend) from error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +14,14 @@ import onnx
 import torch
 from onnx import numpy_helper
 from torch import fx
+from torch.onnx.errors import UnsupportedOperatorError
 
 from dis2_edge.errors import InternalError
 from dis2_edge.files import write_bytes
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 from dis2_quantize.rounding import placement
+from dis2_quantize.writing.unknown import unknown_operators
 from dis2_quantize.writing.wrap import FrameModel, fuse_attention
 
 OPSET = 17
@@ -49,28 +51,30 @@ def export(network: fx.GraphModule, task: Task, scenario: str, file: Path, metad
 
 
 def _traced(model: FrameModel, frames: tuple[torch.Tensor, ...], names: list[str]) -> onnx.ModelProto:
-    """The exporter's answer; what it cannot export is ours to mend and raises InternalError.
+    """The exporter's answer; an operator that it does not know raises ExportError, another fault InternalError.
 
     The tracing exporter is deprecated, but unlike its heir it keeps Q/DQ where they were placed.
     """
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+    with unknown_operators(model), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        file = Path(folder) / "traced.onnx"
+        file = io.BytesIO()
         names_out = ["mask", "confidence"]
         try:
             torch.onnx.export(
                 model,
                 frames,
-                file,
+                file,  # type: ignore[arg-type]  # it takes a buffer too, and a full disk has no part in it
                 opset_version=OPSET,
                 dynamo=False,
                 autograd_inlining=False,  # the fused attention stands for a node; its body must not be traced
                 input_names=names,
                 output_names=names_out,
             )
+        except UnsupportedOperatorError:
+            raise
         except Exception as cause:
             raise InternalError(f"the network cannot be exported: {cause}") from cause
-        return onnx.load(file)
+        return onnx.load_from_string(file.getvalue())
 
 
 def _take_native_types(model: onnx.ModelProto, sensors: tuple[Sensor, ...]) -> None:

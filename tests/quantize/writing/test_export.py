@@ -9,7 +9,6 @@ import pytest
 import torch
 from small import ONE, THREE, TWO, frames_of
 
-from dis2_edge.errors import InternalError
 from dis2_edge.scenario import sensors_of
 from dis2_quantize.rounding import placement
 from dis2_quantize.writing.export import export
@@ -106,14 +105,3 @@ def test_integer_weights_take_a_quarter_of_the_bytes_and_equal_networks_give_equ
         assert first == second
         sizes[precision] = len(first)
     assert sizes["int8"] < 0.4 * sizes["fp32"]
-
-
-def test_what_cannot_be_exported_is_our_fault_and_leaves_no_file(tmp_path):
-    class Strange(torch.nn.Module):
-        def forward(self, a):
-            return torch.linalg.matrix_exp(a)
-
-    traced = torch.fx.symbolic_trace(Strange())
-    with pytest.raises(InternalError, match="exported"):
-        export(traced, TWO, "rgb", tmp_path / "m.onnx", {})
-    assert not list(tmp_path.iterdir())
