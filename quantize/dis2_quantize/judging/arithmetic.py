@@ -47,11 +47,13 @@ class Arithmetic(TorchDispatchMode):
         """Take the range of `x` into account under the name of the innermost module and `what`."""
         tensor = f"{self.path[-1]}/{what}"
         row = self._rows.setdefault((self.unit, tensor), Range(self.unit, tensor, self.kind))
-        size = x.detach().abs()
-        largest = float(size.max())
+        low, high = torch.aminmax(x.detach())
+        largest = max(-float(low), float(high))
         row.largest = max(row.largest, largest if largest < float("inf") else float("inf"))  # nan compares false
-        row.nonzero += int(torch.count_nonzero(size))
-        row.lost += int(torch.count_nonzero((size < LEAST_NORMAL) & (size > 0)))
+        if self.kind == "fp16":
+            nonzero = int(torch.count_nonzero(x))
+            row.nonzero += nonzero
+            row.lost += int(torch.count_nonzero(x.detach().abs() < LEAST_NORMAL)) - (x.numel() - nonzero)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
