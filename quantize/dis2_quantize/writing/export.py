@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
 from torch import fx
 
 from dis2_edge.errors import InternalError
@@ -20,6 +19,7 @@ from dis2_edge.files import write_bytes
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 from dis2_quantize.rounding import placement
+from dis2_quantize.writing.integers import store_integers
 from dis2_quantize.writing.wrap import FrameModel, fuse_attention
 
 OPSET = 17
@@ -35,20 +35,32 @@ def export(network: fx.GraphModule, task: Task, scenario: str, file: Path, metad
     sensors = task.used(scenario)
     network = fuse_attention(placement.without_taps(network)).cpu().eval()
     frames = tuple(torch.zeros(*task.grid, sensor.channels) for sensor in sensors)
-    model = _traced(FrameModel(network, sensors), frames, [sensor.name for sensor in sensors])
+    names = [sensor.name for sensor in sensors]
+    model = traced(FrameModel(network, sensors), frames, names, ["mask", "confidence"])
     _take_native_types(model, sensors)
-    _store_integers(model)
+    store_integers(model)
     model.ir_version = min(model.ir_version, IR_VERSION)
-    props = {"scenario": scenario, "classes": json.dumps(task.classes), "colours": json.dumps(task.colours)}
-    props |= {"ignore": str(task.ignore), **metadata}
-    onnx.helper.set_model_props(
-        model, {**props, "sensors": json.dumps([dataclasses.asdict(sensor) for sensor in sensors])}
-    )
+    describe(model, task, scenario, metadata)
     onnx.checker.check_model(model)
     write_bytes(file, model.SerializeToString(deterministic=True))
 
 
-def _traced(model: FrameModel, frames: tuple[torch.Tensor, ...], names: list[str]) -> onnx.ModelProto:
+def describe(model: onnx.ModelProto, task: Task, scenario: str, metadata: Mapping[str, str]) -> None:
+    """Let the file say what it reads and what it answers, beside `metadata`."""
+    props = {"scenario": scenario, "classes": json.dumps(task.classes), "colours": json.dumps(task.colours)}
+    props |= {"ignore": str(task.ignore), **metadata}
+    onnx.helper.set_model_props(
+        model, {**props, "sensors": json.dumps([dataclasses.asdict(sensor) for sensor in task.used(scenario)])}
+    )
+
+
+def traced(
+    model: torch.nn.Module,
+    frames: tuple[torch.Tensor, ...],
+    names: list[str],
+    answers: list[str],
+    opset: int = OPSET,
+) -> onnx.ModelProto:
     """The exporter's answer; what it cannot export is ours to mend and raises InternalError.
 
     The tracing exporter is deprecated, but unlike its heir it keeps Q/DQ where they were placed.
@@ -56,17 +68,16 @@ def _traced(model: FrameModel, frames: tuple[torch.Tensor, ...], names: list[str
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         file = Path(folder) / "traced.onnx"
-        names_out = ["mask", "confidence"]
         try:
             torch.onnx.export(
                 model,
                 frames,
                 file,
-                opset_version=OPSET,
+                opset_version=opset,
                 dynamo=False,
                 autograd_inlining=False,  # the fused attention stands for a node; its body must not be traced
                 input_names=names,
-                output_names=names_out,
+                output_names=answers,
             )
         except Exception as cause:
             raise InternalError(f"the network cannot be exported: {cause}") from cause
@@ -83,19 +94,3 @@ def _take_native_types(model: onnx.ModelProto, sensors: tuple[Sensor, ...]) -> N
         cast = onnx.helper.make_node("Cast", [sensor.name], [f"{sensor.name}_float"], to=onnx.TensorProto.FLOAT)
         model.graph.node.insert(0, cast)
         value.type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(sensor.dtype))
-
-
-def _store_integers(model: onnx.ModelProto) -> None:
-    """Replace each rounded weight's QuantizeLinear by the integers it gives: a quarter of the bytes."""
-    graph = model.graph
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    constants = {node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant"}
-    values = {**constants, **weights}
-    for node in [node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] in weights]:
-        weight, scale = (numpy_helper.to_array(values[name]) for name in node.input[:2])
-        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
-        shape = [-1 if place == axis else 1 for place in range(weight.ndim)]
-        rounded = np.rint(weight / scale.reshape(shape)).clip(-127, 127).astype(np.int8)
-        graph.initializer.append(numpy_helper.from_array(rounded, node.output[0]))
-        graph.node.remove(node)
-        graph.initializer.remove(weights.pop(node.input[0]))

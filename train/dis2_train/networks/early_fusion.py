@@ -99,11 +99,16 @@ class PartialConv(nn.Module):
     def __init__(self, conv: nn.Conv2d, channels: tuple[int, ...]) -> None:
         super().__init__()
         self.conv, self.channels = conv, list(channels)
+        self.stride, self.padding = conv.stride, conv.padding
+
+    @property
+    def weight(self) -> Tensor:
+        """The whole convolution's weight (outputs, len(channels), k, k) for these channels; so a norm folds into it."""
+        return self.conv.weight[:, self.channels]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, len(channels), H, W) to what the whole convolution gives."""
-        weight = self.conv.weight[:, self.channels]
-        return F.conv2d(x, weight, None, self.conv.stride, self.conv.padding)
+        return F.conv2d(x, self.weight, None, self.conv.stride, self.conv.padding)
 
 
 class UNet(nn.Module):
