@@ -13,14 +13,13 @@ from dis2_edge.dataset import DataSet
 from dis2_edge.goldens import write_golden
 from dis2_edge.manifest import Golden
 from dis2_edge.task import Task
-from dis2_quantize.judging.judge import Candidate
-from dis2_runtime.engines.onnx_runtime import OnnxModel
+from dis2_quantize.judging.judge import Candidate, Runner
 
 GOLDENS = 3
 
 
 def record(
-    models: Mapping[Candidate, OnnxModel], data: DataSet, task: Task, split: str, folder: Path
+    models: Mapping[Candidate, Runner], data: DataSet, task: Task, split: str, folder: Path
 ) -> tuple[Golden, ...]:
     """Write goldens of images spread over `split` into `folder`/goldens; equal inputs give equal bytes."""
     ids = data.ids(split)
@@ -31,9 +30,15 @@ def record(
         frames = dict(arrays)
         for candidate, model in models.items():
             answer = model.run(frames)
-            arrays[f"{candidate.scenario}/{candidate.precision}/mask"] = answer.mask
-            arrays[f"{candidate.scenario}/{candidate.precision}/confidence"] = answer.confidence
+            arrays[f"{place_of(candidate)}/mask"] = answer.mask
+            arrays[f"{place_of(candidate)}/confidence"] = answer.confidence
         file = f"goldens/{number}.npz"
         write_golden(folder / file, arrays)
         goldens.append(Golden(name=f"{split} {name}", file=file))
     return tuple(goldens)
+
+
+def place_of(candidate: Candidate) -> str:
+    """Under which name the answers of a file stand in a golden; `ort`, the first dialect, is not named."""
+    dialect = "" if candidate.dialect == "ort" else f"/{candidate.dialect}"
+    return f"{candidate.scenario}/{candidate.precision}{dialect}"

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from dis2_edge.dataset import DataSet
 from dis2_edge.errors import DataError
-from dis2_edge.manifest import Precision
+from dis2_edge.manifest import Dialect, Io, Precision
 from dis2_edge.scores import Counts, Scores, confusion, scores
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress
-from dis2_runtime.engines.onnx_runtime import OnnxModel
+from dis2_runtime.engine import Answer, Frames
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,20 @@ class Candidate:
     scenario: str
     """The sensors that it reads."""
     precision: Precision
-    """fp32 or int8."""
+    """Number format of its convolutions."""
     file: Path
     """Where it is."""
+    dialect: Dialect = "ort"
+    """ort: ONNX Runtime fuses it to integer kernels; trt: strongly typed for TensorRT."""
+    io: Io = "frame"
+    """frame: raw HWC frames in, mask and confidence out; tensor: normalised NCHW in, logits out."""
+
+
+class Runner(Protocol):
+    """Whatever answers for a candidate: the engine that flies its file, or a simulation of one."""
+
+    def run(self, frames: Frames) -> Answer:
+        """Mask and confidence of `frames` (one HxWxC array for each sensor; others are not read)."""
 
 
 @dataclass
@@ -57,7 +68,7 @@ class Verdict:
         return self.equal_pixels / self.pixels if self.pixels else 1.0
 
 
-def judge(models: Mapping[Candidate, OnnxModel], data: DataSet, task: Task, split: str) -> list[Verdict]:
+def judge(models: Mapping[Candidate, Runner], data: DataSet, task: Task, split: str) -> list[Verdict]:
     """A verdict for every file; the first file of each scenario is the reference that the others agree with or not."""
     if not data.ids(split):
         raise DataError(f"split {split!r} is empty", expected="images to judge on")
@@ -74,7 +85,7 @@ def judge(models: Mapping[Candidate, OnnxModel], data: DataSet, task: Task, spli
 
 
 def _judge_image(
-    models: Sequence[OnnxModel],
+    models: Sequence[Runner],
     verdicts: Sequence[Verdict],
     frames: dict[str, npt.NDArray[Any]],
     label: npt.NDArray[np.uint8],

@@ -52,8 +52,8 @@ class OnnxModel:
 
     def __init__(self, file: Path, threads: int = 0) -> None:
         self._file = file
-        self._session, self._failures = _open_session(file, threads or _cores())
-        self.inputs = {value.name: _declared(file, value) for value in self._session.get_inputs()}
+        self._session, self._failures = open_session(file, threads)
+        self.inputs = {value.name: declared(file, value) for value in self._session.get_inputs()}
         self.grid = _answer_grid(file, self._session.get_outputs())
         self._binding = self._session.io_binding()
         zeros = {name: np.zeros(shape, dtype) for name, (shape, dtype) in self.inputs.items()}
@@ -73,7 +73,7 @@ class OnnxModel:
                 self._binding.bind_output(name, "cpu", 0, buffer.dtype, buffer.shape, buffer.ctypes.data)
             self._session.run_with_iobinding(self._binding)
         except self._failures as error:
-            raise EngineError(f"{self._file.name} failed while running: {_first_line(error)}") from error
+            raise EngineError(f"{self._file.name} failed while running: {first_line(error)}") from error
         return answer
 
     def _checked(self, name: str, frames: Frames) -> npt.NDArray[np.generic]:
@@ -139,15 +139,22 @@ def _rows(bundle: Bundle, precision: str) -> list[ModelRow]:
     return rows
 
 
-def _open_session(file: Path, threads: int) -> tuple[Any, tuple[type[Exception], ...]]:
-    """A session on `file`, and the exceptions that it may raise."""
+def open_session(file: Path, threads: int = 0, instead: bytes | None = None) -> tuple[Any, tuple[type[Exception], ...]]:
+    """A session on `file`, and the exceptions that it may raise; `threads` 0 takes all cores that it may use.
+
+    A model that is given `instead` of the file's own bytes is run node by node as it is written: Q/DQ fuse to nothing.
+    """
     ort, failures = _onnxruntime()
     try:
-        options = _options(ort, threads, failures)
-        session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        options = _options(ort, threads or _cores(), failures)
+        if instead is not None:
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
+        session = ort.InferenceSession(
+            instead or str(file), options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except failures as error:
         mend = "check the bundle with: dis2-edge bundle verify"
-        raise EngineError(f"{file} cannot be loaded by ONNX Runtime: {_first_line(error)}", mend=mend) from error
+        raise EngineError(f"{file} cannot be loaded by ONNX Runtime: {first_line(error)}", mend=mend) from error
     return session, failures
 
 
@@ -188,7 +195,7 @@ def _shares_arena(ort: Any, failures: tuple[type[Exception], ...]) -> bool:
     return _arena["shared"]
 
 
-def _declared(file: Path, value: Any) -> tuple[tuple[int, ...], npt.DTypeLike]:
+def declared(file: Path, value: Any) -> tuple[tuple[int, ...], npt.DTypeLike]:
     """Shape and dtype of a model's input or output; both must be fixed."""
     shape = tuple(value.shape)
     if value.type not in _TYPES or not all(isinstance(size, int) for size in shape):
@@ -199,14 +206,15 @@ def _declared(file: Path, value: Any) -> tuple[tuple[int, ...], npt.DTypeLike]:
 
 def _answer_grid(file: Path, outputs: list[Any]) -> tuple[int, int]:
     """Height and width of the outputs `mask` and `confidence`, which must be alike."""
-    found: Mapping[str, Any] = {value.name: _declared(file, value) for value in outputs}
+    found: Mapping[str, Any] = {value.name: declared(file, value) for value in outputs}
     shape, _ = found.get("mask", ((), None))
     if found != dict.fromkeys(("mask", "confidence"), (shape, np.dtype("uint8"))) or len(shape) != 2:
         raise EngineError(f"{file.name} gives {found}", expected="mask and confidence, HxW uint8 (io frame)")
     return shape[0], shape[1]
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its kind where it says nothing."""
     return str(error).strip().split("\n")[0] or type(error).__name__
 
 
