@@ -19,19 +19,20 @@ from dis2_edge.manifest import Golden, ModelRow, Precision
 from dis2_edge.recipe import Recipe
 from dis2_edge.scores import known
 from dis2_edge.terminal import say
-from dis2_quantize.judging.goldens import record
-from dis2_quantize.judging.judge import Candidate, Verdict, judge
+from dis2_quantize.judging.goldens import place_of, record
+from dis2_quantize.judging.judge import Candidate, Runner, Verdict, judge
 from dis2_quantize.rounding import placement
 from dis2_quantize.teaching.student import Student, calibrate, make_student
 from dis2_quantize.teaching.tune import in_need, tune
+from dis2_quantize.typed import FILES, TypedFile, write_placement, write_ranges, write_typed
 from dis2_quantize.writing.export import export
 from dis2_runtime.engines.onnx_runtime import open_model
 from dis2_train.checkpoint import Checkpoint
 from dis2_train.data.batches import Split
 from dis2_train.networks.cost import cost
 
-PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
-TOLERANCE: dict[str, tuple[float, float]] = {"fp32": (0.999, 0.02), "int8": (0.98, 0.25)}
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+TOLERANCE: dict[str, tuple[float, float]] = {"fp32": (0.999, 0.02), "fp16": (0.99, 0.1), "int8": (0.98, 0.25)}
 """Least agreement and largest confidence error of a golden: other processors round sums in another order."""
 
 
@@ -45,12 +46,20 @@ class Quantized:
     """One for each model file."""
 
 
-def quantize(run: Checkpoint, recipe: Recipe, data: DataSet, out: Path, precisions: Sequence[str]) -> Quantized:
+def quantize(
+    run: Checkpoint,
+    recipe: Recipe,
+    data: DataSet,
+    out: Path,
+    precisions: Sequence[str],
+    dialects: Sequence[str] = ("ort",),
+) -> Quantized:
     """Quantise the trained `run` by `recipe` into the folder `out`, whole or not at all.
 
-    Agreement is measured against the FP32 file of the same scenario, where FP32 is asked for.
+    Each precision is written in those of `dialects` that have it. Agreement is measured against the FP32 file of the
+    same scenario, where FP32 is asked for.
     """
-    check(run, data, precisions)
+    check(run, data, precisions, dialects)
     data = data.narrowed(run.task.sensor_names, run.task.grid)
     split = judged_split(data)
     with new_folder(out) as folder:
@@ -59,19 +68,34 @@ def quantize(run: Checkpoint, recipe: Recipe, data: DataSet, out: Path, precisio
             networks["fp32"] = _plain(run)
         if "int8" in precisions:
             networks["int8"] = {student.scenario: student.network for student in _students(run, recipe, data)}
-        candidates = _export(run, recipe, networks, folder)
-        models = {candidate: open_model(candidate.file) for candidate in candidates}
+        if "fp16" in precisions:
+            networks["fp16"] = networks.get("fp32") or _plain(run)
+        models: dict[Candidate, Runner] = {}
+        if "ort" in dialects:
+            models |= {file: open_model(file.file) for file in _export(run, recipe, networks, folder)}
+        typed = _export_typed(run, recipe, data, networks, folder) if "trt" in dialects else []
+        models |= {file.candidate: file.runner for file in typed}
         verdicts = judge(models, data, run.task, split)
         goldens = record(models, data, run.task, split, folder)
+        write_placement(networks, folder)
+        if "fp16" in networks:
+            write_ranges(typed, networks["fp16"], data, run.task, split, folder)
         _write_index(run, recipe, data, split, verdicts, goldens, folder)
     return Quantized(out, tuple(verdicts))
 
 
-def check(run: Checkpoint, data: DataSet, precisions: Sequence[str]) -> None:
+def check(run: Checkpoint, data: DataSet, precisions: Sequence[str], dialects: Sequence[str] = ("ort",)) -> None:
     """Refuse what cannot be quantised, before anything is computed."""
     unknown = [name for name in precisions if name not in PRECISIONS]
     if unknown or not precisions:
         raise RecipeError(f"precision {','.join(unknown) or 'none'!r}", expected=f"some of {', '.join(PRECISIONS)}")
+    foreign = [name for name in dialects if name not in FILES]
+    if foreign or not dialects:
+        raise RecipeError(f"dialect {','.join(foreign) or 'none'!r}", expected=f"some of {', '.join(FILES)}")
+    written = {name for dialect, names in FILES.items() if dialect in dialects for name in names}
+    for name in (name for name in precisions if name not in written):
+        other = next(dialect for dialect, names in FILES.items() if name in names)
+        raise RecipeError(f"{name} has no file of the dialect {dialects[0]}", mend=f"--dialect {dialects[0]},{other}")
     if data.task.classes != run.task.classes:
         found = f"the data set {data.name!r} has the classes {list(data.task.classes)}"
         raise CheckpointError(found, expected=f"{list(run.task.classes)}, which {run.path} was trained for")
@@ -111,16 +135,34 @@ def _told(need: tuple[str, float | None]) -> str:
 def _export(
     run: Checkpoint, recipe: Recipe, networks: dict[Precision, dict[str, torch.fx.GraphModule]], folder: Path
 ) -> list[Candidate]:
-    metadata = {"recipe_hash": recipe_hash(recipe), "network": f"{recipe.network}/{recipe.preset}"}
-    metadata |= {"seed": str(recipe.seed)}
     candidates = []
-    for precision, scenarios in networks.items():
-        for scenario, network in scenarios.items():
+    for precision in (name for name in networks if name in FILES["ort"]):
+        for scenario, network in networks[precision].items():
             file = folder / "models" / f"{scenario}-{precision}-ort-frame.onnx"
-            told = {"precision": precision, "cost": json.dumps(dataclasses.asdict(cost(run.network, scenario)))}
-            export(network, run.task, scenario, file, {**metadata, **told})
+            export(network, run.task, scenario, file, _metadata(run, recipe, precision, scenario))
             candidates.append(Candidate(scenario, precision, file))
     return candidates
+
+
+def _export_typed(
+    run: Checkpoint,
+    recipe: Recipe,
+    data: DataSet,
+    networks: dict[Precision, dict[str, torch.fx.GraphModule]],
+    folder: Path,
+) -> list[TypedFile]:
+    seen = Split(data, "train", run.task, torch.device("cpu"))
+    told = {
+        (name, scenario): _metadata(run, recipe, name, scenario) for name in networks for scenario in networks[name]
+    }
+    return write_typed(networks, run.task, seen, folder, told)
+
+
+def _metadata(run: Checkpoint, recipe: Recipe, precision: str, scenario: str) -> dict[str, str]:
+    """What a model file tells of its making."""
+    told = {"recipe_hash": recipe_hash(recipe), "network": f"{recipe.network}/{recipe.preset}"}
+    spent = json.dumps(dataclasses.asdict(cost(run.network, scenario)))
+    return {**told, "seed": str(recipe.seed), "precision": precision, "cost": spent}
 
 
 def _write_index(
@@ -144,7 +186,7 @@ def _write_index(
         "goldens": [dataclasses.asdict(golden) for golden in goldens],
         "provenance": provenance,
     }
-    write_json(folder / "drift.json", {f"{v.candidate.scenario}/{v.candidate.precision}": _drift(v) for v in verdicts})
+    write_json(folder / "drift.json", {place_of(v.candidate): _drift(v) for v in verdicts})
     write_text(folder / "recipe.toml", recipe.to_toml())
     write_json(folder / "quantized.json", index)
 
@@ -156,13 +198,14 @@ def _row(verdict: Verdict, folder: Path) -> ModelRow:
     return ModelRow(
         scenario=candidate.scenario,
         precision=candidate.precision,
-        dialect="ort",
-        io="frame",
+        dialect=candidate.dialect,
+        io=candidate.io,
         file=candidate.file.relative_to(folder).as_posix(),
         golden_agreement=agreement,
         golden_error=error,
         miou=known(found.miou),
         class_iou=tuple(map(known, found.iou)),
+        judged_by="simulation" if candidate.precision == "fp16" else "onnxruntime",
     )
 
 

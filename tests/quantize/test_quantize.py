@@ -125,7 +125,7 @@ def test_an_activation_that_is_not_finite_names_its_layer(lived_in):
 
 @pytest.mark.parametrize("precisions", [["int4"], [], ["fp32", ""]])
 def test_an_unknown_precision_is_refused_before_anything_is_made(trained, aerial, tmp_path, precisions):
-    with pytest.raises(RecipeError, match="fp32, int8"):
+    with pytest.raises(RecipeError, match="fp32, fp16, int8"):
         quantize(trained("dis2"), RECIPE, aerial, tmp_path / "q", precisions)
     assert not list(tmp_path.iterdir())
 
@@ -154,7 +154,8 @@ def test_the_verb_prints_fp32_against_int8(trained, aerial, tmp_path, capsys):
     run = trained("early_fusion")
     assert call(run.path, "--data", aerial.root, "--out", tmp_path / "q", "--set", "quantize_epochs=0") == 0
     shown = capsys.readouterr().out
-    assert "mIoU INT8" in shown
+    assert "INT8 ort" in shown
+    assert "FP16 trt" in shown
     assert "rgb+ndsm" in shown
     with pytest.raises(CheckpointError, match="quantised already"):
         call(tmp_path / "q", "--data", aerial.root, "--out", tmp_path / "again")

@@ -14,6 +14,7 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.terminal import say, table
 from dis2_quantize.judging.judge import Verdict
 from dis2_quantize.run import quantize
+from dis2_quantize.typed import FILES
 from dis2_train import checkpoint
 
 EXAMPLE = "dis2-edge quantize out/ombria --data DATA --out out/ombria-int8 --precision fp32,int8"
@@ -26,7 +27,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the data set")
     parser.add_argument("--out", type=Path, required=True, metavar="QRUN", help="new folder for the quantised run")
     parser.add_argument("--describe", type=Path, metavar="FILE", help="dataset.toml that lies elsewhere than in DIR")
-    parser.add_argument("--precision", default="fp32,int8", metavar="LIST", help="fp32, int8 or both (default: both)")
+    parser.add_argument(
+        "--precision", metavar="LIST", help="some of fp32, fp16, int8 (default: all that the dialects have)"
+    )
+    parser.add_argument(
+        "--dialect", default="ort,trt", metavar="LIST", help="ort for ONNX Runtime, trt for TensorRT (default: both)"
+    )
     parser.add_argument(
         "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="change a key of quantisation"
     )
@@ -41,23 +47,32 @@ def run(args: argparse.Namespace) -> int:
     trained = checkpoint.load(args.trained)
     recipe = _overridden(trained.recipe, args.trained / "recipe.toml", args.overrides)
     data = open_dataset(args.data, args.describe)
-    done = quantize(trained, recipe, data, args.out, [name.strip() for name in args.precision.split(",")])
+    dialects = [name.strip() for name in args.dialect.split(",")]
+    precisions = args.precision or ",".join(name for dialect in dialects for name in FILES.get(dialect, ()))
+    done = quantize(trained, recipe, data, args.out, [name.strip() for name in precisions.split(",")], dialects)
     columns, rows = table_rows(done.verdicts)
-    table(f"{data.name}: FP32 against INT8, each file run by ONNX Runtime, per cent", columns, rows)
+    table(
+        f"{data.name}: FP32 against FP16 and INT8, per cent; FP16 is simulated, files run by ONNX Runtime",
+        columns,
+        rows,
+    )
     say(f"quantised run: {done.path}")
     say(f"next: dis2-edge deploy {done.path} --board host --out BUNDLE")
     return 0
 
 
 def table_rows(verdicts: Sequence[Verdict]) -> tuple[list[str], list[list[str]]]:
-    """One row a scenario: mIoU of each precision, drop of the mean and of the worst class, agreement, size."""
-    by_place = {(verdict.candidate.scenario, verdict.candidate.precision): verdict for verdict in verdicts}
-    columns = ["scenario", "mIoU FP32", "mIoU INT8", "drop", "worst class", "agreement", "MB FP32", "MB INT8"]
-    rows = []
-    for scenario in dict.fromkeys(verdict.candidate.scenario for verdict in verdicts):
-        full, small = by_place.get((scenario, "fp32")), by_place.get((scenario, "int8"))
-        rows.append([scenario, *_cells(full, small)])
-    return columns, rows
+    """One row a scenario and smaller format: mIoU of both, drop of the mean and of the worst class, agreement, size."""
+    full = {v.candidate.scenario: v for v in verdicts if v.candidate.precision == "fp32"}
+    columns = ["scenario", "format", "mIoU FP32", "mIoU", "drop", "worst class", "agreement", "MB FP32", "MB"]
+    smaller = [verdict for verdict in verdicts if verdict.candidate.precision != "fp32"]
+    rows = [[v.candidate.scenario, _format(v), *_cells(full.get(v.candidate.scenario), v)] for v in smaller]
+    alone = [name for name in full if name not in {row[0] for row in rows}]
+    return columns, rows + [[name, "-", *_cells(full[name], None)] for name in alone]
+
+
+def _format(verdict: Verdict) -> str:
+    return f"{verdict.candidate.precision.upper()} {verdict.candidate.dialect}"
 
 
 def _cells(full: Verdict | None, small: Verdict | None) -> list[str]:
