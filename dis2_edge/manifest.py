@@ -36,7 +36,7 @@ class ModelRow:
     precision: Precision
     """Number format of its convolutions."""
     dialect: Dialect
-    """ort: ONNX Runtime fuses it to integer kernels; trt: strongly typed for TensorRT."""
+    """ort: ONNX Runtime's own integer operators; trt: strongly typed for TensorRT."""
     io: Io
     """frame: raw HWC frames in, mask and confidence out; tensor: normalised NCHW in, logits out."""
     file: str
