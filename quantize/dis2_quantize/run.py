@@ -26,7 +26,7 @@ from dis2_quantize.judging.latency import time_files
 from dis2_quantize.judging.verdict import Limits, Verdict
 from dis2_quantize.judging.worst import draw_worst
 from dis2_quantize.making import networks_of, write_files
-from dis2_quantize.typed import FILES, write_placement, write_ranges
+from dis2_quantize.typed import FILES, overflows, write_placement, write_ranges
 from dis2_train.checkpoint import Checkpoint
 from dis2_train.judging.match import check_task
 
@@ -74,7 +74,8 @@ def quantize(
         goldens = record(files.models, data, run.task, split, folder)
         timing, latencies = time_files(files.models, data, run.task, split, threads)
         sheets = draw_worst(judged, files.models, data, run.task, split, folder)
-        verdict = decide(judged, data, split, limits or Limits(), timing, latencies, sheets, folder)
+        wide = overflows(files.typed)
+        verdict = decide(judged, data, split, limits or Limits(), timing, latencies, sheets, wide, folder)
         verdicts.write(verdict, folder)
         write_placement(networks, folder)
         if "fp16" in networks:

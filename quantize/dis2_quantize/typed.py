@@ -102,6 +102,12 @@ def write_ranges(
     write_json(folder / "ranges.json", told)
 
 
+def overflows(files: Iterable[TypedFile]) -> dict[Candidate, str]:
+    """The first tensor of each simulated file that FP16 could not hold on the images judged."""
+    simulated = {file.candidate: file.runner.ranges for file in files if isinstance(file.runner, HalfSegmenter)}
+    return {candidate: ranges.too_large[0].tensor for candidate, ranges in simulated.items() if ranges.too_large}
+
+
 def _write(
     network: fx.GraphModule,
     candidate: Candidate,

@@ -95,3 +95,5 @@ def test_a_tensor_that_fp16_cannot_hold_on_the_judged_images_is_told(done, aeria
     typed.write_ranges([typed.TypedFile(candidate, runner, ())], {}, aerial, aerial.task, "test", tmp_path)
     assert "unit/convolution reaches 40000 in FP16" in capsys.readouterr().err
     assert json.loads((tmp_path / "ranges.json").read_text())[f"{candidate.scenario}/fp16"]["largest"] == 40000.0
+    (overflowing,) = typed.overflows([typed.TypedFile(candidate, runner, ())]).items()
+    assert overflowing == (candidate, "unit/convolution")

@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     if code == 0:
         say(f"next: dis2-edge deploy {done.path} --board host --out BUNDLE")
         return code
-    failed = done.verdict.misses()[0].row.scenario
+    failed = next(row.scenario for row in done.verdict.rows if not done.verdict.kept(row))
     for why, line in mends(done.verdict, recipe, trained.network.blocks(failed), _words(args), done.path):
         say(f"next, to {why}:\n  {line}")
     return code

@@ -105,3 +105,14 @@ def test_a_run_without_a_verdict_says_how_to_make_one(tmp_path):
 def test_a_limit_is_points_of_0_or_more(bad):
     with pytest.raises(RecipeError, match="--max-class-drop"):
         Limits(max_class_drop=bad)
+
+
+def test_a_tensor_that_fp16_cannot_hold_fails_the_verdict_and_is_told(tmp_path):
+    rows = row(precision="fp32"), row(0.1, (0.0, 0.1), precision="fp16", dialect="trt", overflow="head/conv")
+    found = verdict(*rows)
+    assert found.passed is False
+    assert not found.misses()
+    assert any("fp16 trt: head/conv passes what FP16 may hold" in line for line in tables.sentences(found, tmp_path))
+    write(found, tmp_path)
+    assert read(tmp_path) == found
+    assert json.loads((tmp_path / "verdict.json").read_text())["rows"][1]["pass"] is False
