@@ -27,8 +27,8 @@ def decide(
 ) -> Verdict:
     """The verdict on all files of the quantised run in `folder`, whose paths become relative to it.
 
-    `latencies` holds those files that fly on this kind of computer, `sheets` the pictures of worst tiles, `overflows` the
-    tensors that FP16 cannot hold.
+    `latencies` holds those files that fly on this kind of computer, `sheets` the pictures of worst tiles, `overflows`
+    the tensors that FP16 cannot hold.
     """
     full, classes = references(judged), data.task.classes
     there = occurring(judged[0].counts)
