@@ -77,9 +77,6 @@ def _replayed(file: Path, trained: Checkpoint) -> Choice:
 
 
 def _limits(args: argparse.Namespace) -> Limits:
-    drop = 0.5 if args.max_drop is None else args.max_drop
-    if not math.isfinite(drop):
-        raise RecipeError(f"--max-drop {drop}", expected="points of mIoU")
     if args.budget_ms is not None and not 0 < args.budget_ms < math.inf:
         raise RecipeError(f"--budget-ms {args.budget_ms}", expected="milliseconds above 0")
-    return Limits(drop, args.budget_ms)
+    return Limits(budget_ms=args.budget_ms, **({} if args.max_drop is None else {"max_drop": args.max_drop}))

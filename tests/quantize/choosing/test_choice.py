@@ -7,9 +7,10 @@ import xml.etree.ElementTree as ET
 
 import onnx
 import pytest
+from small import RECIPE
 
 from dis2_boards.profile import load as board_of
-from dis2_edge.errors import RecipeError
+from dis2_edge.errors import RecipeError, UserError
 from dis2_edge.timing import Machine
 from dis2_quantize.choosing import choose as choosing
 from dis2_quantize.choosing import latency
@@ -19,6 +20,7 @@ from dis2_quantize.choosing.front import Point
 from dis2_quantize.choosing.interval import Interval, exactly, interval
 from dis2_quantize.choosing.plot import front_picture, told
 from dis2_quantize.verbs import quantize as verb
+from dis2_train.fitting.fit import train
 
 BLOCKS = ("inner.a", "inner.b", "inner.c")
 
@@ -110,6 +112,13 @@ def test_blocks_are_told_the_shorter_way_round():
     assert told(("x.a",), ("x.a", "y.a", "z.b")) == "x.a"
 
 
+@pytest.fixture(scope="module")
+def alone(aerial, tmp_path_factory):
+    """A run of one scenario: what is chosen for each is chosen alike."""
+    recipe = dataclasses.replace(RECIPE, network="single", sensors=("ndsm",))
+    return train(recipe, aerial, tmp_path_factory.mktemp("single") / "run", device="cpu")
+
+
 @pytest.fixture
 def quick(monkeypatch):
     """Few points, and time counted in kept blocks: the clock itself is tested elsewhere."""
@@ -127,9 +136,8 @@ def call(*words):
     return verb.run(parser.parse_args([str(word) for word in words]))
 
 
-def test_a_replay_gives_the_same_files_byte_for_byte(trained, aerial, tmp_path, quick, capsys):
-    run = trained("dis2")
-    words = (run.path, "--data", aerial.root, "--precision", "int8", "--set", "quantize_epochs=0")
+def test_a_replay_gives_the_same_files_byte_for_byte(alone, aerial, tmp_path, quick, capsys):
+    words = (alone.path, "--data", aerial.root, "--precision", "int8", "--set", "quantize_epochs=0")
     assert call(*words, "--out", tmp_path / "q", "--choose", "host", "--budget-ms", "16.5") in (0, 1)
     shown = capsys.readouterr()
     assert "damage of each block's INT8" in shown.out
@@ -146,7 +154,7 @@ def test_a_replay_gives_the_same_files_byte_for_byte(trained, aerial, tmp_path, 
     assert "damage" not in capsys.readouterr().out
     first, again = (contents(tmp_path / name) for name in ("q", "again"))
     assert first == again
-    assert {"choice.json", "front-rgb.svg", "models/rgb-int8-ort-frame.onnx", "goldens/0.npz"} <= set(first)
+    assert {"choice.json", "front-ndsm.svg", "models/ndsm-int8-ort-frame.onnx", "goldens/0.npz"} <= set(first)
 
 
 def contents(folder):
@@ -155,13 +163,12 @@ def contents(folder):
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
 
 
-def test_a_replay_on_other_weights_is_warned_of(trained, aerial, tmp_path, capsys):
-    run = trained("dis2")
-    scenario = dataclasses.replace(example().scenarios[0], kept=("inner.first",))
-    scenario = dataclasses.replace(scenario, tried=(dataclasses.replace(MADE[0], kept=("inner.first",)),))
+def test_a_replay_on_other_weights_is_warned_of(alone, aerial, tmp_path, capsys):
+    scenario = dataclasses.replace(example().scenarios[0], scenario="ndsm", kept=("inner.encoder",))
+    scenario = dataclasses.replace(scenario, tried=(dataclasses.replace(MADE[0], kept=("inner.encoder",)),))
     choice = dataclasses.replace(example(), scenarios=(scenario,))
     (tmp_path / "choice.json").write_text(json.dumps(choice.to_table()))
-    words = (run.path, "--data", aerial.root, "--precision", "int8", "--set", "quantize_epochs=0")
+    words = (alone.path, "--data", aerial.root, "--precision", "int8", "--set", "quantize_epochs=0")
     assert call(*words, "--out", tmp_path / "q", "--replay", tmp_path / "choice.json") in (0, 1)
     assert "made for other weights" in capsys.readouterr().err
 
@@ -179,19 +186,16 @@ def test_a_replay_on_other_weights_is_warned_of(trained, aerial, tmp_path, capsy
     ],
 )
 def test_what_cannot_be_chosen_is_refused_before_anything_is_made(trained, aerial, tmp_path, words, message):
-    from dis2_edge.errors import UserError
-
     with pytest.raises(UserError, match=message):
         call(trained("dis2").path, "--data", aerial.root, "--out", tmp_path / "q", *words)
     assert not list(tmp_path.iterdir())
 
 
-def test_host_really_measures(trained, aerial, monkeypatch):
+def test_host_really_measures(alone, aerial, monkeypatch):
     monkeypatch.setattr(choosing, "TRIES", 2)
     monkeypatch.setattr(latency, "ROUNDS", 2)
-    run = trained("early_fusion")
-    found = choose(run, dataclasses.replace(run.recipe, calibration_images=2), aerial, board_of("host"), Limits())
-    assert {one.scenario for one in found.scenarios} == set(run.task.scenarios)
-    for one in found.scenarios:
-        assert all(tried.ms.value > 0 for tried in one.tried)
-        assert one.kept in [tried.kept for tried in one.tried]
+    found = choose(alone, alone.recipe, aerial, board_of("host"), Limits())
+    (one,) = found.scenarios
+    assert one.scenario == "ndsm"
+    assert all(tried.ms.value > 0 for tried in one.tried)
+    assert one.kept in [tried.kept for tried in one.tried]
