@@ -95,12 +95,14 @@ def test_without_val_they_are_training_images_that_set_no_range(aerial, tmp_path
 
 
 def test_a_block_whose_range_is_far_too_wide_stands_out(mixer, held):
-    (inner,) = (rounding for name, rounding in mixer._ranges.items() if name.endswith("fusion_fuse3_0"))
-    before = inner.amax.clone()
+    (inner,) = (rounding for name, rounding in mixer._ranges.items() if name.endswith("decoder_mix"))
+    before, usual = inner.amax.clone(), {one.block: one for one in sensitivity.measure(mixer, held)}
     try:
         inner.amax *= 40
         found = sensitivity.measure(mixer, held)
     finally:
         inner.amax.copy_(before)
-    assert max(found, key=lambda one: one.alone.mean).block == "inner.branch.fusion.fuse3"
-    assert min(found, key=lambda one: one.without.mean).block == "inner.branch.fusion.fuse3"
+    grown = {one.block: one.alone.mean / usual[one.block].alone.mean for one in found}
+    assert max(grown, key=lambda block: grown[block]) == "inner.branch.decoder.mix"
+    assert grown["inner.branch.decoder.mix"] > 20
+    assert min(found, key=lambda one: one.without.mean).block == "inner.branch.decoder.mix"
