@@ -103,6 +103,7 @@ def test_a_block_whose_range_is_far_too_wide_stands_out(mixer, held):
     finally:
         inner.amax.copy_(before)
     grown = {one.block: one.alone.mean / usual[one.block].alone.mean for one in found}
-    assert max(grown, key=lambda block: grown[block]) == "inner.branch.decoder.mix"
-    assert grown["inner.branch.decoder.mix"] > 20
-    assert min(found, key=lambda one: one.without.mean).block == "inner.branch.decoder.mix"
+    # The block that makes the tensor, and the one that reads it: each rounds it, and no other does.
+    wide = ("inner.branch.decoder.mix", "inner.branch.decoder.refine")
+    assert all(grown.pop(block) > 20 for block in wide)
+    assert all(growth == pytest.approx(1.0) for growth in grown.values())
