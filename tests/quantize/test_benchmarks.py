@@ -92,9 +92,9 @@ def test_the_peak_is_a_real_convolution_in_integers(monkeypatch):
 
 
 def test_keys_are_scored_with_the_squares_that_were_asked_for(trained, aerial, capsys, monkeypatch):
-    sides = []
+    run, sides = trained("dis2").path, []
     monkeypatch.setattr(keys.fusion, "_side", lambda positions: sides.append(keys.fusion.MOST_KEYS) or 2)
-    assert keys.main([str(trained("dis2").path), "--data", str(aerial.root), "--most", "3,1"]) == 0
+    assert keys.main([str(run), "--data", str(aerial.root), "--most", "3,1"]) == 0
     assert dict.fromkeys(sides) == {3: None, 1: None}
     shown = capsys.readouterr().out
     assert "3x3" in shown
