@@ -52,11 +52,6 @@ class Tried:
     drop: float
     """Points of mIoU (0..100) that it has less than FP32."""
 
-    @property
-    def point(self) -> Point:
-        """It as a point, as it was found."""
-        return Point(self.kept, self.ms.value, self.damage.value)
-
 
 @dataclass(frozen=True)
 class ScenarioChoice:

@@ -90,8 +90,11 @@ def trades(rows: Sequence[BlockRow], whole: float) -> tuple[Trade, ...]:
 
 
 def decide(tried: Sequence[Tried], limits: Limits) -> tuple[Kept, str]:
-    """The blocks to keep, of the points that were made, and why; where no point holds the limits, the nearest one."""
-    by_point = {one.point: one for one in tried}
+    """The blocks to keep, of the points that were made, and why; where no point holds the limits, the nearest one.
+
+    The first of `tried` keeps nothing. What is not measurably faster than that is not faster.
+    """
+    by_point = {_told_apart(one, tried[0].ms.value): one for one in tried}
     if limits.budget_ms is not None:
         best = front.best_within(by_point, limits.budget_ms)
         if best:
@@ -102,6 +105,12 @@ def decide(tried: Sequence[Tried], limits: Limits) -> tuple[Kept, str]:
         return best.kept, f"fastest of those that lose at most {limits.max_drop:g} points of mIoU"
     least = min(by_point, key=lambda point: by_point[point].drop)
     return least.kept, f"none loses at most {limits.max_drop:g} points of mIoU: the one that loses least"
+
+
+def _told_apart(one: Tried, first_ms: float) -> Point:
+    """The point as it was found; with the first one's time where the clock cannot tell them apart."""
+    alike = one.ms.low <= first_ms <= one.ms.high
+    return Point(one.kept, first_ms if alike else one.ms.value, one.damage.value)
 
 
 def _row(one: Sensitivity, whole: Damage, ms: dict[Kept, Interval]) -> BlockRow:

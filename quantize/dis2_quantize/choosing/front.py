@@ -71,8 +71,8 @@ def spread(front: Sequence[Point], count: int) -> tuple[Point, ...]:
 
 
 def fastest(points: Iterable[Point], allowed: Callable[[Point], bool]) -> Point | None:
-    """Of the `allowed` points the one of least latency; None when there is none."""
-    return min(filter(allowed, points), key=lambda point: (point.ms, point.damage), default=None)
+    """Of the `allowed` points the one of least latency, of equals the one that keeps fewer; None when there is none."""
+    return min(filter(allowed, points), key=lambda point: (point.ms, len(point.kept), point.damage), default=None)
 
 
 def best_within(points: Iterable[Point], budget_ms: float) -> Point | None:

@@ -54,6 +54,12 @@ def test_limits_decide(limits, kept, why):
     assert told_why.startswith(why)
 
 
+def test_what_is_faster_by_chance_is_not_chosen():
+    chance = Tried(("inner.c",), MADE[0].modelled, Interval(9.9, 9.7, 10.1), exactly(3e-5), 0.2)
+    assert decide((MADE[0], chance), Limits(1.0))[0] == ()
+    assert decide((MADE[0], dataclasses.replace(chance, ms=Interval(9.7, 9.6, 9.8))), Limits(1.0))[0] == ("inner.c",)
+
+
 def test_damage_is_shared_out_as_blocks_cost_alone():
     rows = [
         BlockRow(name, exactly(cost), exactly(0.0), 0.0, 0.0, exactly(1.0)) for name, cost in (("a", 3.0), ("b", 1.0))
