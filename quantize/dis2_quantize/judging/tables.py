@@ -67,7 +67,7 @@ def _cells(verdict: Verdict, row: Row) -> tuple[str, ...]:
 def _worst_class(verdict: Verdict, row: Row) -> str:
     """What the class that lost most lost, and its name."""
     lost = [(drop.points, name) for name, drop in zip(verdict.classes, row.class_drops, strict=True) if drop]
-    return f"{max(lost)[0]:.2f} {max(lost)[1]}" if lost else "-"
+    return f"{_points(max(lost)[0])} {max(lost)[1]}" if lost else "-"
 
 
 def _notes(verdict: Verdict) -> Iterator[str]:
@@ -90,7 +90,12 @@ def _clocked(timing: Timing) -> str:
 
 
 def _interval(drop: Drop) -> str:
-    return f"{drop.points:.2f} [{drop.low:.2f}, {drop.high:.2f}]"
+    return f"{_points(drop.points)} [{_points(drop.low)}, {_points(drop.high)}]"
+
+
+def _points(value: float) -> str:
+    """Two decimals, and no minus before a zero."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _percent(share: float | None) -> str:

@@ -116,3 +116,8 @@ def test_a_tensor_that_fp16_cannot_hold_fails_the_verdict_and_is_told(tmp_path):
     write(found, tmp_path)
     assert read(tmp_path) == found
     assert json.loads((tmp_path / "verdict.json").read_text())["rows"][1]["pass"] is False
+
+
+def test_a_zero_has_no_minus(capsys):
+    tables.show(verdict(FULL, row(-0.001, (-0.004, -0.003))))
+    assert "-0.00" not in capsys.readouterr().out
