@@ -81,6 +81,7 @@ def test_every_file_is_written_by_the_writers_that_tell_of_a_full_disk(run, reci
 
 def test_an_interrupt_in_the_middle_leaves_nothing(run, aerial, tmp_path, monkeypatch, capsys):
     record = stage.record
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
     def interrupted(*args):
         done = record(*args)
@@ -89,7 +90,10 @@ def test_an_interrupt_in_the_middle_leaves_nothing(run, aerial, tmp_path, monkey
 
     monkeypatch.setattr(stage, "record", interrupted)
     words = ["--data", str(aerial.root), "--out", str(tmp_path / "q"), "--set", "quantize_epochs=0"]
-    assert cli.main(["quantize", str(run.path), *words]) == cli.INTERRUPTED
+    try:
+        assert cli.main(["quantize", str(run.path), *words]) == cli.INTERRUPTED
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err.splitlines()[-1] == "interrupted"
     assert not list(tmp_path.iterdir())
 
