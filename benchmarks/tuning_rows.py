@@ -9,6 +9,8 @@ from typing import Any, Literal
 from dis2_quantize.rounding.fake import ActivationQuant, Integers
 from dis2_train.networks.seam import Frames, Network, Output
 
+Teacher = Literal["both", "own", "full"]
+
 
 @dataclass(frozen=True)
 class Row:
@@ -22,8 +24,9 @@ class Row:
     """Whether calibration is followed by tuning."""
     bits: int = 8
     """Of activations; weights have 8."""
-    teacher: Literal["full", "own"] = "full"
-    """Which FP32 network teaches: the one with all sensors, or the one of the student's own scenario."""
+    teacher: Teacher = "both"
+    """Which FP32 network teaches: both, logits by the one with all sensors and taps by the one of the student's own
+    scenario, as `quantize` has it; or one of them alone."""
 
 
 class CoarseQuant(ActivationQuant):
@@ -40,8 +43,8 @@ class CoarseQuant(ActivationQuant):
         return Integers(middle - 1, middle, 0, self.most) if self.signed else Integers(self.most, 0, 0, self.most)
 
 
-class OwnScenario:
-    """A teacher that sees what its student sees; stands where `tune` expects the full-sensor network."""
+class OneScenario:
+    """A teacher that answers for one scenario, whichever is asked for; stands where `tune` expects the network."""
 
     def __init__(self, network: Network, scenario: str) -> None:
         self._network, self._scenario, self.task = network, scenario, network.task
@@ -50,8 +53,8 @@ class OwnScenario:
         """Teaching is done in eval mode."""
         self._network.eval()
 
-    def __call__(self, frames: Frames, scenario: str, taps: tuple[str, ...]) -> Output:
-        """Logits and taps of the student's scenario, whichever is asked for."""
+    def __call__(self, frames: Frames, scenario: str, taps: tuple[str, ...] = ()) -> Output:
+        """Logits and taps of the one scenario."""
         answer: Output = self._network(frames, self._scenario, taps)
         return answer
 
@@ -60,10 +63,10 @@ _FOLDED = {"quantize_freeze_norms": 0.0}
 _LATE = {"quantize_freeze_norms": 0.5}
 _LEARNED = {"learned_scales": True}
 _LABELS = {"quantize_lesson": "labels"}
-_HARD = {"quantize_learning_rate": 1e-4}
+_HARD = {"quantize_learning_rate": 3e-5}
 
 
-def _tuned(name: str, *changes: Mapping[str, Any], bits: int = 8, teacher: Literal["full", "own"] = "full") -> Row:
+def _tuned(name: str, *changes: Mapping[str, Any], bits: int = 8, teacher: Teacher = "both") -> Row:
     merged = {key: value for change in changes for key, value in change.items()}
     return Row(name, merged, True, bits, teacher)
 
@@ -74,7 +77,6 @@ ROWS = (
     _tuned("distillation", _FOLDED),
     _tuned("distillation, learned scales", _FOLDED, _LEARNED),
     _tuned("distillation, norms frozen late", _LATE),
-    _tuned("distillation, teacher of the same scenario", _FOLDED, teacher="own"),
     Row("3 bits: calibrated, minmax", {"observer": "minmax"}, bits=3),
     Row("3 bits: calibrated, mse", {"observer": "mse"}, bits=3),
     Row("3 bits: calibrated, entropy", {"observer": "entropy"}, bits=3),
@@ -83,5 +85,6 @@ ROWS = (
     _tuned("3 bits: distillation, learned scales", _FOLDED, _LEARNED, _HARD, bits=3),
     _tuned("3 bits: distillation, norms frozen late", _LATE, _HARD, bits=3),
     _tuned("3 bits: distillation, teacher of the same scenario", _FOLDED, _HARD, bits=3, teacher="own"),
+    _tuned("3 bits: distillation, taps of the full-sensor teacher", _FOLDED, _HARD, bits=3, teacher="full"),
     _tuned("3 bits: distillation, teacher heard pixel by pixel", _FOLDED, {"distill_balance": False}, _HARD, bits=3),
 )

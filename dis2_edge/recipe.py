@@ -137,7 +137,8 @@ class Recipe:
     """How a range is chosen from what was seen: its largest value; 99.99 % of it; the least squared error of rounding
     and clipping; the least KL divergence of its histogram from the rounded one."""
     quantize_lesson: Literal["labels", "distillation"] = "distillation"
-    """What tuning teaches: labels alone, or also the logits and taps of the FP32 network with all its sensors."""
+    """What tuning teaches: labels alone, or also what the FP32 network says with all its sensors, and its taps in the
+    student's own scenario."""
     learned_scales: bool = False
     """In tuning, ranges of activations and steps of weights are trained with the weights."""
     quantize_freeze_norms: float = 0.5

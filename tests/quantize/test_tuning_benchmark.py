@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import modelopt_ptq, tuning
-from benchmarks.tuning_rows import ROWS, CoarseQuant, OwnScenario
+from benchmarks.tuning_rows import ROWS, CoarseQuant, OneScenario
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_the_teacher_of_the_own_scenario_sees_no_more_than_its_student(lived_in)
     network = lived_in("dis2", TWO)
     frames = frames_of(TWO)
     expected = network({"rgb": frames["rgb"]}, "rgb", ("f1",))
-    found = OwnScenario(network, "rgb")(frames, "rgb+ndsm", ("f1",))
+    found = OneScenario(network, "rgb")(frames, "rgb+ndsm", ("f1",))
     assert torch.equal(found.logits, expected.logits)
 
 

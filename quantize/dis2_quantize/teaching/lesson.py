@@ -1,4 +1,4 @@
-"""What a student is told: the labels, and what the FP32 full-sensor network says and holds at its taps."""
+"""What a student is told: the labels, what the full-sensor FP32 network says, and the features it had in FP32."""
 
 from __future__ import annotations
 
@@ -6,17 +6,25 @@ import torch
 from torch import Tensor
 
 from dis2_edge.recipe import Recipe
+from dis2_quantize.teaching.student import Student
 from dis2_train.data.batches import Batch
 from dis2_train.networks.losses import Truth, feature_distance, logit_distance, supervised
 from dis2_train.networks.seam import Network, Output
 
 
-def taught(teacher: Network, batch: Batch, taps: tuple[str, ...], recipe: Recipe) -> Output | None:
-    """The teacher's logits and `taps` of a batch, seen with every sensor; None where labels alone teach."""
+def taught(teacher: Network, batch: Batch, student: Student, recipe: Recipe) -> Output | None:
+    """What the FP32 network tells `student` of a batch; None where labels alone teach.
+
+    Its logits are those with every sensor. Its taps are those of the student's own scenario: a lone scenario has
+    features of its own, which the full-sensor ones have nothing to do with, and a student drawn to them falls apart.
+    """
     if recipe.quantize_lesson == "labels":
         return None
+    full = teacher.task.full
     with torch.no_grad():
-        return teacher(batch.frames, teacher.task.full, taps)  # type: ignore[no-any-return]
+        own: Output = teacher(batch.frames, student.scenario, student.taps)
+        seen: Output = own if student.scenario == full else teacher(batch.frames, full)
+    return Output(seen.logits, own.taps)
 
 
 def lesson(student: Output, teacher: Output | None, target: Tensor, recipe: Recipe, ignore: int) -> Tensor:

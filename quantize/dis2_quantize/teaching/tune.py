@@ -23,6 +23,8 @@ from dis2_train.networks.seam import Network
 
 RANGE_RATE = 100.0
 """Learned ranges move by this factor times the rate of the weights: theirs is relative, and weights are about 0.01."""
+WARM_UP = 0.1
+"""Share of tuning over which the rates rise: the first steps of Adam are as large as any, and say little."""
 MOMENTUM = 0.01
 """Share of a batch in a living norm's statistics: they are known well, and a small batch is not to forget them."""
 
@@ -46,9 +48,9 @@ def tune(students: Sequence[Student], teacher: Network, train: Split, validation
         if step >= recipe.quantize_freeze_norms * steps:
             freeze_norms(student.network)
         batch = sampler.batch(*divmod(step, sampler.steps))
-        answer = taught(teacher, batch, student.taps, recipe)
+        answer = taught(teacher, batch, student, recipe)
         loss = lesson(student(batch.frames), answer, batch.target, recipe, teacher.task.ignore)
-        _step(optimizers[student.scenario], _finite(loss, student), step / steps)
+        _step(optimizers[student.scenario], _finite(loss, student), (step + 0.5) / steps)
         if (step + 1) % (sampler.steps * len(students)) == 0:
             for keeper in keepers:
                 keeper.look()
@@ -114,9 +116,10 @@ def _optimizer(student: Student, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def _step(optimizer: torch.optim.Optimizer, loss: Tensor, passed: float) -> None:
-    """One step of the optimiser, its rates on a cosine; `passed` is the share of tuning behind it, 0..1."""
+    """One step of the optimiser, its rates rising, then on a cosine; `passed` is the share of tuning up to it, 0..1."""
+    share = min(1.0, passed / WARM_UP) * 0.5 * (1 + math.cos(math.pi * passed))
     for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * 0.5 * (1 + math.cos(math.pi * passed))
+        group["lr"] = group["peak"] * share
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()

@@ -15,13 +15,14 @@ from dis2_quantize.rounding.fake import ActivationQuant, QuantConvUnit
 from dis2_quantize.rounding.placement import quantizers
 from dis2_quantize.teaching import tune as tuning
 from dis2_quantize.teaching.keeper import Keeper
-from dis2_quantize.teaching.lesson import lesson
+from dis2_quantize.teaching.lesson import lesson, taught
 from dis2_quantize.teaching.student import calibrate, make_student
 from dis2_quantize.teaching.tune import begin, freeze_norms, settle, tune
 from dis2_quantize.writing.export import export
 from dis2_runtime.engines.onnx_runtime import open_model
 from dis2_train.data.batches import Sampler, Split, whole_images
 from dis2_train.networks.blocks import Enlarge, Regroup
+from dis2_train.networks.losses import feature_distance
 from dis2_train.networks.seam import Output
 
 CPU = torch.device("cpu")
@@ -37,8 +38,8 @@ class Asked:
     def eval(self):
         pass
 
-    def __call__(self, frames, scenario, taps):
-        self.scenarios.append(scenario)
+    def __call__(self, frames, scenario, taps=()):
+        self.scenarios.append((scenario, bool(taps)))
         return self.network(frames, scenario, taps)
 
 
@@ -64,12 +65,50 @@ def moved(student, before):
     return [name for name, value in student.network.state_dict().items() if not torch.equal(value, before[name])]
 
 
-def test_labels_alone_ask_no_teacher_and_distillation_asks_the_one_with_all_sensors(school):
+@pytest.mark.parametrize(
+    ("which", "scenario", "asked"),
+    [
+        ("labels", "rgb", set()),
+        ("distillation", "rgb", {("rgb+ndsm", False), ("rgb", True)}),
+        ("distillation", "rgb+ndsm", {("rgb+ndsm", True)}),
+    ],
+)
+def test_labels_ask_no_teacher_distillation_asks_all_sensors_for_logits_and_the_own_ones_for_taps(
+    school, which, scenario, asked
+):
     run, train, enrol = school
-    for which, asked in (("labels", set()), ("distillation", {"rgb+ndsm"})):
-        teacher = Asked(run.network)
-        tune([enrol()], teacher, train, None, dataclasses.replace(RECIPE, quantize_lesson=which))
-        assert set(teacher.scenarios) == asked
+    teacher = Asked(run.network)
+    tune([enrol(scenario)], teacher, train, None, dataclasses.replace(RECIPE, quantize_lesson=which))
+    assert set(teacher.scenarios) == asked
+
+
+@torch.no_grad()
+def test_the_taps_told_are_those_that_the_student_had_before_rounding(school):
+    run, train, enrol = school
+    batch = Sampler(train, RECIPE).batch(0, 0)
+    for scenario in run.task.scenarios:
+        student = enrol(scenario)
+        answer = taught(run.network, batch, student, RECIPE)
+        found, full = student(batch.frames).taps, run.network(batch.frames, run.task.full, student.taps)
+        assert torch.allclose(answer.logits, full.logits, atol=1e-5)
+        own, other = (
+            [float(feature_distance(found[name], taps[name])) for name in student.taps]
+            for taps in (answer.taps, full.taps)
+        )
+        assert max(own) < 0.3
+        assert own == other if scenario == run.task.full else sum(own) < 0.2 * sum(other)
+
+
+def test_the_rate_rises_and_then_falls_to_nothing():
+    rates, weight = [], torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.AdamW([{"params": [weight], "peak": 2.0}])
+    for step in range(100):
+        tuning._step(optimizer, weight.sum(), (step + 0.5) / 100)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates[0] < 0.06 * 2.0
+    assert 8 <= rates.index(max(rates)) <= 11
+    assert max(rates) > 0.9 * 2.0
+    assert 0 < rates[-1] < 0.001 * 2.0
 
 
 def test_the_lesson_hears_the_teacher_class_by_class_or_pixel_by_pixel():
