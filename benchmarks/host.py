@@ -110,9 +110,9 @@ def in_turn(call: Callable[[T], object], inputs: Sequence[T]) -> Callable[[int],
 
 def golden_frames(bundle: Bundle) -> list[Frames]:
     """Raw frames of every golden of `bundle`; what is timed and compared is fed with them."""
-    task, rows = bundle.manifest.task, len(bundle.manifest.models)
+    task = bundle.manifest.task
     goldens = bundle.manifest.goldens
-    arrays = [read_golden(bundle.file(golden.file), task, rows) for golden in goldens]
+    arrays = [read_golden(bundle.file(golden.file), task) for golden in goldens]
     pairs = zip(arrays, goldens, strict=True)
     frames: list[Frames] = [frames_of(held, task.sensors, task.grid, golden.file) for held, golden in pairs]
     if not frames:

@@ -27,17 +27,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from benchmarks.host import take_turns
 from benchmarks.tuning import Bench, Figure, judged, prepare
 from dis2_edge.errors import EngineError, UserError
 from dis2_edge.files import write_json
 from dis2_edge.scenario import sensors_of
 from dis2_edge.terminal import progress, say, table, warn
-from dis2_edge.timing import describe_machine
+from dis2_edge.timing import describe_machine, take_turns
 from dis2_quantize.rounding import placement
 from dis2_quantize.teaching.student import calibrate, logits_of, make_student
 from dis2_quantize.writing.export import OPSET, export
-from dis2_quantize.writing.wrap import FrameModel, fuse_attention
+from dis2_quantize.writing.wrap import FrameModel, FromFrames, fuse_attention
 from dis2_runtime.engines.onnx_runtime import OnnxModel, open_model
 from dis2_train.data.batches import whole_images
 from dis2_train.networks.blocks import ConvUnit
@@ -163,7 +162,7 @@ def _write(network: nn.Module, task: Any, scenario: str, file: Path, metadata: o
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            FrameModel(fused, sensors).eval(),
+            FrameModel(FromFrames(fused, sensors)).eval(),
             frames,
             file,
             opset_version=OPSET,

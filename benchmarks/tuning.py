@@ -33,7 +33,7 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.scores import confusion, scores
 from dis2_edge.terminal import note, progress, say, table
 from dis2_edge.timing import describe_machine
-from dis2_quantize.rounding.placement import quantizers
+from dis2_quantize.rounding.fake import ActivationQuant
 from dis2_quantize.teaching.student import Student, calibrate, logits_of, make_student
 from dis2_quantize.teaching.tune import tune
 from dis2_train import checkpoint
@@ -119,8 +119,9 @@ def students_of(bench: Bench, row: Row, recipe: Recipe) -> list[Student]:
     students = [make_student(bench.run.network, scenario, recipe) for scenario in bench.run.task.scenarios]
     if row.bits < 8:
         for student in students:
-            for fine in quantizers(student.network):
-                setattr(student.network, fine.name, CoarseQuant(fine.name, recipe.observer, row.bits))
+            for path, fine in list(student.network.named_modules()):
+                if isinstance(fine, ActivationQuant):
+                    student.network.set_submodule(path, CoarseQuant(fine.name, recipe.observer, row.bits))
     calibrate(students, bench.train, recipe.calibration_images)
     if row.tuned and row.teacher == "full":
         tune(students, bench.run.network, bench.train, bench.val, recipe)

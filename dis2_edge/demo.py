@@ -131,7 +131,11 @@ def _steps_of(name: str, out: Path, size: Size) -> list[Step]:
     how = ("--seconds", str(size.flight_s), "--speed", size.speed)
     return [
         Step(f"train {name}", ("train", recipe, "--data", data, "--out", run, *changes)),
-        Step(f"make {name} INT8 and judge it", ("quantize", run, "--data", data, "--out", quantised), judges=True),
+        Step(
+            f"make {name} INT8 and judge it",
+            ("quantize", run, "--data", data, "--out", quantised, "--dialect", "ort"),
+            judges=True,
+        ),
         Step(f"pack {name} for this computer", ("deploy", quantised, "--board", "host", "--out", bundle)),
         Step("recompute the bundle's hashes and goldens", ("bundle", "verify", bundle)),
         Step(f"fly {name} while the camera dies", ("run", bundle, *sources, *how, "--out", flight)),

@@ -7,13 +7,14 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from dis2_edge.errors import BundleError
 from dis2_edge.files import write_bytes
+from dis2_edge.manifest import Dialect, Precision
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 
@@ -29,16 +30,16 @@ def write_golden(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def read_golden(path: Path, task: Task, rows: int) -> Arrays:
-    """Every array of the golden at `path`; one that could not belong to `task` and `rows` models is a BundleError.
+def read_golden(path: Path, task: Task) -> Arrays:
+    """Every array of the golden at `path`; one that holds more than answers of every kind of model is a BundleError.
 
     The size is checked before anything is unpacked, so that a small file cannot fill the memory.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > _largest(task, rows):
-            raise BundleError(f"golden {path.name} unpacks to {unpacked} bytes", expected=f"<= {_largest(task, rows)}")
+        if unpacked > _largest(task):
+            raise BundleError(f"golden {path.name} unpacks to {unpacked} bytes", expected=f"<= {_largest(task)}")
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, RuntimeError) as cause:
@@ -56,7 +57,9 @@ def frames_of(arrays: Arrays, sensors: tuple[Sensor, ...], grid: tuple[int, int]
     return {sensor.name: arrays[sensor.name] for sensor in sensors}
 
 
-def _largest(task: Task, rows: int) -> int:
+def _largest(task: Task) -> int:
+    """Bytes of a golden with the answers of each scenario in every precision and dialect: a whole run's."""
+    rows = len(get_args(Precision)) * len(get_args(Dialect)) * len(task.scenarios)
     pixels = task.grid[0] * task.grid[1]
     frame_bytes = sum(sensor.channels * np.dtype(sensor.dtype).itemsize for sensor in task.sensors)
     return pixels * (frame_bytes + 2 * rows) + _ROOM * (1 + len(task.sensors) + 2 * rows)

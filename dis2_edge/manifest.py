@@ -21,6 +21,7 @@ FORMAT = 1
 Precision = Literal["fp32", "fp16", "int8"]
 Dialect = Literal["ort", "trt"]
 Io = Literal["frame", "tensor"]
+Judge = Literal["onnxruntime", "simulation"]
 
 _SAFE_PART = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -35,7 +36,7 @@ class ModelRow:
     precision: Precision
     """Number format of its convolutions."""
     dialect: Dialect
-    """ort: ONNX Runtime fuses it to integer kernels; trt: strongly typed for TensorRT."""
+    """ort: ONNX Runtime's own integer operators; trt: strongly typed for TensorRT."""
     io: Io
     """frame: raw HWC frames in, mask and confidence out; tensor: normalised NCHW in, logits out."""
     file: str
@@ -45,9 +46,11 @@ class ModelRow:
     golden_error: float
     """Largest error (0..1) of the confidence that a golden may show."""
     miou: float | None = None
-    """Mean IoU (0..1) on the test split, measured with this very file; None when not measured."""
+    """Mean IoU (0..1) on the test split, measured with this very file (or see `judged_by`); None when not measured."""
     class_iou: tuple[float | None, ...] = ()
     """IoU of each class on that split; None for a class that did not occur."""
+    judged_by: Judge = "onnxruntime"
+    """What answered when it was measured and recorded: the file under ONNX Runtime, or a simulation of its FP16."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,10 @@ class Golden:
     name: str
     """Name of the sample."""
     file: str
-    """npz within the bundle: HWC array of each sensor; `SCENARIO/PRECISION/mask` and `.../confidence` of each row."""
+    """npz within the bundle: HWC array of each sensor; `SCENARIO/PRECISION/mask` and `.../confidence` of each row.
+
+    Rows of the dialect `trt` answer under `SCENARIO/PRECISION/trt/mask` and `.../confidence`.
+    """
 
 
 @dataclass(frozen=True)

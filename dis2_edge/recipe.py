@@ -132,7 +132,7 @@ class Recipe:
     quantize_learning_rate: float = 1e-5
     """Peak rate of that tuning."""
     calibration_images: int = 32
-    """Images of the training split that ranges are taken from; fewer than 8, or than this if it is less, are refused."""
+    """Images of the training split that ranges are taken from; below 8, or below this if it is less, is refused."""
     observer: Literal["minmax", "percentile", "mse", "entropy"] = "mse"
     """How a range is chosen from what was seen: its largest value; 99.99 % of it; the least squared error of rounding
     and clipping; the least KL divergence of its histogram from the rounded one."""

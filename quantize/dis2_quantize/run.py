@@ -1,48 +1,36 @@
-"""From a run to a quantised run: students, calibration, tuning, model files, what they do, goldens, the verdict."""
+"""From a run to a quantised run: networks, files, what they do, goldens, verdict, index."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
-import torch
-
 from dis2_boards.quantized import INDEX
-from dis2_edge.costs import write_costs
 from dis2_edge.dataset import DataSet
 from dis2_edge.errors import CheckpointError, DataError, RecipeError
 from dis2_edge.files import new_folder
 from dis2_edge.manifest import Precision
 from dis2_edge.recipe import Recipe
-from dis2_edge.terminal import say
 from dis2_edge.timing import usable_cores
 from dis2_quantize.choosing.choice import Choice
 from dis2_quantize.choosing.keep import kept_blocks
 from dis2_quantize.choosing.record import record_choice
-from dis2_quantize.costs import layer_costs
-from dis2_quantize.index import recipe_hash, write_index
+from dis2_quantize.index import write_index
 from dis2_quantize.judging import verdict as verdicts
 from dis2_quantize.judging.decide import decide
 from dis2_quantize.judging.goldens import record
-from dis2_quantize.judging.judge import Candidate, Judged, Runner, judge
+from dis2_quantize.judging.judge import Judged, judge
 from dis2_quantize.judging.latency import time_files
 from dis2_quantize.judging.verdict import Limits, Verdict
 from dis2_quantize.judging.worst import draw_worst
-from dis2_quantize.rounding import placement
-from dis2_quantize.teaching.student import Student, calibrate, make_student
-from dis2_quantize.teaching.tune import in_need, tune
-from dis2_quantize.writing.export import export
-from dis2_runtime.engines.onnx_runtime import open_model
+from dis2_quantize.making import networks_of, write_files
+from dis2_quantize.typed import FILES, overflows, write_placement, write_ranges
 from dis2_train.checkpoint import Checkpoint
-from dis2_train.data.batches import Split
 from dis2_train.judging.match import check_task
-from dis2_train.networks.cost import cost
 
-PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True)
@@ -63,47 +51,54 @@ def quantize(
     data: DataSet,
     out: Path,
     precisions: Sequence[str],
+    dialects: Sequence[str] = ("ort",),
     limits: Limits | None = None,
     choice: Choice | None = None,
 ) -> Quantized:
     """Quantise the trained `run` by `recipe` into the folder `out`, whole or not at all.
 
-    Files are held against the FP32 file of the same scenario, where FP32 is asked for. A verdict that fails leaves the
-    folder as one that passes does: it is there to be looked at. A `choice` takes the place of the recipe's
-    `keep_float`, and its record and pictures are laid beside the files.
+    Each precision is written in those of `dialects` that have it. Files are held against the FP32 file of the same
+    scenario, where FP32 is asked for. A verdict that fails leaves the folder as one that passes does: it is there to be
+    looked at. A `choice` takes the place of the recipe's `keep_float`, and its record and pictures are laid beside the
+    files.
     """
     recipe = dataclasses.replace(recipe, keep_float=choice.keep_float) if choice else recipe
-    check(run, data, precisions)
+    check(run, data, precisions, dialects)
     kept_blocks(recipe.keep_float, run.network)
     data = data.narrowed(run.task.sensor_names, run.task.grid)
-    split = judged_split(data)
-    threads = usable_cores()
+    split, threads = judged_split(data), usable_cores()
     with new_folder(out) as folder:
-        networks: dict[Precision, dict[str, torch.fx.GraphModule]] = {}
-        if "fp32" in precisions:
-            networks["fp32"] = _plain(run)
-        if "int8" in precisions:
-            networks["int8"] = {student.scenario: student.network for student in _students(run, recipe, data)}
-        files = _export(run, recipe, networks, folder)
-        models: dict[Candidate, Runner] = {file: open_model(file.file, threads) for file in files}
-        judged = judge(models, data, run.task, split)
-        goldens = record(models, data, run.task, split, folder)
-        timing, latencies = time_files(models, data, run.task, split, threads)
-        sheets = draw_worst(judged, models, data, run.task, split, folder)
-        verdict = decide(judged, data, split, limits or Limits(), timing, latencies, sheets, folder)
+        networks = networks_of(run, recipe, data, precisions)
+        files = write_files(run, recipe, data, networks, dialects, folder, threads)
+        judged = judge(files.models, data, run.task, split)
+        goldens = record(files.models, data, run.task, split, folder)
+        timing, latencies = time_files(files.models, data, run.task, split, threads)
+        sheets = draw_worst(judged, files.models, data, run.task, split, folder)
+        wide = overflows(files.typed)
+        verdict = decide(judged, data, split, limits or Limits(), timing, latencies, sheets, wide, folder)
         verdicts.write(verdict, folder)
+        write_placement(networks, folder)
+        if "fp16" in networks:
+            write_ranges(files.typed, networks["fp16"], data, run.task, split, folder)
         if choice:
             record_choice(choice, folder)
         write_index(run, recipe, data, split, judged, goldens, folder)
     return Quantized(out, tuple(judged), verdict)
 
 
-def check(run: Checkpoint, data: DataSet, precisions: Sequence[str]) -> None:
+def check(run: Checkpoint, data: DataSet, precisions: Sequence[str], dialects: Sequence[str] = ("ort",)) -> None:
     """Refuse what cannot be quantised, before anything is computed."""
     refuse_quantised(run.path)
     unknown = [name for name in precisions if name not in PRECISIONS]
     if unknown or not precisions:
         raise RecipeError(f"precision {','.join(unknown) or 'none'!r}", expected=f"some of {', '.join(PRECISIONS)}")
+    foreign = [name for name in dialects if name not in FILES]
+    if foreign or not dialects:
+        raise RecipeError(f"dialect {','.join(foreign) or 'none'!r}", expected=f"some of {', '.join(FILES)}")
+    written = {name for dialect, names in FILES.items() if dialect in dialects for name in names}
+    for name in (name for name in precisions if name not in written):
+        other = next(dialect for dialect, names in FILES.items() if name in names)
+        raise RecipeError(f"{name} has no file of the dialect {dialects[0]}", mend=f"--dialect {dialects[0]},{other}")
     check_task(run.task, str(run.path), data)
 
 
@@ -127,45 +122,3 @@ def judged_split(data: DataSet) -> str:
                 raise DataError(f"{name}/{bare[0]} has no label", expected="labels to judge by")
             return name
     raise DataError(f"{data.name!r} has neither a test nor a val split", expected="labelled images to judge on")
-
-
-def _plain(run: Checkpoint) -> dict[str, torch.fx.GraphModule]:
-    return {scenario: placement.trace(run.network.deployable(scenario)) for scenario in run.task.scenarios}
-
-
-def _students(run: Checkpoint, recipe: Recipe, data: DataSet) -> list[Student]:
-    """A student for each scenario: calibrated, and tuned where calibration alone costs accuracy."""
-    cpu = torch.device("cpu")
-    train = Split(data, "train", run.task, cpu)
-    validation = Split(data, "val", run.task, cpu) if "val" in data.splits and data.ids("val") else None
-    kept = kept_blocks(recipe.keep_float, run.network)
-    students = [make_student(run.network, scenario, recipe, kept[scenario]) for scenario in run.task.scenarios]
-    calibrate(students, train, recipe.calibration_images)
-    needy = in_need(students, run.network, validation, recipe) if recipe.quantize_epochs else {}
-    if needy:
-        reason = "calibration cost more than tune_above" if validation else "there is no val split to say what is lost"
-        say(f"tuned, since {reason}: " + ", ".join(map(_told, needy.items())))
-        tune([s for s in students if s.scenario in needy], run.network, train, validation, recipe)
-    return students
-
-
-def _told(need: tuple[str, float | None]) -> str:
-    return need[0] if need[1] is None else f"{need[0]} ({need[1]:.2f} points of mIoU)"
-
-
-def _export(
-    run: Checkpoint, recipe: Recipe, networks: dict[Precision, dict[str, torch.fx.GraphModule]], folder: Path
-) -> list[Candidate]:
-    metadata = {"recipe_hash": recipe_hash(recipe), "network": f"{recipe.network}/{recipe.preset}"}
-    metadata |= {"seed": str(recipe.seed)}
-    kept = kept_blocks(recipe.keep_float, run.network)
-    candidates = []
-    for precision, scenarios in networks.items():
-        for scenario, network in scenarios.items():
-            file = folder / "models" / f"{scenario}-{precision}-ort-frame.onnx"
-            told = {"precision": precision, "cost": json.dumps(dataclasses.asdict(cost(run.network, scenario)))}
-            told |= {"keep_float": json.dumps(kept[scenario] if precision == "int8" else ())}
-            export(network, run.task, scenario, file, {**metadata, **told})
-            write_costs(file.with_suffix(".costs.json"), layer_costs(onnx.load(file)))
-            candidates.append(Candidate(scenario, precision, file))
-    return candidates

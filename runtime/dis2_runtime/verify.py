@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle, ModelRow
 from dis2_edge.errors import BundleError, EngineError
 from dis2_edge.goldens import Arrays, frames_of, read_golden
-from dis2_edge.manifest import Precision
 from dis2_edge.scenario import sensors_of
 from dis2_edge.terminal import progress
 from dis2_runtime.engine import Answer
@@ -47,8 +45,7 @@ def verify(path: Path, threads: int = 0) -> tuple[Check, ...]:
 
 def _read_golden(bundle: Bundle, file: str) -> Arrays:
     task = bundle.manifest.task
-    rows = len(get_args(Precision)) * len(task.scenarios)  # a board that takes some models gets the whole run's goldens
-    arrays = read_golden(bundle.file(file), task, rows)
+    arrays = read_golden(bundle.file(file), task)
     frames_of(arrays, task.sensors, task.grid, file)
     return arrays
 

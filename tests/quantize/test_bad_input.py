@@ -134,7 +134,7 @@ def test_a_split_to_judge_on_is_asked_for_and_its_labels_too(run, recipe, copy, 
     def never(*args):
         raise AssertionError("something was computed")
 
-    monkeypatch.setattr(stage, "_students", never)
+    monkeypatch.setattr(stage, "networks_of", never)
     split = 'by = "folder"'
     with pytest.raises(DataError, match="neither a test nor a val split"):
         quantize(run, recipe, described(copy, split, f'{split}\nnames = ["train"]'), tmp_path / "q", ["int8"])

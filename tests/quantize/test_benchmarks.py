@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from benchmarks import peak, rewrites
+from benchmarks import keys, peak, rewrites
 from benchmarks.operators import Share
 from benchmarks.released import ReleasedDis2
 from dis2_edge.recipe import Recipe
@@ -89,3 +89,14 @@ def test_the_peak_is_a_real_convolution_in_integers(monkeypatch):
     monkeypatch.setattr(peak, "SHAPES", ((1, 8, 16, 16),))
     assert peak.peak_gops(1) > 0
     onnx.checker.check_model(peak._convolution(1, 8, 16, 16))
+
+
+def test_keys_are_scored_with_the_squares_that_were_asked_for(trained, aerial, capsys, monkeypatch):
+    run, sides = trained("dis2").path, []
+    monkeypatch.setattr(keys.fusion, "_side", lambda positions: sides.append(keys.fusion.MOST_KEYS) or 2)
+    assert keys.main([str(run), "--data", str(aerial.root), "--most", "3,1"]) == 0
+    assert dict.fromkeys(sides) == {3: None, 1: None}
+    shown = capsys.readouterr().out
+    assert "3x3" in shown
+    assert "rgb+ndsm" in shown
+    assert keys.main([str(aerial.root), "--data", str(aerial.root)]) == 2

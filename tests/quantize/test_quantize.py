@@ -121,6 +121,6 @@ def test_an_activation_that_is_not_finite_names_its_layer(lived_in):
 
 @pytest.mark.parametrize("precisions", [["int4"], [], ["fp32", ""]])
 def test_an_unknown_precision_is_refused_before_anything_is_made(trained, aerial, tmp_path, precisions):
-    with pytest.raises(RecipeError, match="fp32, int8"):
+    with pytest.raises(RecipeError, match="fp32, fp16, int8"):
         quantize(trained("dis2"), RECIPE, aerial, tmp_path / "q", precisions)
     assert not list(tmp_path.iterdir())

@@ -68,7 +68,7 @@ def test_another_networks_file_is_found_by_the_goldens(proven: Bundle) -> None:
 
 def test_a_confidence_that_is_off_is_found(proven: Bundle) -> None:
     golden = proven.manifest.goldens[1]
-    arrays = read_golden(proven.file(golden.file), TASK, len(proven.manifest.models))
+    arrays = read_golden(proven.file(golden.file), TASK)
     arrays["ndsm/fp32/confidence"][3, 4] ^= 0x40
     write_golden(proven.file(golden.file), arrays)
     reseal(proven)
@@ -102,7 +102,7 @@ def test_a_model_of_another_scenario_is_named(proven: Bundle) -> None:
 @pytest.mark.parametrize("name", ["rgb", "rgb/int8/mask", "ndsm/fp32/confidence"])
 def test_a_golden_that_lacks_something_is_named(proven: Bundle, name: str) -> None:
     golden = proven.file("goldens/seed1.npz")
-    arrays = read_golden(golden, TASK, len(proven.manifest.models))
+    arrays = read_golden(golden, TASK)
     del arrays[name]
     write_golden(golden, arrays)
     reseal(proven)
@@ -120,7 +120,7 @@ def test_pickles_in_a_golden_are_not_unpacked(proven: Bundle) -> None:
     path = proven.file("goldens/seed1.npz")
     np.savez(path, rgb=np.array([{"code": 1}], dtype=object))
     with pytest.raises(BundleError, match=r"seed1\.npz is not a readable npz"):
-        read_golden(path, TASK, 6)
+        read_golden(path, TASK)
 
 
 def test_a_golden_that_would_fill_the_memory_is_not_unpacked(proven: Bundle) -> None:
@@ -128,7 +128,7 @@ def test_a_golden_that_would_fill_the_memory_is_not_unpacked(proven: Bundle) -> 
     write_golden(path, {"rgb": np.zeros((4000, 4000), np.uint8)})
     assert path.stat().st_size < 100_000
     with pytest.raises(BundleError, match="unpacks to 16000"):
-        read_golden(path, TASK, 6)
+        read_golden(path, TASK)
 
 
 def test_the_verb_prints_a_table_and_exits_0(proven: Bundle, capsys: pytest.CaptureFixture[str]) -> None:

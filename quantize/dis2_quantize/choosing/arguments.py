@@ -35,7 +35,7 @@ def choice_of(
     if args.replay:
         return _replayed(args.replay, trained)
     check_free(args.out)
-    check(trained, data, precisions)
+    check(trained, data, precisions, [name.strip() for name in args.dialect.split(",")])
     choice = choose(trained, recipe, data, board_of(args.choose), _limits(args))
     for scenario in choice.scenarios:
         show(choice, scenario)

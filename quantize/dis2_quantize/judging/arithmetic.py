@@ -1,4 +1,4 @@
-"""Arithmetic of one float type, operator by operator: what a torch program computes if FP16 holds every intermediate."""
+"""Half precision arithmetic, operator by operator: what torch computes if FP16 holds every intermediate."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ class Arithmetic(TorchDispatchMode):
     """While it is on, each float32 result is looked at and, where the place computes in FP16, rounded to half."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.unit, self.float, self.path = "", "fp32", [""]
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.unit, self.path = "", [""]
+        self.kind: Float = "fp32"
         self.images = 0
         self._rows: dict[tuple[str, str], Range] = {}
 
@@ -31,31 +32,33 @@ class Arithmetic(TorchDispatchMode):
         """What was seen so far."""
         return Ranges(tuple(self._rows.values()), self.images)
 
-    def enter(self, unit: str, float_: Float) -> None:
-        """From now on results belong to the node `unit`, which computes in `float_`."""
-        self.unit, self.float, self.path = unit, float_, [unit]
+    def enter(self, unit: str, kind: Float) -> None:
+        """From now on results belong to the node `unit`, which computes in `kind`."""
+        self.unit, self.kind, self.path = unit, kind, [unit]
 
     def keep(self, x: Tensor, what: str) -> Tensor:
         """`x` as the place's type holds it, after its range was noted."""
         if x.dtype != torch.float32 or not x.numel():
             return x
         self.note(x, what)
-        return half(x) if self.float == "fp16" else x
+        return half(x) if self.kind == "fp16" else x
 
     def note(self, x: Tensor, what: str) -> None:
         """Take the range of `x` into account under the name of the innermost module and `what`."""
         tensor = f"{self.path[-1]}/{what}"
-        row = self._rows.setdefault((self.unit, tensor), Range(self.unit, tensor, self.float))  # type: ignore[arg-type]
-        size = x.detach().abs()
-        largest = float(size.max())
+        row = self._rows.setdefault((self.unit, tensor), Range(self.unit, tensor, self.kind))
+        low, high = torch.aminmax(x.detach())
+        largest = max(-float(low), float(high))
         row.largest = max(row.largest, largest if largest < float("inf") else float("inf"))  # nan compares false
-        row.nonzero += int(torch.count_nonzero(size))
-        row.lost += int(torch.count_nonzero((size < LEAST_NORMAL) & (size > 0)))
+        if self.kind == "fp16":
+            nonzero = int(torch.count_nonzero(x))
+            row.nonzero += nonzero
+            row.lost += int(torch.count_nonzero(x.detach().abs() < LEAST_NORMAL)) - (x.numel() - nonzero)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if self.float == "fp16":
+        if self.kind == "fp16":
             if func in _APART:
                 return _APART[func](self, *args, **(kwargs or {}))
             if torch.Tag.pointwise in func.tags:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,11 +22,13 @@ def decide(
     timing: Timing,
     latencies: Mapping[Candidate, Latency],
     sheets: Mapping[Candidate, str],
+    overflows: Mapping[Candidate, str],
     folder: Path,
 ) -> Verdict:
     """The verdict on all files of the quantised run in `folder`, whose paths become relative to it.
 
-    `latencies` holds those files that fly on this kind of computer, `sheets` the pictures of worst tiles.
+    `latencies` holds those files that fly on this kind of computer, `sheets` the pictures of worst tiles, `overflows`
+    the tensors that FP16 cannot hold.
     """
     full, classes = references(judged), data.task.classes
     there = occurring(judged[0].counts)
@@ -39,7 +42,10 @@ def decide(
         limits=limits,
         timing=timing,
         rows=tuple(
-            _row(found, full.get(found.candidate.scenario), latencies.get(found.candidate), sheets, folder)
+            dataclasses.replace(
+                _row(found, full.get(found.candidate.scenario), latencies.get(found.candidate), sheets, folder),
+                overflow=overflows.get(found.candidate, ""),
+            )
             for found in judged
         ),
     )

@@ -1,11 +1,11 @@
 """FP16 evidence: a network of the `trt` form run in torch with every intermediate rounded to half precision.
 
-ONNX Runtime's CPU computes FP16 graphs in FP32 (a value of 192,000 comes out finite), so its run of a file says nothing
-about range. Here the result of every operator is rounded to FP16, weights, inputs and constants as well, and the largest
-|x| that each reached before rounding is kept by name. What is inside an operator:
+ONNX Runtime's CPU computes FP16 graphs in FP32 (a value of 192,000 comes out finite), so its run of a file says
+nothing about range. Here the result of every operator is rounded to FP16, weights, inputs and constants as well, and
+the largest |x| that each reached before rounding is kept by name. What is inside an operator:
 
-- A sum (in convolutions, matrix products, means, a norm's or softmax's sum) is accumulated in FP32 and rounded once, its
-  bias included, as tensor cores do. The sum itself must fit.
+- A sum (in convolutions, matrix products, means, a norm's or softmax's sum) is accumulated in FP32 and rounded once,
+  its bias included, as tensor cores do. The sum itself must fit.
 - Softmax and layer norm are taken apart: differences, exponentials, squares, roots and quotients are each rounded. That
   is stricter than TensorRT, which may keep a norm's inside in FP32.
 - Enlarging by two is rounded once; its weights are sixteenths, which FP16 holds exactly.
@@ -34,7 +34,7 @@ from dis2_runtime.engine import Answer, Frames
 
 
 class HalfSegmenter:
-    """A network in the `trt` form that answers frames as its file would in true FP16; `ranges` grow with every frame."""
+    """A network in the `trt` form that answers as its file would in true FP16; `ranges` grow with every frame."""
 
     def __init__(self, form: fx.GraphModule, sensors: tuple[Sensor, ...]) -> None:
         self._form, self._sensors = form, sensors

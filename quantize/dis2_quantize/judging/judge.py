@@ -48,7 +48,7 @@ class Candidate:
     file: Path
     """Where it is."""
     dialect: Dialect = "ort"
-    """ort: ONNX Runtime fuses it to integer kernels; trt: strongly typed for TensorRT."""
+    """ort: ONNX Runtime's own integer operators; trt: strongly typed for TensorRT."""
     io: Io = "frame"
     """frame: raw HWC frames in, mask and confidence out; tensor: normalised NCHW in, logits out."""
 

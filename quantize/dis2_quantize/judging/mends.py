@@ -23,7 +23,7 @@ def mends(
     """
     if any(miss.row.precision == "int8" for miss in verdict.misses()):
         yield _tuned(recipe, words)
-        yield "keep in float what costs most, chosen by measuring every block", shlex.join([*words, "--choose"])
+        yield "keep in float what costs most, chosen by measuring every block", shlex.join([*words, "--choose", "host"])
         if blocks:
             kept = f"keep_float={json.dumps(list(blocks[-1:]))}"
             yield f"keep blocks of your own choice, of {', '.join(blocks)}", shlex.join([*words, "--set", kept])

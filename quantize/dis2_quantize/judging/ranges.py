@@ -20,7 +20,7 @@ class Range:
     """The node of the graph within which it was made."""
     tensor: str
     """The innermost module and the operator that made it, or the module's weight."""
-    float: Float
+    kind: Float
     """The type that it has."""
     largest: float = 0.0
     """Largest |x| before it was rounded; infinite from where numbers end."""
@@ -57,12 +57,12 @@ class Ranges:
     @property
     def too_large(self) -> tuple[Range, ...]:
         """Tensors in FP16 that pass `LARGEST_HALF`, in the order of computation."""
-        return tuple(row for row in self.rows if row.float == "fp16" and not row.fits)
+        return tuple(row for row in self.rows if row.kind == "fp16" and not row.fits)
 
     @property
     def underflowing(self) -> tuple[Range, ...]:
         """Tensors in FP16 with a share of lost values that is worth naming, worst first."""
-        rows = [row for row in self.rows if row.float == "fp16" and row.underflow >= WORTH_NAMING]
+        rows = [row for row in self.rows if row.kind == "fp16" and row.underflow >= WORTH_NAMING]
         return tuple(sorted(rows, key=lambda row: -row.underflow))
 
     def to_table(self) -> dict[str, Any]:

@@ -32,6 +32,10 @@ def sentences(verdict: Verdict, qrun: Path) -> Iterator[str]:
     for held in verdict.held():
         if held.missed or not held.is_sure:
             yield f"  {_told(held)}"
+    for row in verdict.rows:
+        if row.overflow:
+            where = f"{row.scenario}, {row.precision} {row.dialect}: {row.overflow}"
+            yield f"  {where} passes what FP16 may hold (ranges.json); leave that file out, or train again"
     for sheet in dict.fromkeys(miss.row.worst for miss in verdict.misses() if miss.row.worst):
         yield f"  worst tiles: {qrun / sheet}"
 
@@ -56,7 +60,7 @@ def _cells(verdict: Verdict, row: Row) -> tuple[str, ...]:
         _percent(row.agreement),
         "-" if row.median_ms is None else f"{row.median_ms:.1f}",
         f"{row.bytes / 1e6:.1f}",
-        "-" if not judged else "FAIL" if verdict.misses(row) else "pass",
+        "-" if not judged else "pass" if verdict.kept(row) else "FAIL",
     )
 
 
@@ -71,7 +75,9 @@ def _notes(verdict: Verdict) -> Iterator[str]:
     yield f"{interval}; agree: pixels that say what FP32 says"
     yield _clocked(verdict.timing)
     if any(row.median_ms is None for row in verdict.rows):
-        yield "ms -: a file of another dialect or io; it was judged by ONNX Runtime, and its time there says nothing"
+        yield "ms -: a file for another engine; int8 was judged by ONNX Runtime, whose time says nothing of it"
+    if any(row.precision == "fp16" for row in verdict.rows):
+        yield "fp16: judged by a simulation that rounds every intermediate to half; no engine ran it"
     if verdict.absent:
         yield f"not judged, as no label of {verdict.split} has them: {', '.join(verdict.absent)}"
 

@@ -2,8 +2,8 @@
 
 ONNX Runtime up to 1.29 cuts off where QuantizeLinear should round, if its input is FP16 (issue 18576, mended by pull
 request 32452), and fuses FP16 Q/DQ to integer operators that do not take them. So the file is read, every FP16
-QuantizeLinear is given its very numbers in FP32, where rounding is right, and nothing is fused. Otherwise the file is run
-as it is; what ONNX Runtime's CPU has no FP16 kernel for it computes in FP32, so this proves integers, and no FP16 range.
+QuantizeLinear is given its very numbers in FP32, where rounding is right, and nothing is fused. Otherwise the file is
+run as it is; what ONNX Runtime's CPU has no FP16 kernel for it computes in FP32: this proves integers, and no range.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from dis2_edge.errors import EngineError
@@ -73,7 +72,7 @@ def _rounding_right(file: Path) -> bytes:
     """The model in `file` with every FP16 QuantizeLinear computed in FP32, for the reason told above."""
     try:
         model = onnx.load(file)
-    except (OSError, DecodeError) as error:
+    except Exception as error:  # protobuf's own exceptions share no base but this
         raise EngineError(f"{file} cannot be loaded by ONNX Runtime: {first_line(error)}") from error
     graph = model.graph
     halves = {one.name: one for one in graph.initializer if one.data_type == TensorProto.FLOAT16}

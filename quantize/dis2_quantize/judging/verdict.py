@@ -81,6 +81,8 @@ class Row:
     """95 % of its calls took at most this long; None where so few calls cannot tell."""
     worst: str = ""
     """Path within the quantised run of the picture of its worst tiles; empty where no pixel turned wrong."""
+    overflow: str = ""
+    """The first tensor that FP16 cannot hold on the split, by simulation; empty where all fit, and of other formats."""
 
 
 @dataclass(frozen=True)
@@ -150,10 +152,14 @@ class Verdict:
         """Whether there was an FP32 file to hold `row` against."""
         return row.drop is not None
 
+    def kept(self, row: Row) -> bool:
+        """Whether `row` lost no more than it may, and FP16 holds it where it is FP16."""
+        return not self.misses(row) and not row.overflow
+
     @property
     def passed(self) -> bool | None:
         """Whether every limit was kept; None where no file could be held against an FP32 one."""
-        return not self.misses() if any(map(self.is_judged, self.rows)) else None
+        return all(map(self.kept, self.rows)) if any(map(self.is_judged, self.rows)) else None
 
     def _held(self, row: Row) -> list[Held]:
         each = zip(self.classes, row.class_drops, strict=True)
@@ -165,7 +171,7 @@ def write(verdict: Verdict, qrun: Path) -> None:
     """Write `verdict` into the folder of the quantised run; `pass` stands in it for other tools to read."""
     table: dict[str, Any] = dataclasses.asdict(verdict)
     for row, told in zip(verdict.rows, table["rows"], strict=True):
-        told["pass"] = not verdict.misses(row) if verdict.is_judged(row) else None
+        told["pass"] = verdict.kept(row) if verdict.is_judged(row) else None
     write_json(qrun / FILE, table | {"pass": verdict.passed})
 
 

@@ -1,4 +1,4 @@
-"""Units in floating point: what stands in the `trt` dialect for a unit that carries a norm, or integers for `ort` alone."""
+"""Units in floating point: what the `trt` dialect puts for a unit that carries a norm, or integers for `ort` alone."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def typed_form(network: fx.GraphModule, islands: Collection[str] = ()) -> fx.Gra
 
 
 class Cast(nn.Module):
-    """The change of a tensor's type. Tensors here are always float32; in FP16 they hold nothing else than FP16 numbers."""
+    """The change of a tensor's type. All tensors here are float32; those of FP16 hold FP16 numbers only."""
 
     def __init__(self, to: Float) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ def _type(form: fx.GraphModule, islands: Collection[str]) -> None:
     for node in form.graph.nodes:
         node.meta["float"] = _float_of(node, islands)
     for to in ("fp16", "fp32"):
-        form.add_submodule(f"to_{to}", Cast(to))  # type: ignore[arg-type]
+        form.add_submodule(f"to_{to}", Cast(to))
     for node in list(form.graph.nodes):
         readers = [user for user in node.users if user.meta["float"] != node.meta["float"]]
         if readers:

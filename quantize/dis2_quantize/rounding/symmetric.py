@@ -89,7 +89,7 @@ def _feeds(node: fx.Node, integer: set[fx.Node], modules: dict[str, nn.Module]) 
 
 
 def _adds_within_kernel(node: fx.Node, integer: set[fx.Node], modules: dict[str, nn.Module]) -> bool:
-    """Whether the tensor is the last of a sum's inputs that may stay as its convolution made it, and another is rounded."""
+    """Whether the tensor is the last of a sum's inputs that may stay as its convolution made it; another is rounded."""
     (reader,) = node.users if len(node.users) == 1 else (None,)
     if reader not in integer or reader is None or not isinstance(_module(reader, modules), Add):
         return False

@@ -15,6 +15,7 @@ from dis2_edge.scenario import sensors_of
 from dis2_edge.terminal import progress
 from dis2_quantize.rounding import placement
 from dis2_quantize.rounding.fake import QuantConvUnit
+from dis2_quantize.rounding.linear import QuantLinear
 from dis2_quantize.teaching.enough import check_enough, is_blank, shows
 from dis2_train.data.batches import Split, whole_images
 from dis2_train.evaluate import Segmenter
@@ -46,7 +47,8 @@ def make_student(network: Network, scenario: str, recipe: Recipe, keep_float: tu
     taps = network.tap_names(scenario)
     traced = placement.trace(network.deployable(scenario, taps))
     placed = placement.place(traced, recipe.observer, keep_float, network.task.used(scenario))
-    if not any(isinstance(module, QuantConvUnit) for module in placed.modules()):
+    kinds = (QuantConvUnit, QuantLinear) if keep_float else QuantConvUnit
+    if not any(isinstance(module, kinds) for module in placed.modules()):
         found = f"{recipe.network} with preset {recipe.preset!r} has no convolution that folds to an integer one"
         raise RecipeError(found, mend="quantize with --precision fp32, or train the preset 'default'")
     return Student(scenario, taps, placed)

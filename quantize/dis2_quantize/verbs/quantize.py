@@ -39,7 +39,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set")
     parser.add_argument("--out", type=Path, metavar="QRUN", help="new folder for the quantised run")
     parser.add_argument("--describe", type=Path, metavar="FILE", help="dataset.toml that lies elsewhere than in DIR")
-    parser.add_argument("--precision", default="fp32,int8", metavar="LIST", help="fp32, int8 or both (default: both)")
+    parser.add_argument(
+        "--precision", metavar="LIST", help="some of fp32, fp16, int8 (default: all that the dialects have)"
+    )
+    parser.add_argument(
+        "--dialect", default="ort,trt", metavar="LIST", help="ort for ONNX Runtime, trt for TensorRT (default: both)"
+    )
     parser.add_argument(
         "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="change a key of quantisation"
     )
@@ -70,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     from dis2_quantize.choosing import arguments
     from dis2_quantize.judging.mends import mends
     from dis2_quantize.run import quantize, refuse_quantised
+    from dis2_quantize.typed import FILES
     from dis2_train import checkpoint
 
     limits = _limits(args)
@@ -77,15 +83,17 @@ def run(args: argparse.Namespace) -> int:
     trained = checkpoint.load(args.trained)
     recipe = _overridden(trained.recipe, args.trained / "recipe.toml", args.overrides)
     data = open_dataset(args.data, args.describe)
-    precisions = [name.strip() for name in args.precision.split(",")]
+    dialects = [name.strip() for name in args.dialect.split(",")]
+    given = args.precision or ",".join(dict.fromkeys(name for kind in dialects for name in FILES.get(kind, ())))
+    precisions = [name.strip() for name in given.split(",")]
     choice = arguments.choice_of(args, trained, recipe, data, precisions)
-    done = quantize(trained, recipe, data, args.out, precisions, limits, choice)
+    done = quantize(trained, recipe, data, args.out, precisions, dialects, limits, choice)
     code = _tell(done.verdict, done.path)
     say(f"quantised run: {done.path}")
     if code == 0:
         say(f"next: dis2-edge deploy {done.path} --board host --out BUNDLE")
         return code
-    failed = done.verdict.misses()[0].row.scenario
+    failed = next(row.scenario for row in done.verdict.rows if not done.verdict.kept(row))
     for why, line in mends(done.verdict, recipe, trained.network.blocks(failed), _words(args), done.path):
         say(f"next, to {why}:\n  {line}")
     return code
@@ -124,7 +132,8 @@ def _words(args: argparse.Namespace) -> list[str]:
     """The command that was typed, with another folder to write to."""
     words = ["dis2-edge", "quantize", str(args.trained), "--data", str(args.data)]
     words += ["--describe", str(args.describe)] if args.describe else []
-    words += ["--out", f"{args.out}-2", "--precision", args.precision]
+    words += ["--out", f"{args.out}-2", "--dialect", args.dialect]
+    words += ["--precision", args.precision] if args.precision else []
     for name in ("max_drop", "max_class_drop"):
         given = getattr(args, name)
         words += [] if given is None else [f"--{name.replace('_', '-')}", f"{given:g}"]

@@ -17,11 +17,10 @@ FLOATS = {TensorProto.FLOAT: "tensor(float)", TensorProto.FLOAT16: "tensor(float
 
 
 def type_strictly(model: onnx.ModelProto) -> None:
-    """Make true Casts of the `dis2_edge::Cast` in a traced model, and type everything between them.
+    """Make true Casts of the `dis2_edge::Cast` in a traced and folded model, and type everything between them.
 
     InternalError where a node reads two float types at once, or a constant does not fit FP16: the form is wrong then.
     """
-    _fold_names(model.graph)
     typer = _Typer(model)
     for node in model.graph.node:
         typer.visit(node)
@@ -45,9 +44,7 @@ class _Typer:
 
     def visit(self, node: NodeProto) -> None:
         """Type one node; everything that it reads was visited before."""
-        if node.op_type == "Constant":
-            self.constants[node.output[0]] = _tensor_of(node)
-        elif node.op_type == "DequantizeLinear" and node.input[0] in self.constants:
+        if node.op_type == "DequantizeLinear" and node.input[0] in self.constants:
             self.weights[node.output[0]] = node
         elif node.domain == OWN_DOMAIN:
             to = TensorProto.FLOAT16 if helper.get_node_attr_value(node, "half") else TensorProto.FLOAT
@@ -58,7 +55,7 @@ class _Typer:
 
     def finish(self) -> None:
         """Leave only what is read, constants first."""
-        nodes = [node for node in self.graph.node if node.op_type != "Constant" and node.output[0] not in self.weights]
+        nodes = [node for node in self.graph.node if node.output[0] not in self.weights]
         del self.graph.node[:], self.graph.initializer[:]
         made = self.made.values()
         self.graph.node.extend([one for one in made if isinstance(one, NodeProto)] + nodes)
@@ -73,23 +70,15 @@ class _Typer:
             raise InternalError(f"{node.name} reads FP16 and FP32 at once; a Cast is missing")
         kind = found.pop() if found else TensorProto.FLOAT
         for place, name in enumerate(node.input):
-            formal = schema.inputs[min(place, len(schema.inputs) - 1)]
             if name in self.constants or name in self.weights:
+                formal = schema.inputs[min(place, len(schema.inputs) - 1)]
                 node.input[place] = self._constant(name, kind if FLOATS[kind] in formal.types else TensorProto.FLOAT)
         for place, name in enumerate(node.output):
             formal = schema.outputs[min(place, len(schema.outputs) - 1)]
-            if name and FLOATS[kind] in formal.types and node.op_type not in ("Cast", "ConstantOfShape"):
-                self.types[name] = self._answered(node, kind)
-        if node.op_type == "Cast":
-            self.types[node.output[0]] = helper.get_node_attr_value(node, "to")
+            if FLOATS[kind] in formal.types:
+                self.types[name] = kind
         if node.op_type == "QuantizeLinear":
             self.before[node.output[0]] = kind
-
-    def _answered(self, node: NodeProto, kind: int) -> int:
-        """Type of a node's output: that of its float inputs, or of its first input where none is a float."""
-        first = node.input[0] if node.input else ""
-        whole = self.types.get(first, self.made[first].data_type if _is_tensor(self.made.get(first)) else kind)
-        return kind if node.op_type == "DequantizeLinear" or whole in FLOATS else whole
 
     def _constant(self, name: str, kind: int) -> str:
         """The name of a constant, or of a weight in integers, whose type is `kind` if it is a float."""
@@ -123,25 +112,3 @@ def _in_type(tensor: TensorProto, kind: int, name: str) -> TensorProto:
     if np.isfinite(values).all() and not np.isfinite(typed).all():
         raise InternalError(f"constant {name} reaches {np.abs(values).max():g}; its node must be an FP32 island")
     return numpy_helper.from_array(typed, name)
-
-
-def _fold_names(graph: onnx.GraphProto) -> None:
-    """Let readers of an Identity read what it repeats; the tracer writes one for every weight that is used twice."""
-    outputs = {value.name for value in graph.output}
-    same: dict[str, str] = {}
-    for node in list(graph.node):
-        node.input[:] = [same.get(name, name) for name in node.input]
-        if node.op_type == "Identity" and node.output[0] not in outputs:
-            same[node.output[0]] = node.input[0]
-            graph.node.remove(node)
-
-
-def _tensor_of(node: NodeProto) -> TensorProto:
-    tensor = TensorProto()
-    tensor.CopyFrom(helper.get_node_attr_value(node, "value"))
-    tensor.name = node.output[0]
-    return tensor
-
-
-def _is_tensor(one: object) -> bool:
-    return isinstance(one, TensorProto)

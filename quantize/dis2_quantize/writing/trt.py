@@ -1,4 +1,4 @@
-"""Write one scenario's network as an ONNX file of the `trt` dialect, io `tensor`: strongly typed, for TensorRT 10 and 11.
+"""Write one scenario's network as an ONNX file of the `trt` dialect, io `tensor`: strongly typed, for TensorRT.
 
 Inputs are named by sensor: normalised 1xCxHxW float32, cast to FP16 by the first node. FP32 at the border keeps one
 interface for every precision, is what `dis2_edge.prepare.normalise` gives, and lets a sensor's first convolution be an
@@ -18,8 +18,9 @@ from torch import fx
 from dis2_edge.errors import InternalError
 from dis2_edge.files import write_bytes
 from dis2_edge.task import Task
-from dis2_quantize.writing.export import IR_VERSION, describe, store_integers, traced
+from dis2_quantize.writing.export import IR_VERSION, describe, traced
 from dis2_quantize.writing.fold import fold_constants
+from dis2_quantize.writing.integers import store_integers
 from dis2_quantize.writing.strict import type_strictly
 
 OPSET = 19

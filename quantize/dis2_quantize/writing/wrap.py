@@ -20,10 +20,12 @@ class FrameModel(nn.Module):
 
     def forward(self, *frames: Tensor) -> tuple[Tensor, Tensor]:
         """One frame a sensor, in the scenario's order."""
+        height, width = (int(size) for size in frames[0].shape[:2])
         logits = self.network(*frames)
         best = logits.amax(dim=1, keepdim=True)
         confidence = (logits - best).exp().sum(dim=1).reciprocal()  # softmax of the largest logit
-        return logits.argmax(dim=1).squeeze(0).to(torch.uint8), (confidence.squeeze(0) * 255 + 0.5).to(torch.uint8)
+        mask, certain = logits.argmax(dim=1).reshape(height, width), confidence.reshape(height, width)
+        return mask.to(torch.uint8), (certain * 255 + 0.5).to(torch.uint8)
 
 
 class FromFrames(nn.Module):

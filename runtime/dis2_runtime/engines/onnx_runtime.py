@@ -214,6 +214,7 @@ def _answer_grid(file: Path, outputs: list[Any]) -> tuple[int, int]:
 
 
 def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its kind where it says nothing."""
     return str(error).strip().split("\n")[0] or type(error).__name__
 
 

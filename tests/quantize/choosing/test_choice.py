@@ -186,7 +186,7 @@ def test_a_replay_on_other_weights_is_warned_of(alone, aerial, tmp_path, capsys)
         (["--choose", "host", "--set", 'keep_float=["inner.first"]'], "leave out one"),
         (["--choose", "host", "--precision", "fp32"], "without INT8"),
         (["--choose", "host", "--budget-ms", "0"], "--budget-ms 0"),
-        (["--choose", "host", "--max-drop", "nan"], "max-drop is nan"),
+        (["--choose", "host", "--max-drop", "nan"], "--max-drop is nan"),
         (["--budget-ms", "5"], "--choose BOARD"),
         (["--set", 'keep_float=["inner.frist"]'], "did you mean 'inner.first'"),
     ],

@@ -62,7 +62,7 @@ def test_the_table_has_every_file_and_says_what_was_not_judged(capsys):
     assert "4.50 flood" in lines[4]
     assert lines[4].endswith("12.3  1.2  FAIL")
     assert lines[5].split()[-3:] == ["-", "1.2", "pass"]
-    assert "its time there says nothing" in shown
+    assert "whose time says nothing of it" in shown
     assert "no label of test has them: flood" in shown
     assert "\x1b" not in shown
 
@@ -105,3 +105,14 @@ def test_a_run_without_a_verdict_says_how_to_make_one(tmp_path):
 def test_a_limit_is_points_of_0_or_more(bad):
     with pytest.raises(RecipeError, match="--max-class-drop"):
         Limits(max_class_drop=bad)
+
+
+def test_a_tensor_that_fp16_cannot_hold_fails_the_verdict_and_is_told(tmp_path):
+    rows = row(precision="fp32"), row(0.1, (0.0, 0.1), precision="fp16", dialect="trt", overflow="head/conv")
+    found = verdict(*rows)
+    assert found.passed is False
+    assert not found.misses()
+    assert any("fp16 trt: head/conv passes what FP16 may hold" in line for line in tables.sentences(found, tmp_path))
+    write(found, tmp_path)
+    assert read(tmp_path) == found
+    assert json.loads((tmp_path / "verdict.json").read_text())["rows"][1]["pass"] is False

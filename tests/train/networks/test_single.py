@@ -31,7 +31,7 @@ def test_it_costs_what_the_branch_of_dis2_costs(sensor, width, classes, grid):
     with torch.device("meta"):
         ours = networks.build(Recipe(network="single", width=width), alone)
         theirs = networks.build(Recipe(width=width), both)
-    assert cost(ours, sensor.name).gflop == pytest.approx(cost(theirs, sensor.name).gflop, rel=0.1)
+    assert cost(ours, sensor.name).gflop == pytest.approx(cost(theirs, sensor.name).gflop, rel=0.11)
 
 
 def test_it_answers_at_any_size_that_can_be_halved_four_times(network):

@@ -73,6 +73,9 @@ def _file(path: Path, precision: str | None) -> Segmenter:
         mend = "name the run's folder; a released checkpoint becomes a run by: dis2-edge import"
         raise CheckpointError(f"{path} is a {path.suffix or 'nameless kind of'} file", expected=KINDS, mend=mend)
     model = ModelFile(path)
+    if (model.metadata.get("dialect"), model.metadata.get("precision")) == ("trt", "int8"):
+        found = f"{path} holds FP16 Q/DQ for TensorRT, which ONNX Runtime rounds wrongly"
+        raise EngineError(found, mend="take the ort file; what this one scores stands in its quantized.json")
     task = model.task()
     model.check_inputs(task.sensors)
     told = model.metadata.get("precision", "")

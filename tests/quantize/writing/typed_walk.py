@@ -1,0 +1,28 @@
+"""A second opinion on a file's float types: no node but a Cast may read one type and write or read another."""
+
+import onnx
+from onnx import TensorProto
+
+FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
+SCALES = {"Resize": 2}
+"""Inputs that ONNX defines as FP32, whatever the data is."""
+
+
+def types_of(model):
+    """The element type of every value of `model`, by ONNX's own strict inference."""
+    inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True).graph
+    types = {one.name: one.data_type for one in inferred.initializer}
+    for value in (*inferred.input, *inferred.value_info, *inferred.output):
+        types[value.name] = value.type.tensor_type.elem_type
+    return types
+
+
+def mixed_nodes(model):
+    """Names of nodes that mix float types; empty in a strongly typed file."""
+    types = types_of(model)
+    return [node.name for node in model.graph.node if node.op_type != "Cast" and len(_floats(node, types)) > 1]
+
+
+def _floats(node, types):
+    read = [name for place, name in enumerate(node.input) if name and place != SCALES.get(node.op_type)]
+    return {types[name] for name in (*read, *node.output)} & set(FLOATS)
