@@ -73,9 +73,9 @@ def _heading(choice: Choice, scenario: ScenarioChoice) -> list[str]:
     return [
         words(LEFT, 22, f"{scenario.scenario}: what is kept in floating point, and what that buys", "head"),
         words(LEFT, 40, source, "note"),
-        dot(WIDTH - RIGHT - 214, 58, 4.5, "made"),
-        words(WIDTH - RIGHT - 204, 62, "made and measured", "note"),
-        line(WIDTH - RIGHT - 92, 58, WIDTH - RIGHT - 66, 58, "model"),
+        dot(WIDTH - RIGHT - 220, 58, 4.5, "made"),
+        words(WIDTH - RIGHT - 210, 62, "made and measured", "note"),
+        line(WIDTH - RIGHT - 78, 58, WIDTH - RIGHT - 54, 58, "model"),
         words(WIDTH - RIGHT, 62, "by model", "note", "end"),
     ]
 

@@ -2,9 +2,8 @@
 
 Two views of a block: *alone*, the damage when only it is an integer, and *recovery*, what comes back when everything
 is an integer but it. `alone` drives the choice: roundings of different blocks are nearly independent and divergence is
-quadratic in them, so the values of blocks add up to that of a mixture; a recovery is a small difference of two large
-figures, which drowns in other blocks' noise and of which little is left once the worst block is kept
-(`docs/quantization.md` has the figures).
+quadratic in them, so the values of blocks add up to nearly that of a mixture; a recovery is a small difference of two
+large figures, sometimes below 0, and says little once the worst blocks are kept (docs/quantization.md has the figures).
 """
 
 from __future__ import annotations
