@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ import torch
 from dis2_boards.profile import Board
 from dis2_edge.dataset import DataSet
 from dis2_edge.files import sha256
+from dis2_edge.manifest import Dialect
 from dis2_edge.recipe import Recipe
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress, warn
@@ -24,7 +26,9 @@ from dis2_quantize.choosing.keep import Kept
 from dis2_quantize.choosing.latency import Clock, clock_of, clock_told
 from dis2_quantize.choosing.mixing import Mixer
 from dis2_quantize.choosing.sensitivity import Damage, HeldOut, Sensitivity
+from dis2_quantize.rounding.form import typed_form
 from dis2_quantize.teaching.student import Student
+from dis2_quantize.writing import trt
 from dis2_quantize.writing.export import export
 from dis2_train.checkpoint import WEIGHTS, Checkpoint
 from dis2_train.data.batches import Split
@@ -43,6 +47,10 @@ class Limits:
     """Milliseconds; where given, the least damage within it is chosen, else the fastest point within `max_drop`."""
 
 
+Timed = Callable[[dict[Kept, Student], str], dict[Kept, Interval]]
+"""Milliseconds of students as the files that they become; the text stands at the progress bar."""
+
+
 def choose(run: Checkpoint, recipe: Recipe, data: DataSet, board: Board, limits: Limits) -> Choice:
     """Choose for every scenario of `run`. Raises DataError without held-out images, RecipeError without integers."""
     data = data.narrowed(run.task.sensor_names, run.task.grid)
@@ -51,28 +59,28 @@ def choose(run: Checkpoint, recipe: Recipe, data: DataSet, board: Board, limits:
     train = Split(data, "train", run.task, cpu)
     split = train if name == "train" else Split(data, name, run.task, cpu)
     frames = data.on_grid(data.read(name, data.ids(name)[places[0]]), run.task).frames
-    clock = clock_of(board, frames)
+    timed = partial(_timed, task=run.task, clock=clock_of(board, frames), dialect=board.dialect)
     chosen = []
     for scenario in run.task.scenarios:
         mixer = Mixer(run.network, scenario, recipe, train)
         held = sensitivity.hold_out(run.network, scenario, split, places)
-        chosen.append(_scenario(mixer, run.task, held, clock, limits))
+        chosen.append(_scenario(mixer, held, timed, limits))
     counted = f"{len(held.frames)} images of {name}, ranges from {recipe.calibration_images} of train"
     machine, weights = describe_machine(("numpy", "onnxruntime", "torch")), sha256(run.path / WEIGHTS)
     how = {"damage": counted, "ms": clock_told(board)}
     return Choice(board.name, machine, limits.max_drop, limits.budget_ms, how, weights, tuple(chosen))
 
 
-def _scenario(mixer: Mixer, task: Task, held: HeldOut, clock: Clock, limits: Limits) -> ScenarioChoice:
+def _scenario(mixer: Mixer, held: HeldOut, timed: Timed, limits: Limits) -> ScenarioChoice:
     scenario = mixer.scenario
     whole = sensitivity.damage(mixer.mixed(()), held)
     found = sensitivity.measure(mixer, held)
     single = {kept: mixer.mixed(kept) for kept in ((), *((block,) for block in mixer.blocks))}
-    ms = _timed(single, task, clock, f"{scenario}: time of blocks")
+    ms = timed(single, f"{scenario}: time of blocks")
     rows = tuple(_row(one, whole, ms) for one in found)
     start = Point((), ms[()].value, whole.mean)
     points = front.pareto(trades(rows, whole.mean), start)
-    tried = _try(mixer, task, held, clock, [start, *_worth_trying(points, limits)])
+    tried = _try(mixer, held, timed, [start, *_worth_trying(points, limits)])
     kept, why = decide([one for one in tried if mixer.flies(one.kept)], limits)
     if why.startswith("none"):
         warn(f"{scenario}: {why}")
@@ -127,12 +135,12 @@ def _worth_trying(points: Sequence[Point], limits: Limits) -> tuple[Point, ...]:
     return tuple(point for point in points if point in some or point == best)
 
 
-def _try(mixer: Mixer, task: Task, held: HeldOut, clock: Clock, points: Sequence[Point]) -> tuple[Tried, ...]:
+def _try(mixer: Mixer, held: HeldOut, timed: Timed, points: Sequence[Point]) -> tuple[Tried, ...]:
     """Make each of `points` as it would fly; the first one, all integers, is what times are compared with."""
     ordered = {tuple(block for block in mixer.blocks if block in point.kept): point for point in points}
     bar = progress(ordered, f"{mixer.scenario}: points of the front")
     students = {kept: mixer.calibrated(kept) for kept in bar}
-    ms = _timed(students, task, clock, f"{mixer.scenario}: time of points")
+    ms = timed(students, f"{mixer.scenario}: time of points")
     tried = []
     drift_ms = ms[()].value - points[0].ms  # the same file was timed for the blocks, minutes before
     for kept, point in ordered.items():
@@ -141,10 +149,16 @@ def _try(mixer: Mixer, task: Task, held: HeldOut, clock: Clock, points: Sequence
     return tuple(tried)
 
 
-def _timed(students: dict[Kept, Student], task: Task, clock: Clock, label: str) -> dict[Kept, Interval]:
-    """Milliseconds of each student as the file that it becomes."""
+def _timed(
+    students: dict[Kept, Student], label: str, *, task: Task, clock: Clock, dialect: Dialect
+) -> dict[Kept, Interval]:
+    """Milliseconds of each student as the file that it becomes for a board of `dialect`."""
     with tempfile.TemporaryDirectory(prefix="dis2-choose-") as folder:
         files = {kept: Path(folder) / f"{number}.onnx" for number, kept in enumerate(students)}
         for kept, file in files.items():
-            export(students[kept].network, task, students[kept].scenario, file, {})
+            network, scenario = students[kept].network, students[kept].scenario
+            if dialect == "trt":
+                trt.write(typed_form(network), task, scenario, file, {})
+            else:
+                export(network, task, scenario, file, {})
         return clock(files, label)

@@ -5,11 +5,16 @@ import types
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from small import TWO, frames_of
 
 from dis2_boards.profile import load as board_of
 from dis2_edge.costs import LayerCost
-from dis2_quantize.choosing import latency
+from dis2_edge.recipe import Recipe
+from dis2_quantize.choosing import choose, latency
+from dis2_quantize.rounding import placement
+from dis2_quantize.teaching.student import make_student
 
 
 def test_a_machine_that_slows_down_changes_no_difference():
@@ -68,3 +73,20 @@ def test_files_are_called_in_turns_after_the_warm_up(monkeypatch):
     assert called == ["a", "b"] * (latency.ROUNDS + latency.WARM_UP)
     assert set(found) == {(), ("x",)}
     assert all(0 <= one.value < 1 for one in found.values())
+
+
+@pytest.mark.parametrize(("board", "written"), [("host", "QLinearConv"), ("orin-nx-16gb", "QuantizeLinear")])
+def test_files_are_timed_in_the_dialect_of_the_board(lived_in, board, written):
+    network = lived_in("dis2", TWO)
+    student = make_student(network, "ndsm", Recipe(observer="minmax"))
+    student.network(frames_of(TWO)["ndsm"])
+    placement.freeze(student.network)
+    kinds = []
+
+    def clock(files, label):
+        kinds.extend(node.op_type for file in files.values() for node in onnx.load(file).graph.node)
+        return {}
+
+    choose._timed({(): student}, "time", task=TWO, clock=clock, dialect=board_of(board).dialect)
+    assert written in kinds
+    assert ("QLinearConv" in kinds) == (board == "host")
