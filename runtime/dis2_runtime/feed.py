@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from dis2_edge.errors import UserError
+from dis2_runtime.clock import RunClock
 from dis2_runtime.frames import Delivery, Heard, Mail
 from dis2_runtime.mailbox import Mailbox
 from dis2_runtime.sources import Source
@@ -95,8 +96,8 @@ class SteppedFeed:
 class LiveFeed:
     """Real time: each sensor's thread waits until a frame is due and puts it into the sensor's mailbox."""
 
-    def __init__(self, sources: Mapping[str, Source], ending: threading.Event) -> None:
-        """`ending`, once set, ends waiting and all threads."""
+    def __init__(self, sources: Mapping[str, Source], ending: threading.Event, clock: RunClock | None = None) -> None:
+        """`ending`, once set, ends waiting and all threads; `clock` is the one that live sources tell the time by."""
         self._sources = dict(sources)
         self._gate = threading.Condition()
         self._ending = ending
@@ -105,17 +106,17 @@ class LiveFeed:
             name: threading.Thread(target=self._serve, args=(name,), name=f"sensor {name}", daemon=True)
             for name in sources
         }
-        self._start_ns = time.monotonic_ns()
+        self._clock = clock or RunClock()
 
     def start(self) -> None:
         """Start the clock and the threads."""
-        self._start_ns = time.monotonic_ns()
+        self._clock.start()
         for thread in self._threads.values():
             thread.start()
 
     def now_ns(self) -> int:
         """Time of the run, monotonic."""
-        return time.monotonic_ns() - self._start_ns
+        return self._clock.now_ns()
 
     def wait(self, until_ns: int) -> list[Mail]:
         """Sleep until there is mail, it is `until_ns`, or the ending is set (seen within 50 ms)."""

@@ -18,15 +18,18 @@ from dis2_edge.settings import nearest
 from dis2_edge.task import Task
 from dis2_edge.timing import describe_machine
 from dis2_runtime import sources as source_uris
+from dis2_runtime.clock import RunClock
 from dis2_runtime.engine import Engine
 from dis2_runtime.engines import open_engine
 from dis2_runtime.faults import FaultedSource, FaultPlan
 from dis2_runtime.feed import Feed, LiveFeed, SteppedFeed
 from dis2_runtime.rig import Rig, RigSensor
 from dis2_runtime.sinks import Sink, open_sinks
-from dis2_runtime.sources import Source
+from dis2_runtime.sources import SCHEMES, Source
 from dis2_runtime.sources.shifted import ShiftedSource
 from dis2_runtime.stream import Limits, Stream
+
+_LIVE = "leave out --speed max"
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,12 @@ def fly(
     policy = flight.rig.policy_over(bundle.manifest.policy, task)
     stop = stop or threading.Event()
     with contextlib.ExitStack() as stack:
-        sources = stack.enter_context(_opened(_sources(flight, task)))
+        clock = RunClock()
+        sources = stack.enter_context(_opened(_sources(flight, task, clock)))
         engine = stack.enter_context(open_engine(bundle, flight.precision, flight.threads))
         sinks = stack.enter_context(_open_sinks(flight, out, task))
         stream = Stream(bundle.manifest, task, policy, flight.precision, engine, sinks)
-        feed: Feed = SteppedFeed(sources) if flight.speed == "max" else LiveFeed(sources, stop)
+        feed: Feed = SteppedFeed(sources) if flight.speed == "max" else LiveFeed(sources, stop, clock)
         try:
             ended_by = stream.run(feed, flight.limits, stop, announce)
         finally:
@@ -94,7 +98,7 @@ def _refuse_full(out: Path) -> None:
         raise StorageError(f"{out} exists already and is not empty", mend="choose another --out or remove it")
 
 
-def _sources(flight: Flight, task: Task) -> dict[str, Source]:
+def _sources(flight: Flight, task: Task, clock: RunClock) -> dict[str, Source]:
     """A source for every sensor that has a URI, with its fault and its offset around it."""
     uris = {
         name: (settings.source, flight.rig.base) for name, settings in flight.rig.sensors.items() if settings.source
@@ -108,7 +112,10 @@ def _sources(flight: Flight, task: Task) -> dict[str, Source]:
     made: dict[str, Source] = {}
     for name, (uri, base) in uris.items():
         sensor = task.sensor(name)
-        made[name] = source_uris.make_source(sensor, task.grid, source_uris.parse(uri, base))
+        address = source_uris.parse(uri, base)
+        if flight.speed == "max" and SCHEMES[address.scheme].live:
+            raise SourceError(f"{address.uri} is a live source", expected="recorded ones in simulated time", mend=_LIVE)
+        made[name] = source_uris.make_source(sensor, task.grid, address, clock)
         offset_ms = flight.rig.sensors.get(name, RigSensor()).offset_ms
         if offset_ms:
             made[name] = ShiftedSource(made[name], offset_ms)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from dis2_runtime.poses import Pose
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -23,6 +25,10 @@ class Frame:
     """When it was captured, by the sensor's own stamp."""
     sequence: int
     """The sensor's running number; a gap means lost frames."""
+    stamped: bool = True
+    """Whether `time_ns` is the sensor's own stamp; else the source knows none, and it is the time of arrival."""
+    pose: Pose | None = None
+    """Where the frame lay on the ground when it was captured, if its source knows."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from dis2_edge.task import Task
 from dis2_runtime.health import Health
+from dis2_runtime.poses import Pose
 from dis2_runtime.ticks import Tick
 
 MaskState = Literal["fresh", "held", "blind"]
@@ -70,6 +72,12 @@ class Outcome:
     """Mean confidence over the mask, 0..1; None when not fresh."""
     sensors: dict[str, SensorNote]
     """Every sensor, by name."""
+    confidence_map: npt.NDArray[np.uint8] | None = None
+    """HxW, probability of each pixel's class, 255 is 1; None when not fresh. Valid until the next tick."""
+    frames: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """The frames that went into the mask, on the grid: HxWxC of the sensor's type. Valid until the next tick."""
+    pose: Pose | None = None
+    """Where the grid lay on the ground; None when no source knows."""
     stages_ms: dict[str, float] = field(default_factory=dict)
     """Time of each stage of this tick, in milliseconds."""
     latency_ms: float = 0.0

@@ -48,8 +48,8 @@ def pictures(folder: Path, count: int) -> list[np.ndarray]:
         ("foldr:/data", r"'foldr:/data' has no known scheme; expected one of folder:, flight:; did you mean 'folder'"),
         ("pictures", "no known scheme"),
         ("", "no known scheme"),
-        ("folder:", "names no folder"),
-        ("folder:?loop=1", "names no folder"),
+        ("folder:", "names no place"),
+        ("folder:?loop=1", "names no place"),
     ],
 )
 def test_uri_that_says_nothing_is_refused(uri, message) -> None:

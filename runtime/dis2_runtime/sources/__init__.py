@@ -1,39 +1,69 @@
 """Sources, one file each, named by a URI `SCHEME:PLACE?option=value`; `make_source` knows them all.
 
-A source says by itself when each frame arrives, on the run's clock, and never sleeps: in real time the sensor's thread
-waits until then, in simulated time the clock is set there. So one source serves both.
+A source of recorded or simulated frames says by itself when each arrives, on the run's clock, and never sleeps: in real
+time the sensor's thread waits until then, in simulated time the clock is set there. So one source serves both. A *live*
+source waits for its device and tells the time of arrival by the run's clock; it flies in real time only.
 """
 
 from __future__ import annotations
 
+import importlib
+import re
 import typing
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from dis2_edge.errors import SourceError
 from dis2_edge.sensors import Sensor
 from dis2_edge.settings import from_table, nearest
+from dis2_runtime.clock import RunClock
 from dis2_runtime.frames import Delivery
 
-__all__ = ["SCHEMES", "Address", "Source", "make_source", "options_of", "parse"]
+__all__ = ["SCHEMES", "Address", "Scheme", "Source", "make_source", "options_of", "parse", "shown"]
 
 T = TypeVar("T")
+
+
+class Scheme(NamedTuple):
+    """A kind of source."""
+
+    module: str
+    """Module below dis2_runtime.sources with `make(sensor, grid, address, clock) -> Source`."""
+    usage: str
+    """How its URI is written."""
+    summary: str
+    """What it gives, for lists."""
+    live: bool = False
+    """Whether it waits for a device and so flies in real time only."""
+    whole: bool = False
+    """Whether all that follows the colon is the place: the module finds its options itself."""
+
+
 SCHEMES = {
-    "folder": "pictures of a folder, in name order at the sensor's rate",
-    "flight": "a simulated flight: a window that moves over the scene DIR/SENSOR.png or .tif",
+    "folder": Scheme("folder", "folder:DIR", "pictures of a folder, in name order at the sensor's rate"),
+    "flight": Scheme("flight", "flight:DIR", "a simulated flight over the scene DIR/SENSOR.png or .tif"),
 }
+_SECRETS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class Source(Protocol):
     """One sensor's frames, in order of arrival."""
 
     def open(self) -> None:
-        """Get ready; a SourceError says what is missing."""
+        """Get ready; a SourceError says what is missing.
+
+        A live source checks its words and packages here and no more: it reaches for its device in `next`, again and
+        again, so that a camera that is not there yet keeps nobody on the ground.
+        """
 
     def next(self) -> Delivery | None:
-        """The next delivery; None when the source has come to its end."""
+        """The next delivery; None when the source has come to its end.
+
+        A live source comes back within 200 ms, with an empty delivery when nothing came; what it cannot reach or read
+        is the delivery's `problem`.
+        """
 
     def close(self) -> None:
         """Let go of everything; may be called twice."""
@@ -44,35 +74,47 @@ class Address:
     """A source URI in its parts."""
 
     uri: str
-    """As typed, for messages."""
+    """As typed, for messages, but for credentials."""
     scheme: str
     """Which kind of source."""
-    place: Path
-    """Folder or file."""
+    place: str
+    """What stands between the colon and the question mark."""
     options: dict[str, str]
     """What stands after the question mark."""
+    base: Path = Path()
+    """Folder that a relative place starts from."""
+
+    @property
+    def path(self) -> Path:
+        """The place as a file or folder."""
+        return self.base / self.place
 
 
 def parse(uri: str, base: Path = Path()) -> Address:
     """The parts of `uri`; a relative place is taken below `base`. SourceError on an unknown scheme or no place."""
-    scheme, colon, rest = uri.partition(":")
-    if scheme not in SCHEMES or not colon:
-        known = ", ".join(f"{name}:" for name in SCHEMES)
-        raise SourceError(f"source {uri!r} has no known scheme", expected=f"one of {known}", mend=_meant(scheme))
-    place, _, query = rest.partition("?")
+    name, colon, rest = uri.partition(":")
+    if name not in SCHEMES or not colon:
+        known = ", ".join(f"{scheme}:" for scheme in SCHEMES)
+        raise SourceError(f"source {shown(uri)!r} has no known scheme", expected=f"one of {known}", mend=_meant(name))
+    scheme = SCHEMES[name]
+    place, _, query = (rest, "", "") if scheme.whole else rest.partition("?")
     if not place:
-        raise SourceError(f"source {uri!r} names no folder", expected=f"{scheme}:DIR")
-    return Address(uri, scheme, base / place, dict(urllib.parse.parse_qsl(query, keep_blank_values=True)))
+        raise SourceError(f"source {uri!r} names no place", expected=scheme.usage)
+    return Address(shown(uri), name, place, dict(urllib.parse.parse_qsl(query, keep_blank_values=True)), base)
 
 
-def make_source(sensor: Sensor, grid: tuple[int, int], address: Address) -> Source:
-    """The source at `address` for `sensor`, not opened yet; SourceError on an option that it does not know."""
-    from dis2_runtime.sources.flight import FlightOptions, FlightSource
-    from dis2_runtime.sources.folder import FolderOptions, FolderSource
+def shown(uri: str) -> str:
+    """`uri` without the user and password that it may hold: what messages, logs and summaries say."""
+    return _SECRETS.sub("***@", uri)
 
-    if address.scheme == "folder":
-        return FolderSource(sensor, address.place, options_of(FolderOptions, address))
-    return FlightSource(sensor, grid, address.place, options_of(FlightOptions, address))
+
+def make_source(sensor: Sensor, grid: tuple[int, int], address: Address, clock: RunClock | None = None) -> Source:
+    """The source at `address` for `sensor`, not opened yet; SourceError on an option that it does not know.
+
+    `clock` is the run's: a live source tells by it when its frames arrive.
+    """
+    module = importlib.import_module(f"dis2_runtime.sources.{SCHEMES[address.scheme].module}")
+    return cast(Source, module.make(sensor, grid, address, clock or RunClock()))
 
 
 def options_of(cls: type[T], address: Address) -> T:

@@ -14,7 +14,9 @@ import numpy as np
 from dis2_edge.errors import DataError, SourceError
 from dis2_edge.images import SUFFIXES, Pixels, read_image
 from dis2_edge.sensors import Sensor
+from dis2_runtime.clock import RunClock
 from dis2_runtime.frames import Delivery, Frame
+from dis2_runtime.sources import Address, options_of
 
 SIDEWAYS = 0.381
 """Speed across the scene over speed along it; no simple ratio, so that the path covers the scene."""
@@ -111,3 +113,8 @@ def _to_and_fro(way: float, length: int) -> float:
         return 0.0
     way %= 2 * length
     return way if way <= length else 2 * length - way
+
+
+def make(sensor: Sensor, grid: tuple[int, int], address: Address, clock: RunClock) -> FlightSource:
+    """The source at `address`."""
+    return FlightSource(sensor, grid, address.path, options_of(FlightOptions, address))

@@ -9,7 +9,9 @@ from pathlib import Path
 from dis2_edge.errors import DataError, SourceError
 from dis2_edge.images import SUFFIXES, read_image
 from dis2_edge.sensors import Sensor
+from dis2_runtime.clock import RunClock
 from dis2_runtime.frames import Delivery, Frame
+from dis2_runtime.sources import Address, options_of
 
 
 @dataclass(frozen=True)
@@ -66,3 +68,8 @@ class FolderSource:
     def close(self) -> None:
         """Nothing is held open between two pictures."""
         self._files = []
+
+
+def make(sensor: Sensor, grid: tuple[int, int], address: Address, clock: RunClock) -> FolderSource:
+    """The source at `address`."""
+    return FolderSource(sensor, address.path, options_of(FolderOptions, address))

@@ -27,7 +27,7 @@ EXAMPLE = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    schemes = "; ".join(f"{name}:DIR {summary}" for name, summary in SCHEMES.items())
+    schemes = "; ".join(f"{scheme.usage} {scheme.summary}" for scheme in SCHEMES.values())
     parser.add_argument("bundle", type=Path, help="folder made by dis2-edge deploy")
     parser.add_argument("--source", action="append", default=[], metavar="SENSOR=URI", help=schemes)
     parser.add_argument("--rig", type=Path, help="TOML file of the aircraft: sources, geometry, policy, sinks")
