@@ -19,7 +19,7 @@ from dis2_edge.sensors import Fit
 from dis2_edge.settings import from_table, nearest
 from dis2_edge.task import Task
 
-SinkName = Literal["png", "telemetry"]
+SinkName = Literal["png", "telemetry", "overlay"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,24 @@ class RigPolicy:
 
 
 @dataclass(frozen=True)
+class Output:
+    """The table `[output]`: where flights are written, and how much of them."""
+
+    folder: str = "flights"
+    """Where a run without --out makes its folder; a relative one is taken below the rig's folder."""
+    quota_mb: float | None = None
+    """Most that all flights of `folder` may take, in 10^6 bytes; left out, QUOTA_MB there and no limit with --out."""
+    confidence: bool = False
+    """Whether the sink png writes a confidence picture of each fresh tick."""
+    sidecar: bool = False
+    """Whether the sink png writes the telemetry row beside each mask."""
+
+    def __post_init__(self) -> None:
+        if self.quota_mb is not None and not 0 < self.quota_mb < math.inf:
+            raise RecipeError(f"quota_mb is {self.quota_mb}", expected="above 0")
+
+
+@dataclass(frozen=True)
 class Rig:
     """A whole RIG.toml."""
 
@@ -69,7 +87,9 @@ class Rig:
     policy: RigPolicy = field(default_factory=RigPolicy)
     """What differs in the policy."""
     sinks: tuple[SinkName, ...] = ("png", "telemetry")
-    """What is written: mask pictures, telemetry rows."""
+    """What is written: mask pictures, telemetry rows, a video."""
+    output: Output = field(default_factory=Output)
+    """Where it is written, and how much."""
     base: Path = Path()
     """Folder that relative places of sources start from."""
 
