@@ -19,10 +19,10 @@ from dis2_edge.task import Task
 from dis2_edge.timing import describe_machine
 from dis2_runtime import sources as source_uris
 from dis2_runtime.clock import RunClock
-from dis2_runtime.engine import Engine
-from dis2_runtime.engines import open_engine
+from dis2_runtime.engines import rungs
 from dis2_runtime.faults import FaultedSource, FaultPlan
 from dis2_runtime.feed import Feed, LiveFeed, SteppedFeed
+from dis2_runtime.guard import EngineGuard
 from dis2_runtime.rig import Rig, RigSensor
 from dis2_runtime.sinks import Sink, open_sinks
 from dis2_runtime.sources import SCHEMES, Source
@@ -74,15 +74,15 @@ def fly(
     with contextlib.ExitStack() as stack:
         clock = RunClock()
         sources = stack.enter_context(_opened(_sources(flight, task, clock)))
-        engine = stack.enter_context(open_engine(bundle, flight.precision, flight.threads))
+        guard = stack.enter_context(EngineGuard(rungs(bundle, flight.precision, flight.threads)))
         sinks = stack.enter_context(_open_sinks(flight, out, task))
-        stream = Stream(bundle.manifest, task, policy, flight.precision, engine, sinks)
+        stream = Stream(bundle.manifest, task, policy, guard, sinks)
         feed: Feed = SteppedFeed(sources) if flight.speed == "max" else LiveFeed(sources, stop, clock)
         try:
             ended_by = stream.run(feed, flight.limits, stop, announce)
         finally:
             feed.stop()
-        summary = _summary(stream, bundle, flight, ended_by, feed.now_ns() / 1e9, engine)
+        summary = _summary(stream, bundle, flight, ended_by, feed.now_ns() / 1e9, guard)
     write_json(out / "summary.json", summary)
     return summary
 
@@ -147,14 +147,14 @@ def _open_sinks(flight: Flight, out: Path, task: Task) -> Iterator[list[Sink]]:
 
 
 def _summary(
-    stream: Stream, bundle: Bundle, flight: Flight, ended_by: str, elapsed_s: float, engine: Engine
+    stream: Stream, bundle: Bundle, flight: Flight, ended_by: str, elapsed_s: float, guard: EngineGuard
 ) -> dict[str, Any]:
     return {
         "bundle": {"id": bundle.id, "name": bundle.manifest.name, "network": bundle.manifest.network},
         "precision": flight.precision,
         "speed": flight.speed,
         "threads": flight.threads,
-        "served_scenarios": list(engine.scenarios),
+        "served_scenarios": list(guard.served),
         "machine": dataclasses.asdict(describe_machine()),
         "ended_by": ended_by,
         "elapsed_s": round(elapsed_s, 3),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dis2_edge.bundle import Policy
 from dis2_edge.statistics import SensorStatistics
 from dis2_edge.task import Task
 from dis2_runtime.frames import Mail
@@ -25,10 +26,10 @@ class View:
 class Senses:
     """One judge a sensor, one sync for all. Pure: no thread, no clock."""
 
-    def __init__(self, task: Task, training: Sequence[SensorStatistics], return_after: int) -> None:
+    def __init__(self, task: Task, training: Sequence[SensorStatistics], policy: Policy) -> None:
         known = {row.name: row for row in training}
         self.judges = {sensor.name: Judge(sensor, known.get(sensor.name)) for sensor in task.sensors}
-        self._sync = Sync(task, return_after)
+        self._sync = Sync(task, policy)
 
     def receive(self, mail: Mail) -> None:
         """Take in what came from one sensor."""
