@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dis2_edge.dataset import DataSet
 from dis2_edge.errors import DataError
 from dis2_edge.prepare import align, find_holes, mark_holes
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress
+
+if TYPE_CHECKING:  # what flies reads no data set, and starts sooner without its reader
+    from dis2_edge.dataset import DataSet
 
 _MARGIN = 0.25
 _SAMPLED = 4096
