@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from dis2_edge.bundle import Policy
 from dis2_edge.errors import RecipeError
-from dis2_edge.files import read_toml
+from dis2_edge.files import read_toml, toml_value
 from dis2_edge.sensors import Fit
 from dis2_edge.settings import from_table, nearest
 from dis2_edge.task import Task
 
+_TABLES = ("sensors.NAME", "policy")
 SinkName = Literal["png", "telemetry"]
 
 
@@ -95,9 +96,27 @@ class Rig:
         return new
 
 
-def load(path: Path) -> Rig:
-    """Read the rig at `path`."""
-    return from_table(Rig, read_toml(path, RecipeError), where=str(path), base=path.parent)
+def load(path: Path | None, overrides: Sequence[str] = ()) -> Rig:
+    """Read the rig at `path`, or take an empty one, then apply overrides `table.key=value`, the last one winning."""
+    table = {} if path is None else read_toml(path, RecipeError)
+    for override in overrides:
+        _override(table, override)
+    base = Path() if path is None else path.parent
+    return from_table(Rig, table, where="the rig" if path is None else str(path), base=base)
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    """Set one key of nested tables: `sensors.rgb.max_age_ms=300`, `policy.max_skew_ms=50`."""
+    key, equals, value = override.partition("=")
+    *tables, last = key.strip().split(".")
+    if not equals or not last:
+        example = "for example policy.max_skew_ms=50"
+        raise RecipeError(f"--set {override!r}", expected="a rig's key and a value, KEY=VALUE", mend=example)
+    for name in tables:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"--set {override!r}: {name} is no table", mend=f"known tables: {', '.join(_TABLES)}")
+    table[last] = toml_value(value.strip())
 
 
 def _known(names: Iterable[str], task: Task) -> None:
