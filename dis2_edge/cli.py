@@ -59,6 +59,7 @@ _EXTRA_OF = {
     "tensorboard": "train",
     "rasterio": "geo",
     "onnx": "quantize",
+    "av": "stream",
     "pycuda": "jetson",
     "cuda": "jetson",
     "torch_tensorrt": "tensorrt",
