@@ -44,6 +44,7 @@ class Scheme(NamedTuple):
 SCHEMES = {
     "folder": Scheme("folder", "folder:DIR", "pictures of a folder, in name order at the sensor's rate"),
     "flight": Scheme("flight", "flight:DIR", "a simulated flight over the scene DIR/SENSOR.png or .tif"),
+    "mcap": Scheme("mcap", "mcap:FILE?topic=NAME", "a topic of images in a recording of ROS 2 or Foxglove"),
 }
 _SECRETS = re.compile(r"(?<=://)[^/@\s]+@")
 
