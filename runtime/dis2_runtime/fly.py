@@ -28,6 +28,7 @@ from dis2_runtime.sinks import Sink, open_sinks
 from dis2_runtime.sources import SCHEMES, Source
 from dis2_runtime.sources.shifted import ShiftedSource
 from dis2_runtime.stream import Limits, Stream
+from dis2_runtime.tiler import output_task, tiled
 
 _LIVE = "leave out --speed max"
 
@@ -68,13 +69,14 @@ def fly(
     _refuse_within(out, bundle_path)
     bundle = bundles.read(bundle_path)
     bundles.verify_hashes(bundle)
-    task = flight.rig.task(bundle.manifest.task)
+    modelled = flight.rig.task(bundle.manifest.task)
+    task = output_task(modelled)
     policy = flight.rig.policy_over(bundle.manifest.policy, task)
     stop = stop or threading.Event()
     with contextlib.ExitStack() as stack:
         clock = RunClock()
         sources = stack.enter_context(_opened(_sources(flight, task, clock)))
-        engine = stack.enter_context(open_engine(bundle, flight.precision, flight.threads))
+        engine = tiled(stack.enter_context(open_engine(bundle, flight.precision, flight.threads)), modelled)
         sinks = stack.enter_context(_open_sinks(flight, out, task))
         stream = Stream(bundle.manifest, task, policy, flight.precision, engine, sinks)
         feed: Feed = SteppedFeed(sources) if flight.speed == "max" else LiveFeed(sources, stop, clock)

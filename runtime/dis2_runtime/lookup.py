@@ -75,61 +75,71 @@ def remap_with(cv2: Any, places: Places, size: Size, fill: Pixels) -> LookUp:
 
 
 class Gather:
-    """The same without OpenCV: four flat look-ups, weighed into buffers that are made once."""
+    """The same without OpenCV: one flat index for all four neighbours, weighed in buffers that are made once.
 
-    def __init__(
-        self,
-        rows: tuple[Pixels, ...],
-        columns: tuple[Pixels, ...],
-        width: int,
-        outside: Pixels | None = None,
-        fill: Pixels | None = None,
-    ) -> None:
-        """`rows` and `columns`: lower index, upper index, the upper one's weight, that broadcast to HxW."""
-        (top, bottom, down), (left, right, across) = rows, columns
-        one = np.float32(1)
-        self._corners = [
-            (np.ravel(row * width + column), np.ravel(weigh_row * weigh_column)[:, None])
-            for row, weigh_row in ((top, one - down), (bottom, down))
-            for column, weigh_column in ((left, one - across), (right, across))
-        ]
-        self._outside, self._fill = outside, np.zeros(1) if fill is None else fill
-        self._picked: Pixels = np.empty((0, 0), np.uint8)
-        self._part, self._sum = np.empty((0, 0), np.float32), np.empty((0, 0), np.float32)
+    A place on the last row or column has no weight for the one after it, so that neighbour may be any value.
+    """
+
+    def __init__(self, rows: tuple[Pixels, Pixels], columns: tuple[Pixels, Pixels], size: Size) -> None:
+        """`rows` and `columns`: lower index and the upper one's weight, which broadcast to HxW; `size` of frames."""
+        self._lower = np.broadcast_arrays(rows[0] * size[1] + columns[0], rows[1], columns[1])
+        self._steps = (int(size[0] > 1) * size[1], int(size[1] > 1))
+        self._outside: npt.NDArray[np.bool_] | None = None
+        self._fill: Pixels = np.zeros(1)
+        self._tables: tuple[Pixels, ...] = ()
 
     @classmethod
     def resizing(cls, size: Size, grid: Size) -> Gather:
         """Frames of `size` to `grid`."""
         rows, columns = bilinear(size[0], grid[0]), bilinear(size[1], grid[1])
-        return cls(tuple(part[:, None] for part in rows), columns, size[1])
+        return cls((rows[0][:, None], rows[2][:, None]), (columns[0], columns[2]), size)
 
     @classmethod
     def placing(cls, places: Places, size: Size, fill: Pixels) -> Gather:
         """`places` in frames of `size`; outside becomes `fill`, a value a channel."""
-        rows, columns = (
-            (low, np.minimum(low + 1, length - 1), place - low.astype(np.float32))
-            for place, length in ((places.rows, size[0]), (places.columns, size[1]))
-            for low in [np.floor(place).astype(np.intp)]
+        rows, columns = np.floor(places.rows), np.floor(places.columns)
+        made = cls(
+            (rows.astype(np.intp), places.rows - rows), (columns.astype(np.intp), places.columns - columns), size
         )
-        outside = None if places.inside.all() else ~places.inside[..., None]
-        return cls(rows, columns, size[1], outside, fill)
+        if not places.inside.all():
+            made._outside, made._fill = ~places.inside[..., None], fill
+        return made
 
     def __call__(self, pixels: Pixels, out: Pixels) -> None:
         """Fill `out` from `pixels`."""
-        flat, shape = pixels.reshape(-1, pixels.shape[2]), (out.shape[0] * out.shape[1], out.shape[2])
-        if self._picked.shape != shape or self._picked.dtype != pixels.dtype:
-            self._picked = np.empty(shape, pixels.dtype)
-            self._part, self._sum = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        for number, (index, weight) in enumerate(self._corners):
-            np.take(flat, index, axis=0, out=self._picked, mode="clip")  # any other mode would copy
-            np.multiply(self._picked, weight, out=self._part if number else self._sum)
-            if number:
-                self._sum += self._part
-        if out.dtype.kind != "f":
-            np.rint(self._sum, out=self._sum)
-        np.copyto(out, self._sum.reshape(out.shape), casting="unsafe")
+        if not self._tables:
+            self._tables = self._spread(pixels)
+        index, down, across, picked, upper, lower, right = self._tables
+        flat, channels = pixels.reshape(-1), pixels.shape[2]
+        below, beside = (step * channels for step in self._steps)
+
+        def pick(start: int, into: Pixels) -> None:
+            np.take(flat[start:], index, out=picked, mode="clip")  # any other mode would copy
+            np.copyto(into, picked)
+
+        for start, row in ((0, upper), (below, lower)):
+            pick(start, row)
+            pick(start + beside, right)
+            _blend(row, right, across)
+        _blend(upper, lower, down)
+        np.copyto(out.reshape(-1), upper if out.dtype.kind == "f" else np.rint(upper, out=upper), casting="unsafe")
         if self._outside is not None:
-            np.copyto(out, self._fill, where=self._outside, casting="unsafe")
+            np.copyto(out, self._fill, where=self._outside)
+
+    def _spread(self, pixels: Pixels) -> tuple[Pixels, ...]:
+        """Index and weights of every channel of every pixel, and the buffers."""
+        channels = pixels.shape[2]
+        lower, down, across = (np.repeat(part.ravel(), channels) for part in self._lower)
+        index = lower * channels + np.tile(np.arange(channels), lower.size // channels)
+        buffers = (np.empty(index.shape, np.float32) for _ in range(3))
+        return (index, down, across, np.empty(index.shape, pixels.dtype), *buffers)
+
+
+def _blend(first: Pixels, second: Pixels, weight: Pixels) -> None:
+    """`first` becomes first + (second - first) * weight; `second` is used up."""
+    np.subtract(second, first, out=second)
+    np.multiply(second, weight, out=second)
+    np.add(first, second, out=first)
 
 
 @functools.lru_cache(maxsize=1)
