@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dis2_edge.errors import RecipeError
+from dis2_edge.lens import Lens
 
 Kind = Literal["optical", "height", "radar", "thermal"]
 Dtype = Literal["uint8", "uint16", "float32"]
@@ -46,13 +47,17 @@ class Sensor:
     size: tuple[int, int] = (0, 0)
     """Native height and width in pixels; (0, 0) when frames may differ."""
     to_grid: tuple[float, ...] = IDENTITY
-    """3x3 homography, row by row, from native pixel coordinates (x, y, 1) to grid pixels before `fit`."""
+    """3x3 homography, row by row, from native pixel coordinates (x, y, 1) to grid pixels before `fit`.
+
+    With a `lens` it starts from what a perfect camera of the same matrix would have seen."""
     fit: Fit = "resize"
     """How a frame of another size comes to the grid: resize, centre crop, or tile (overlapping windows)."""
     rate_hz: float = 10.0
     """Nominal rate in frames a second."""
     max_age_ms: float = 250.0
     """Oldest frame that a tick may still use, in milliseconds."""
+    lens: Lens | None = None
+    """Distortion to be taken out on the way to the grid; None when frames are straight."""
 
     def __post_init__(self) -> None:
         where = f"sensor {self.name!r}"

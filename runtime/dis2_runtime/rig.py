@@ -15,9 +15,12 @@ from typing import Any, Literal
 from dis2_edge.bundle import Policy
 from dis2_edge.errors import RecipeError
 from dis2_edge.files import read_toml, toml_value
+from dis2_edge.geometry import RemapTable
+from dis2_edge.lens import Lens
 from dis2_edge.sensors import Fit
 from dis2_edge.settings import from_table, nearest
 from dis2_edge.task import Task
+from dis2_runtime.remaps import read_remap
 
 _TABLES = ("sensors.NAME", "policy")
 SinkName = Literal["png", "telemetry"]
@@ -37,6 +40,10 @@ class RigSensor:
     """3x3 homography from native pixels to grid pixels, row by row."""
     fit: Fit | None = None
     """How a frame of another size comes to the grid."""
+    lens: Lens | None = None
+    """Distortion to be taken out, a table `[sensors.NAME.lens]`."""
+    remap: str = ""
+    """An .npz file below the rig's folder: native x and y of each grid pixel, in place of lens and homography."""
     rate_hz: float | None = None
     """Frames a second."""
     max_age_ms: float | None = None
@@ -45,6 +52,8 @@ class RigSensor:
     def __post_init__(self) -> None:
         if not math.isfinite(self.offset_ms):
             raise RecipeError(f"offset_ms is {self.offset_ms}", expected="a finite number")
+        if self.remap and (self.lens or self.to_grid):
+            raise RecipeError("remap beside lens or to_grid", expected="one of them, as remap stands for both")
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,11 @@ class Rig:
         _known(self.sensors, task)
         sensors = [_changed(sensor, self.sensors.get(sensor.name, RigSensor())) for sensor in task.sensors]
         return dataclasses.replace(task, sensors=tuple(sensors))
+
+    def remaps(self) -> dict[str, RemapTable]:
+        """The remap tables by sensor, for `Aligner`; a file that holds none is a RecipeError."""
+        given = {name: self.base / sensor.remap for name, sensor in self.sensors.items() if sensor.remap}
+        return {name: read_remap(path) for name, path in given.items()}
 
     def policy_over(self, policy: Policy, task: Task) -> Policy:
         """The bundle's `policy` as it is on this aircraft."""
