@@ -263,6 +263,8 @@ def _sensor(name: str, table: descriptions.SensorTable, first: Sequence[Path]) -
         fit=table.fit or "resize",
         rate_hz=table.rate_hz,
         max_age_ms=table.max_age_ms,
+        pause_ms=table.pause_ms,
+        pause_every_s=table.pause_every_s,
     )
 
 
