@@ -17,7 +17,8 @@ from dis2_edge.errors import RecipeError
 from dis2_edge.files import read_toml, toml_value
 from dis2_edge.geometry import RemapTable
 from dis2_edge.lens import Lens
-from dis2_edge.sensors import Fit
+from dis2_edge.limits import HealthLimits
+from dis2_edge.sensors import Fit, Sensor
 from dis2_edge.settings import from_table, nearest
 from dis2_edge.task import Task
 from dis2_runtime.remaps import read_remap
@@ -48,12 +49,19 @@ class RigSensor:
     """Frames a second."""
     max_age_ms: float | None = None
     """Oldest frame that a tick may use."""
+    pause_ms: float | None = None
+    """Longest pause that the sensor takes by itself."""
+    pause_every_s: float | None = None
+    """Shortest time from one such pause to the next."""
+    health: dict[str, Any] = field(default_factory=dict)
+    """Keys of `HealthLimits` that differ, such as `dis2-edge health fit` writes them."""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.offset_ms):
             raise RecipeError(f"offset_ms is {self.offset_ms}", expected="a finite number")
         if self.remap and (self.lens or self.to_grid):
             raise RecipeError("remap beside lens or to_grid", expected="one of them, as remap stands for both")
+        from_table(HealthLimits, self.health, where="health")
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,7 @@ class Rig:
     def task(self, task: Task) -> Task:
         """The bundle's `task` as it is on this aircraft; an unknown sensor is a RecipeError that names the nearest."""
         _known(self.sensors, task)
-        sensors = [_changed(sensor, self.sensors.get(sensor.name, RigSensor())) for sensor in task.sensors]
+        sensors = [_sensor(sensor, self.sensors.get(sensor.name, RigSensor())) for sensor in task.sensors]
         return dataclasses.replace(task, sensors=tuple(sensors))
 
     def remaps(self) -> dict[str, RemapTable]:
@@ -139,8 +147,15 @@ def _known(names: Iterable[str], task: Task) -> None:
             raise RecipeError(f"rig: unknown sensor {name!r}", mend=nearest(name, task.sensor_names))
 
 
+def _sensor(sensor: Sensor, changes: RigSensor) -> Sensor:
+    limits = {**dataclasses.asdict(sensor.health), **changes.health}
+    health = from_table(HealthLimits, limits, where=f"rig: sensors.{sensor.name}.health")
+    changed: Sensor = _changed(sensor, changes)
+    return dataclasses.replace(changed, health=health)
+
+
 def _changed(original: Any, changes: RigSensor | RigPolicy) -> Any:
-    """`original` with those fields of `changes` that it has and that are not None."""
-    fields = {entry.name for entry in dataclasses.fields(original)}
+    """`original` with those fields of `changes` that it has and that are not None; limits of health are not its."""
+    fields = {entry.name for entry in dataclasses.fields(original)} - {"health"}
     given = {name: value for name, value in vars(changes).items() if name in fields and value is not None}
     return dataclasses.replace(original, **given)
