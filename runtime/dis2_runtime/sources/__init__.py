@@ -45,6 +45,7 @@ SCHEMES = {
     "folder": Scheme("folder", "folder:DIR", "pictures of a folder, in name order at the sensor's rate"),
     "flight": Scheme("flight", "flight:DIR", "a simulated flight over the scene DIR/SENSOR.png or .tif"),
     "video": Scheme("video", "video:FILE or video:URL", "a video file, or live RTSP, UDP, TCP or HTTP", whole=True),
+    "v4l2": Scheme("v4l2", "v4l2:/dev/videoN", "a camera of this computer, by its driver", live=True),
     "gst": Scheme("gst", "gst:PIPELINE", "a GStreamer pipeline, live; our sink ends it", live=True, whole=True),
 }
 _VIDEO_URLS = ("rtsp", "rtsps", "udp", "tcp", "http", "https")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dis2_edge.errors import SourceError
+from dis2_edge.errors import MissingExtraError, SourceError
 from dis2_edge.sensors import Sensor
 from dis2_runtime.sources.pictures import LOOK, PALETTE, Pixels, coloured
 
@@ -24,8 +24,11 @@ PLANES = {
 
 
 def require_av() -> ModuleType:
-    """PyAV, imported when first needed; its absence is answered with the extra's pip line."""
-    return importlib.import_module("av")
+    """PyAV, imported when first needed."""
+    try:
+        return importlib.import_module("av")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("av", "stream") from error
 
 
 def pixels_of(picture: Any, sensor: Sensor) -> Pixels:
@@ -56,6 +59,8 @@ def picture_from(data: Pixels, form: str, size: tuple[int, int], stride: int = 0
     `stride` is bytes a row of the first plane; 0 means no gaps. SourceError when `data` is too short for `size`.
     """
     height, width = size
+    if min(size) < 1 or height * width > data.size:
+        raise SourceError(f"a picture of {data.size} bytes", expected=f"{width}x{height} pixels of {form}")
     picture = require_av().VideoFrame(width, height, form)
     start, first = 0, -(-width // PLANES[form][0][1]) * PLANES[form][0][0]
     for plane, (count, across, down) in zip(picture.planes, PLANES[form], strict=True):
