@@ -46,6 +46,8 @@ SCHEMES = {
     "flight": Scheme("flight", "flight:DIR", "a simulated flight over the scene DIR/SENSOR.png or .tif"),
     "video": Scheme("video", "video:FILE or video:URL", "a video file, or live RTSP, UDP, TCP or HTTP", whole=True),
     "mcap": Scheme("mcap", "mcap:FILE?topic=NAME", "a topic of images in a recording of ROS 2 or Foxglove"),
+    "v4l2": Scheme("v4l2", "v4l2:/dev/videoN", "a camera of this computer, by its driver", live=True),
+    "gst": Scheme("gst", "gst:PIPELINE", "a GStreamer pipeline, live; our sink ends it", live=True, whole=True),
 }
 _VIDEO_URLS = ("rtsp", "rtsps", "udp", "tcp", "http", "https")
 _LOGIN = re.compile(r"(?<=://)\S*@")
