@@ -19,7 +19,7 @@ from dis2_edge.sensors import Fit
 from dis2_edge.settings import from_table, nearest
 from dis2_edge.task import Task
 
-SinkName = Literal["png", "telemetry"]
+SinkName = Literal["png", "telemetry", "mcap"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Rig:
     policy: RigPolicy = field(default_factory=RigPolicy)
     """What differs in the policy."""
     sinks: tuple[SinkName, ...] = ("png", "telemetry")
-    """What is written: mask pictures, telemetry rows."""
+    """What is written: mask pictures, telemetry rows, a recording of both."""
     base: Path = Path()
     """Folder that relative places of sources start from."""
 
