@@ -24,7 +24,7 @@ from dis2_edge.task import Task
 from dis2_runtime.remaps import read_remap
 
 _TABLES = ("sensors.NAME", "policy")
-SinkName = Literal["png", "telemetry"]
+SinkName = Literal["png", "telemetry", "mcap"]
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Rig:
     policy: RigPolicy = field(default_factory=RigPolicy)
     """What differs in the policy."""
     sinks: tuple[SinkName, ...] = ("png", "telemetry")
-    """What is written: mask pictures, telemetry rows."""
+    """What is written: mask pictures, telemetry rows, a recording of both."""
     base: Path = Path()
     """Folder that relative places of sources start from."""
 

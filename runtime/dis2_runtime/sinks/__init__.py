@@ -29,4 +29,8 @@ def open_sinks(names: Iterable[str], folder: Path, task: Task) -> list[Sink]:
 
     chosen = set(names)
     sinks: list[Sink] = [PngSink(folder, task)] if "png" in chosen else []
+    if "mcap" in chosen:
+        from dis2_runtime.sinks.mcap import McapSink
+
+        sinks.append(McapSink(folder, task))
     return [*sinks, TelemetrySink(folder)] if "telemetry" in chosen else sinks
