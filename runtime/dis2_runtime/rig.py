@@ -18,8 +18,10 @@ from dis2_edge.files import read_toml
 from dis2_edge.sensors import Fit
 from dis2_edge.settings import from_table, nearest
 from dis2_edge.task import Task
+from dis2_runtime.poses_track import PoseSettings
+from dis2_runtime.sinks.geotiff import GeotiffSettings
 
-SinkName = Literal["png", "telemetry"]
+SinkName = Literal["png", "geotiff", "telemetry"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,11 @@ class Rig:
     policy: RigPolicy = field(default_factory=RigPolicy)
     """What differs in the policy."""
     sinks: tuple[SinkName, ...] = ("png", "telemetry")
-    """What is written: mask pictures, telemetry rows."""
+    """What is written: mask pictures, masks on the map, telemetry rows."""
+    poses: PoseSettings = field(default_factory=PoseSettings)
+    """Where the aircraft flies."""
+    geotiff: GeotiffSettings = field(default_factory=GeotiffSettings)
+    """What the sink `geotiff` writes."""
     base: Path = Path()
     """Folder that relative places of sources start from."""
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from dis2_edge.bundle import Manifest, Policy
 from dis2_edge.errors import EngineError, UserError
-from dis2_edge.scenario import BLIND, best_served
+from dis2_edge.scenario import BLIND, best_served, sensors_of
 from dis2_edge.task import Task
 from dis2_runtime.align import Aligned, Aligner
 from dis2_runtime.engine import Answer, Engine
 from dis2_runtime.feed import Feed
 from dis2_runtime.health import Health
 from dis2_runtime.outcome import LastMask, Outcome, SensorNote
+from dis2_runtime.poses_track import PoseTrack, pose_of
 from dis2_runtime.senses import Senses, View
 from dis2_runtime.sinks import Sink
 from dis2_runtime.ticks import Tick, Ticker
@@ -37,10 +38,17 @@ class Stream:
     """One run of a bundle: made, run once, thrown away."""
 
     def __init__(
-        self, manifest: Manifest, task: Task, policy: Policy, precision: str, engine: Engine, sinks: Sequence[Sink]
+        self,
+        manifest: Manifest,
+        task: Task,
+        policy: Policy,
+        precision: str,
+        engine: Engine,
+        sinks: Sequence[Sink],
+        track: PoseTrack | None = None,
     ) -> None:
-        """`task` and `policy` are the manifest's as the rig changed them."""
-        self._task, self._engine, self._sinks = task, engine, sinks
+        """`task` and `policy` are the manifest's as the rig changed them; `track` is where the aircraft flies."""
+        self._task, self._engine, self._sinks, self._track = task, engine, sinks, track
         self._senses = Senses(task, manifest.statistics, policy.return_after)
         self._ticker = Ticker(task, policy)
         self._aligner = Aligner(task)
@@ -128,7 +136,8 @@ class Stream:
         confidence = float(answer.confidence.mean()) / 255
         notes = self._notes(view, aligned, scenario)
         expected = self._expected.get(scenario)
-        return Outcome(tick, answer.mask, "fresh", 0.0, scenario, why, expected, confidence, notes)
+        pose = pose_of((view.choice.frames[name] for name in sensors_of(scenario)), self._track)
+        return Outcome(tick, answer.mask, "fresh", 0.0, scenario, why, expected, confidence, notes, pose=pose)
 
     def _align(self, view: View) -> dict[str, Aligned]:
         """The usable frames on the grid; one that cannot be brought there is left out with its reason."""
