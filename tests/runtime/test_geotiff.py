@@ -13,7 +13,7 @@ from mapped_ground import EAST, EPSG, NORTH, PIXEL_M, pose_at, write_ground, wri
 from tiny_bundle import NDSM, RGB, expected, make_bundle, task_of
 
 from dis2_edge.bundle import Policy
-from dis2_edge.errors import StorageError
+from dis2_edge.errors import RecipeError, SourceError, StorageError
 from dis2_edge.images import read_image
 from dis2_runtime.fly import Flight, fly
 from dis2_runtime.outcome import Outcome
@@ -168,3 +168,23 @@ def test_flight_without_poses_writes_no_map_and_says_so(tmp_path) -> None:
     summary, out = flight(tmp_path, rig, ticks=2)
     assert list((out / "geotiff").iterdir()) == []
     assert summary["remarks"] == ["geotiff: 2 ticks without a pose"]
+
+
+def test_two_scenes_of_unlike_ways_are_refused_before_the_flight(tmp_path) -> None:
+    write_ground(tmp_path)
+    rig = '[sensors.rgb]\nsource = "scene:rgb.tif"\n[sensors.ndsm]\nsource = "scene:ndsm.tif?step=10"\n'
+    with pytest.raises(SourceError, match="scenes of 'rgb' and 'ndsm' are flown apart"):
+        flight(tmp_path, rig)
+    assert not (tmp_path / "out").exists()
+
+
+def test_terrain_in_a_rig_without_poses_is_refused(tmp_path) -> None:
+    write_ground(tmp_path)
+    with pytest.raises(SourceError, match=r"add \[poses\] to the rig"):
+        flight(tmp_path, '[sensors.ndsm]\nsource = "dem:ndsm.tif"\n')
+
+
+def test_key_of_the_rig_that_is_wrong_names_the_right_one(tmp_path) -> None:
+    for table, message in (("[poses]\nsorce", "did you mean 'source'"), ("[geotiff]\ncogs", "did you mean 'cog'")):
+        with pytest.raises(RecipeError, match=message):
+            flight(tmp_path, f"{table} = 1\n")

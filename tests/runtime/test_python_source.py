@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import sys
 import threading
@@ -21,8 +22,10 @@ from tiny_bundle import NDSM, RGB, ground
 from dis2_edge.bundle import Bundle
 from dis2_edge.errors import SourceError
 from dis2_runtime.clock import RunClock
+from dis2_runtime.fly import Flight, fly
 from dis2_runtime.frames import Delivery
 from dis2_runtime.sources import Source, is_live, make_source, parse
+from dis2_runtime.stream import Limits
 
 GRID = (24, 32)
 PIXELS = np.full((*GRID, 3), 90, np.uint8)
@@ -161,6 +164,16 @@ def test_iterator_that_raises_ends_its_sensor_with_the_reason(camera) -> None:
         until_end(live())
 
 
+def test_iterator_that_exits_ends_only_itself(camera) -> None:
+    def frames(sensor):
+        yield PIXELS
+        sys.exit("enough")
+
+    camera.frames = frames
+    with pytest.raises(SourceError, match="raised SystemExit: enough"):
+        until_end(live())
+
+
 def test_function_that_is_no_iterator_or_raises_ends_with_the_reason(camera) -> None:
     camera.frames = lambda sensor: None
     with pytest.raises(SourceError, match="TypeError: 'NoneType' object is not iterable"):
@@ -236,6 +249,23 @@ def test_raising_iterator_takes_only_its_own_sensor_out_of_the_flight(two: Bundl
     assert {outcome.scenario for outcome in outcomes[2:15]} == {"rgb+ndsm"}
     assert outcomes[-1].scenario == "rgb"
     assert "RuntimeError: driver died" in outcomes[-1].why
+
+
+def test_live_iterator_flies_in_real_time_only(two: Bundle, camera, tmp_path) -> None:
+    random = np.random.default_rng(0)
+
+    def frames(sensor):
+        while True:
+            yield ground(RGB, GRID, random)
+            time.sleep(0.1)
+
+    camera.frames = frames
+    flight = Flight({"rgb": "python:my_camera:frames"}, threads=1, limits=Limits(seconds=1))
+    summary = fly(two.path, tmp_path / "out", flight)
+    assert summary["scenarios"]["rgb"] >= 6
+    assert summary["sensors"]["rgb"]["health"]["ok"] >= 6
+    with pytest.raises(SourceError, match="is a live source; expected recorded ones in simulated time"):
+        fly(two.path, tmp_path / "max", dataclasses.replace(flight, speed="max"))
 
 
 def test_module_is_found_where_the_rig_lies(tmp_path, monkeypatch) -> None:

@@ -45,7 +45,10 @@ def pictures(folder: Path, count: int) -> list[np.ndarray]:
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("foldr:/data", r"'foldr:/data' has no known scheme; expected one of folder:, flight:.*; did you mean 'folder'"),
+        (
+            "foldr:/data",
+            r"'foldr:/data' has no known scheme; expected one of folder:, flight:.*; did you mean 'folder'",
+        ),
         ("pictures", "no known scheme"),
         ("", "no known scheme"),
         ("folder:", "names no place"),

@@ -23,6 +23,8 @@ from dis2_runtime.poses_track import PoseTrack
 from dis2_runtime.rasters import Raster, open_raster
 from dis2_runtime.sources import Address, options_of
 
+_NOTHING_PX = 1e-6
+
 
 @dataclass(frozen=True)
 class DemOptions:
@@ -148,7 +150,7 @@ def cut(raster: Raster, pose: Pose, grid: tuple[int, int], size: tuple[int, int]
     rows = ((np.arange(size[0]) + 0.5) * grid[0] / size[0])[:, None]
     columns = ((np.arange(size[1]) + 0.5) * grid[1] / size[1])[None, :]
     across, down = raster.georeference.place(a * columns + b * rows + c, d * columns + e * rows + f)
-    return _bilinear(raster, np.round(down, 6), np.round(across, 6))[..., None]
+    return _bilinear(raster, down, across)[..., None]
 
 
 def shift_m(one: Pose, other: Pose, grid: tuple[int, int]) -> float:
@@ -159,30 +161,38 @@ def shift_m(one: Pose, other: Pose, grid: tuple[int, int]) -> float:
 
 
 def _bilinear(raster: Raster, down: npt.NDArray[Any], across: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """The raster at places whose whole numbers are pixel corners."""
+    """The raster at places whose whole numbers are pixel corners; only the pixels below them are read."""
     height, width, _ = raster.shape
     inside = (down >= 0) & (down <= height) & (across >= 0) & (across <= width)
     if not inside.any():
         return np.full(inside.shape, np.nan, np.float32)
-    row = np.clip(down - 0.5, 0, height - 1)
-    column = np.clip(across - 0.5, 0, width - 1)
-    top, left = int(row[inside].min()), int(column[inside].min())
-    bottom, right = math.ceil(row[inside].max()), math.ceil(column[inside].max())
-    ground = raster.read(top, left, bottom - top + 1, right - left + 1)[..., 0].astype(np.float32)
-    row, column = np.clip(row - top, 0, bottom - top), np.clip(column - left, 0, right - left)
-    first_row, first_column = row.astype(np.intp), column.astype(np.intp)
-    next_row, next_column = np.minimum(first_row + 1, bottom - top), np.minimum(first_column + 1, right - left)
-    lower, later = (row - first_row).astype(np.float32), (column - first_column).astype(np.float32)
-    upper = _mixed(ground[first_row, first_column], ground[first_row, next_column], later)
-    under = _mixed(ground[next_row, first_column], ground[next_row, next_column], later)
-    return np.where(inside, _mixed(upper, under, lower), np.float32(np.nan))
+    row, column = np.clip(down - 0.5, 0, height - 1), np.clip(across - 0.5, 0, width - 1)
+    top, left = int(row.min()), int(column.min())
+    ground = raster.read(top, left, math.ceil(row.max()) - top + 1, math.ceil(column.max()) - left + 1)[..., 0]
+    ground = np.pad(ground.astype(np.float32, copy=False), ((0, 1), (0, 1)), mode="edge")  # a neighbour for the last
+    first_row, lower = _split(row - top)
+    first_column, later = _split(column - left)
+    place, step = first_row * ground.shape[1] + first_column, ground.shape[1]
+    flat = ground.reshape(-1)
+    upper = _mixed(flat.take(place), flat.take(place + 1), later)
+    under = _mixed(flat.take(place + step), flat.take(place + step + 1), later)
+    mixed = _mixed(upper, under, lower)
+    mixed[~inside] = np.nan
+    return mixed
+
+
+def _split(place: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """The pixel whose centre is before, and how far beyond it; less than the arithmetic's own error is nothing."""
+    first = (place + _NOTHING_PX).astype(np.intp)
+    return first, np.maximum(place - first - _NOTHING_PX, 0).astype(np.float32)
 
 
 def _mixed(
     one: npt.NDArray[np.float32], other: npt.NDArray[np.float32], share: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
     """Between two values; one of no weight is not asked, so that its NaN stays its own."""
-    return np.where(share == 0, one, one * (1 - share) + other * share)
+    mixed = (other - one) * share + one
+    return np.where(share == 0, one, mixed) if np.isnan(mixed).any() else mixed
 
 
 def make(

@@ -60,12 +60,12 @@ class _Function:
                 return next(self._iterator)
         except StopIteration:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a user's sys.exit ends this sensor, not the flight
             raise SourceError(f"{self._address.uri} raised {_told(error)}") from error
         raise StopIteration
 
     def close(self) -> None:
-        """Let a generator run its `finally`; what it raises there tells nobody anything."""
+        """Let a generator run its `finally`; SourceError when that raises."""
         close = getattr(self._iterator, "close", None)
         if close is not None:
             try:
@@ -224,7 +224,7 @@ def _kind(given: Any) -> str:
     return type(given).__name__
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
