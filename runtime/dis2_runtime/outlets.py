@@ -27,7 +27,7 @@ class Outlets:
         live: bool,
     ) -> None:
         """`announce` hears of the first loss of each sink, `barrier` says why no pictures may be written now."""
-        self._closed = False
+        self._closed, self._made = False, dict(sinks)
         self._guards: dict[str, Guarded | Outbox] = {}
         for name, sink in sinks.items():
             limit = (lambda: "") if name == UNLIMITED else barrier
@@ -52,3 +52,7 @@ class Outlets:
     def table(self) -> dict[str, Any]:
         """What became of the outcomes, by sink."""
         return {name: guard.tally.table() for name, guard in self._guards.items()}
+
+    def remarks(self) -> list[str]:
+        """What the sinks themselves have to say about the run."""
+        return [text for sink in self._made.values() if (text := getattr(sink, "remark", ""))]

@@ -9,7 +9,8 @@ from typing import Protocol, runtime_checkable
 
 from dis2_edge.task import Task
 from dis2_runtime.outcome import Outcome
-from dis2_runtime.rig import Output
+from dis2_runtime.output import Output
+from dis2_runtime.sinks.geotiff import GeotiffSettings
 
 __all__ = ["Sink", "Syncing", "Wants", "open_sinks"]
 
@@ -53,15 +54,18 @@ def open_sinks(
     folder: Path,
     task: Task,
     output: Output | None = None,
+    geotiff: GeotiffSettings | None = None,
     *,
     rate_hz: float = 10.0,
     durable: bool = False,
 ) -> dict[str, Sink]:
     """The sinks called `names` below `folder`, by name; telemetry comes last, so that it sees the others' times.
 
-    `output` is the rig's table; `rate_hz` that of the ticks. `durable` sinks bring files to the disk before they name
-    them.
+    `output` and `geotiff` are the rig's tables; `rate_hz` that of the ticks. `durable` sinks bring files to the disk
+    before they name them.
     """
+    from dis2_runtime.sinks.geotiff import GeotiffSink
+    from dis2_runtime.sinks.mcap import McapSink
     from dis2_runtime.sinks.overlay import OverlaySink
     from dis2_runtime.sinks.png import PngSink
     from dis2_runtime.sinks.telemetry import TelemetrySink
@@ -72,6 +76,10 @@ def open_sinks(
         sinks["overlay"] = OverlaySink(folder, task, rate_hz)
     if "png" in chosen:
         sinks["png"] = PngSink(folder, task, confidence=output.confidence, sidecar=output.sidecar, durable=durable)
+    if "mcap" in chosen:
+        sinks["mcap"] = McapSink(folder, task)
+    if "geotiff" in chosen:
+        sinks["geotiff"] = GeotiffSink(folder, task, geotiff)
     if "telemetry" in chosen:
         sinks["telemetry"] = TelemetrySink(folder)
     return sinks
