@@ -182,3 +182,9 @@ def test_missing_pyav_is_answered_with_the_pip_line(tmp_path, two, monkeypatch, 
     words = ["run", str(two.path), "--rig", str(tmp_path / "rig.toml"), "--out", str(tmp_path / "out"), "--ticks", "1"]
     assert main([*words, "--speed", "max"]) == 2
     assert "pip install 'dis2-edge[stream]'" in capsys.readouterr().err
+
+
+def test_folder_that_cannot_be_made_is_told_before_the_flight(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written"):
+        OverlaySink(tmp_path / "file" / "out", TASK, 10.0)
