@@ -104,7 +104,8 @@ class Outbox:
         if self._thread.is_alive():
             self._given_up = True
             waiting = self._count - len(self._spare)
-            self._guard.lose(f"it did not finish {waiting} waiting outcomes at the end", dropped=waiting)
+            reason = f"it did not finish within {FAREWELL_S} s at the end"
+            self._guard.lose(reason, dropped=waiting, failed=0 if waiting else 1)
 
     def _serve(self) -> None:
         while not self._given_up:
