@@ -62,6 +62,7 @@ _EXTRA_OF = {
     "lz4": "stream",
     "zstandard": "stream",
     "onnx": "quantize",
+    "av": "stream",
     "pycuda": "jetson",
     "cuda": "jetson",
     "torch_tensorrt": "tensorrt",
