@@ -65,7 +65,6 @@ def open_sinks(
     before they name them.
     """
     from dis2_runtime.sinks.geotiff import GeotiffSink
-    from dis2_runtime.sinks.mcap import McapSink
     from dis2_runtime.sinks.overlay import OverlaySink
     from dis2_runtime.sinks.png import PngSink
     from dis2_runtime.sinks.telemetry import TelemetrySink
@@ -77,6 +76,8 @@ def open_sinks(
     if "png" in chosen:
         sinks["png"] = PngSink(folder, task, confidence=output.confidence, sidecar=output.sidecar, durable=durable)
     if "mcap" in chosen:
+        from dis2_runtime.sinks.mcap import McapSink  # of the extra `stream`, which others do without
+
         sinks["mcap"] = McapSink(folder, task)
     if "geotiff" in chosen:
         sinks["geotiff"] = GeotiffSink(folder, task, geotiff)
