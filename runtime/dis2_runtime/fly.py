@@ -18,11 +18,12 @@ from dis2_edge.settings import nearest
 from dis2_edge.task import Task
 from dis2_edge.timing import describe_machine
 from dis2_runtime import sources as source_uris
+from dis2_runtime.align import Aligner
 from dis2_runtime.clock import RunClock
-from dis2_runtime.engine import Engine
-from dis2_runtime.engines import open_engine
+from dis2_runtime.engines import rungs
 from dis2_runtime.faults import FaultedSource, FaultPlan
 from dis2_runtime.feed import Feed, LiveFeed, SteppedFeed
+from dis2_runtime.guard import EngineGuard, Rung
 from dis2_runtime.poses_track import PoseTrack
 from dis2_runtime.poses_track import load as load_track
 from dis2_runtime.rig import Rig, RigSensor
@@ -31,6 +32,7 @@ from dis2_runtime.sources import Source
 from dis2_runtime.sources.scene import refuse_apart
 from dis2_runtime.sources.shifted import ShiftedSource
 from dis2_runtime.stream import Limits, Stream
+from dis2_runtime.tiler import output_task, tiled
 
 _LIVE = "leave out --speed max"
 
@@ -71,24 +73,33 @@ def fly(
     _refuse_within(out, bundle_path)
     bundle = bundles.read(bundle_path)
     bundles.verify_hashes(bundle)
-    task = flight.rig.task(bundle.manifest.task)
+    modelled = flight.rig.task(bundle.manifest.task)
+    task = output_task(modelled)
     policy = flight.rig.policy_over(bundle.manifest.policy, task)
     stop = stop or threading.Event()
     with contextlib.ExitStack() as stack:
         clock, track = RunClock(), load_track(flight.rig.poses, flight.rig.base)
         sources = stack.enter_context(_opened(_sources(flight, task, clock, track)))
-        engine = stack.enter_context(open_engine(bundle, flight.precision, flight.threads))
+        guard = stack.enter_context(EngineGuard(_rungs(bundle, flight, modelled)))
         sinks = stack.enter_context(_open_sinks(flight, out, task))
-        stream = Stream(bundle.manifest, task, policy, flight.precision, engine, sinks, track)
+        stream = Stream(bundle.manifest, task, policy, guard, sinks, Aligner(task, flight.rig.remaps()), track)
         feed: Feed = SteppedFeed(sources) if flight.speed == "max" else LiveFeed(sources, stop, clock)
         try:
             ended_by = stream.run(feed, flight.limits, stop, announce)
         finally:
             feed.stop()
-        summary = _summary(stream, bundle, flight, ended_by, feed.now_ns() / 1e9, engine)
+        summary = _summary(stream, bundle, flight, ended_by, feed.now_ns() / 1e9, guard)
         summary["remarks"] = [text for sink in sinks if (text := getattr(sink, "remark", ""))]
     write_json(out / "summary.json", summary)
     return summary
+
+
+def _rungs(bundle: Bundle, flight: Flight, modelled: Task) -> list[Rung]:
+    """The engines that stand in for one another, each made to answer on the frames' grid where they come in tiles."""
+    return [
+        Rung(rung.name, lambda rung=rung: tiled(rung.open(), modelled))  # type: ignore[misc]
+        for rung in rungs(bundle, flight.precision, flight.threads)
+    ]
 
 
 def _refuse_within(out: Path, bundle_path: Path) -> None:
@@ -152,14 +163,14 @@ def _open_sinks(flight: Flight, out: Path, task: Task) -> Iterator[list[Sink]]:
 
 
 def _summary(
-    stream: Stream, bundle: Bundle, flight: Flight, ended_by: str, elapsed_s: float, engine: Engine
+    stream: Stream, bundle: Bundle, flight: Flight, ended_by: str, elapsed_s: float, guard: EngineGuard
 ) -> dict[str, Any]:
     return {
         "bundle": {"id": bundle.id, "name": bundle.manifest.name, "network": bundle.manifest.network},
         "precision": flight.precision,
         "speed": flight.speed,
         "threads": flight.threads,
-        "served_scenarios": list(engine.scenarios),
+        "served_scenarios": list(guard.served),
         "machine": dataclasses.asdict(describe_machine()),
         "ended_by": ended_by,
         "elapsed_s": round(elapsed_s, 3),
