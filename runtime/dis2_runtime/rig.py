@@ -26,7 +26,7 @@ from dis2_runtime.remaps import read_remap
 from dis2_runtime.sinks.geotiff import GeotiffSettings
 
 _TABLES = ("sensors.NAME", "policy", "poses", "geotiff")
-SinkName = Literal["png", "geotiff", "telemetry"]
+SinkName = Literal["png", "geotiff", "mcap", "telemetry"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Rig:
     policy: RigPolicy = field(default_factory=RigPolicy)
     """What differs in the policy."""
     sinks: tuple[SinkName, ...] = ("png", "telemetry")
-    """What is written: mask pictures, masks on the map, telemetry rows."""
+    """What is written: mask pictures, masks on the map, a recording, telemetry rows."""
     poses: PoseSettings = field(default_factory=PoseSettings)
     """Where the aircraft flies."""
     geotiff: GeotiffSettings = field(default_factory=GeotiffSettings)

@@ -22,6 +22,7 @@ class Teller:
     def __init__(
         self, manifest: Manifest, task: Task, policy: Policy, senses: Senses, track: PoseTrack | None = None
     ) -> None:
+        """`track` is where the aircraft flies, for masks whose frames do not know."""
         self._task, self._senses, self._track = task, senses, track
         self._last_mask = LastMask(task, policy.hold_ms)
         self._last_scenario = BLIND
@@ -54,7 +55,7 @@ class Teller:
             sensors=self._notes(view, aligned, request.scenario),
             confidence_map=request.into.confidence,
             frames={name: aligned[name].pixels for name in used},
-            pose=pose_of((view.choice.frames[name] for name in used), self._track),
+            pose=pose_of([view.choice.frames[name] for name in used], self._track),
             engine=result.engine,
             stages_ms={"align": request.align_ms, "engine": result.took_ms},
         )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tiny_bundle import HEAT, NDSM, RGB, ground, task_of
 
+from dis2_edge.bundle import Policy
 from dis2_runtime.frames import Frame, Heard, Mail
 from dis2_runtime.health import WINDOWS
 from dis2_runtime.motion import likeness
@@ -23,7 +24,7 @@ class Flight:
 
     def __init__(self, *sensors, noise: tuple[str, ...] = ()) -> None:
         sensors = tuple(dataclasses.replace(sensor, rate_hz=10) for sensor in sensors)
-        self.senses, self.sensors = Senses(task_of(*sensors, grid=GRID), (), 3), sensors
+        self.senses, self.sensors = Senses(task_of(*sensors, grid=GRID), (), Policy(return_after=3)), sensors
         self.noise, self.random, self.number = noise, np.random.default_rng(0), 0
 
     def fly(self, frames: int, *, moving=(), pose: bool = False, speed_px: float = 1.5) -> list[dict[str, str]]:

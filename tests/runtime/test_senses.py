@@ -87,7 +87,7 @@ def test_anything_gets_a_state_with_a_reason_and_a_choice_that_agrees(data) -> N
     task = task_of(*chosen, grid=GRID)
     trained = data.draw(st.booleans())
     training = [dataclasses.replace(training_of(s), name=s.name) for s in chosen] if trained else []
-    senses, random = Senses(task, training, data.draw(st.integers(1, 4))), np.random.default_rng(0)
+    senses, random = Senses(task, training, Policy(return_after=data.draw(st.integers(1, 4)))), np.random.default_rng(0)
     ticker = Ticker(task, Policy(anchor=data.draw(st.sampled_from(["", chosen[0].name]))))
     for _ in range(data.draw(st.integers(0, 25))):
         sensor = data.draw(st.sampled_from(chosen))

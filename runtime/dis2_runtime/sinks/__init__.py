@@ -31,6 +31,10 @@ def open_sinks(names: Iterable[str], folder: Path, task: Task, geotiff: GeotiffS
 
     chosen = set(names)
     sinks: list[Sink] = [PngSink(folder, task)] if "png" in chosen else []
+    if "mcap" in chosen:
+        from dis2_runtime.sinks.mcap import McapSink
+
+        sinks.append(McapSink(folder, task))
     if "geotiff" in chosen:
         sinks.append(GeotiffSink(folder, task, geotiff))
     return [*sinks, TelemetrySink(folder)] if "telemetry" in chosen else sinks

@@ -49,6 +49,8 @@ SCHEMES = {
     "flight": Scheme("flight", "flight:DIR", "a simulated flight over the scene DIR/SENSOR.png or .tif"),
     "video": Scheme("video", "video:FILE or video:URL", "a video file, or live RTSP, UDP, TCP or HTTP", whole=True),
     "mcap": Scheme("mcap", "mcap:FILE?topic=NAME", "a topic of images in a recording of ROS 2 or Foxglove"),
+    "v4l2": Scheme("v4l2", "v4l2:/dev/videoN", "a camera of this computer, by its driver", live=True),
+    "gst": Scheme("gst", "gst:PIPELINE", "a GStreamer pipeline, live; our sink ends it", live=True, whole=True),
     "scene": Scheme("scene", "scene:FILE", "a big raster, window by window, its rows to and fro"),
     "dem": Scheme("dem", "dem:FILE", "terrain, cut by the poses of the rig", posed=True),
     "python": Scheme("python", "python:MODULE:FUNCTION", "a user's iterator", live=True),

@@ -16,8 +16,9 @@ from dis2_edge.sensors import Sensor
 from dis2_runtime.clock import RunClock
 from dis2_runtime.frames import Delivery, Frame
 from dis2_runtime.sources import Address, Source, options_of
+from dis2_runtime.sources.decoded import pixels_of, require_av
 from dis2_runtime.sources.live import LiveSource
-from dis2_runtime.sources.pictures import check_sensor, pixels_of, require_av
+from dis2_runtime.sources.pictures import check_sensor
 from dis2_runtime.sources.video_link import LinkOptions, VideoLink, opened_video, reason_of
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)

@@ -14,8 +14,8 @@ from dis2_edge.sensors import Sensor
 from dis2_edge.terminal import warn
 from dis2_runtime.clock import RunClock
 from dis2_runtime.sources import Address
+from dis2_runtime.sources.decoded import pixels_of, require_av
 from dis2_runtime.sources.live import Grab
-from dis2_runtime.sources.pictures import pixels_of, require_av
 from dis2_runtime.stamps import SourceClock
 
 _CODEC_MEND = "send H.264, H.265 or MJPEG, or decode it outside: gst:PIPELINE"
