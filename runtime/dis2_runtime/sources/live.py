@@ -88,6 +88,8 @@ class LiveSource:
 
     def close(self) -> None:
         """Tell the thread to let the device go; one that hangs in a driver is left behind."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(FAREWELL_S)
