@@ -264,6 +264,8 @@ def _sensor(name: str, table: descriptions.SensorTable, first: Sequence[Path]) -
         rate_hz=table.rate_hz,
         max_age_ms=table.max_age_ms,
         lens=table.lens,
+        pause_ms=table.pause_ms,
+        pause_every_s=table.pause_every_s,
     )
 
 

@@ -67,6 +67,10 @@ class SensorTable:
     """Nominal rate in flight."""
     max_age_ms: float = 250.0
     """Oldest frame that a tick may use, in milliseconds."""
+    pause_ms: float = 0.0
+    """Longest pause that the sensor takes by itself in flight, in milliseconds."""
+    pause_every_s: float = 0.0
+    """Shortest time from one such pause to the next, in seconds."""
     size: tuple[int, int] = (0, 0)
     """Native height and width; frames of another size are refused. (0, 0) does not say."""
     to_grid: tuple[float, ...] = IDENTITY

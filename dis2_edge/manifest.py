@@ -77,7 +77,25 @@ class Policy:
     return_after: int = 3
     """Good frames before a lost sensor is believed again."""
     hold_ms: float = 500.0
-    """How long, in milliseconds, the last mask may be repeated when blind."""
+    """How long, in milliseconds, the last mask may be repeated when there is no new one."""
+    max_skew_ms: float = 0.0
+    """Largest time, in milliseconds, between the captures of two frames that make one mask; 0 sets no limit."""
+    silent_periods: float = 1.5
+    """Silence of the anchor, in its periods, after which a timer takes its place."""
+    deadline_ms: float = 0.0
+    """Time after which a tick is answered by the last mask, as the engine has not answered; 0 is a tick's period."""
+    stall_ms: float = 10_000.0
+    """Time after which an engine that does not come back is given up and opened anew."""
+
+    def __post_init__(self) -> None:
+        whole = 0 < self.rate_hz < math.inf and self.return_after >= 1 and 1 <= self.silent_periods < math.inf
+        spans = (self.hold_ms, self.max_skew_ms, self.deadline_ms, self.stall_ms)
+        if not whole or not all(0 <= span < math.inf for span in spans) or self.stall_ms == 0:
+            expected = (
+                "rate_hz above 0, stall_ms above 0, return_after 1 or more, silent_periods 1 or more, "
+                "hold_ms 0 or more, max_skew_ms 0 or more, deadline_ms 0 or more"
+            )
+            raise RecipeError(f"policy {self}", expected=expected)
 
 
 @dataclass(frozen=True)
@@ -206,5 +224,3 @@ def _check_models(manifest: Manifest) -> None:
 def _check_policy(policy: Policy, task: Task) -> None:
     if policy.anchor and policy.anchor not in task.sensor_names:
         raise BundleError(f"anchor {policy.anchor!r}", expected=f"one of {list(task.sensor_names)}, or empty")
-    if not (0 < policy.rate_hz < math.inf and policy.return_after >= 1 and policy.hold_ms >= 0):
-        raise BundleError(f"policy {policy}", expected="rate_hz above 0, return_after 1 or more, hold_ms 0 or more")

@@ -27,6 +27,9 @@ _FAREWELL_S = 0.3
 class Feed(Protocol):
     """Mail from opened sources, and the run's clock."""
 
+    simulated: bool
+    """Whether the clock stands still while the stream works."""
+
     def start(self) -> None:
         """Begin; the clock stands at 0."""
 
@@ -35,6 +38,9 @@ class Feed(Protocol):
 
     def wait(self, until_ns: int) -> list[Mail]:
         """The mail that has come, as soon as there is some; empty at `until_ns` or when told to stop."""
+
+    def wake(self) -> None:
+        """Let `wait` come back now; callable from any thread."""
 
     def alive(self) -> bool:
         """Whether any source may still deliver."""
@@ -47,6 +53,7 @@ class SteppedFeed:
     """Simulated time: deliveries in order of arrival, without waiting."""
 
     def __init__(self, sources: Mapping[str, Source]) -> None:
+        self.simulated = True
         self._sources = dict(sources)
         self._next: dict[str, Delivery] = {}
         self._ends: list[Mail] = []
@@ -73,6 +80,9 @@ class SteppedFeed:
             self._draw(name)
         return mails
 
+    def wake(self) -> None:
+        """Nothing to do: simulated time waits for nobody."""
+
     def alive(self) -> bool:
         """Whether any delivery is on its way."""
         return bool(self._next)
@@ -98,9 +108,11 @@ class LiveFeed:
 
     def __init__(self, sources: Mapping[str, Source], ending: threading.Event, clock: RunClock | None = None) -> None:
         """`ending`, once set, ends waiting and all threads; `clock` is the one that live sources tell the time by."""
+        self.simulated = False
         self._sources = dict(sources)
         self._gate = threading.Condition()
         self._ending = ending
+        self._woken = False
         self._boxes = {name: Mailbox(name, self._gate) for name in sources}
         self._threads = {
             name: threading.Thread(target=self._serve, args=(name,), name=f"sensor {name}", daemon=True)
@@ -124,9 +136,16 @@ class LiveFeed:
             while True:
                 mails = [mail for box in self._boxes.values() if (mail := box.take()) is not None]
                 left_s = (until_ns - self.now_ns()) / 1e9
-                if mails or left_s <= 0 or self._ending.is_set():
+                if mails or left_s <= 0 or self._woken or self._ending.is_set():
+                    self._woken = False
                     return mails
                 self._gate.wait(min(left_s, _GLANCE_S))
+
+    def wake(self) -> None:
+        """End the present or the next `wait` at once."""
+        with self._gate:
+            self._woken = True
+            self._gate.notify_all()
 
     def alive(self) -> bool:
         """Whether any sensor's thread still runs."""

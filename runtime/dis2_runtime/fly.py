@@ -18,14 +18,18 @@ from dis2_edge.settings import nearest
 from dis2_edge.task import Task
 from dis2_edge.timing import describe_machine
 from dis2_runtime import sources as source_uris
+from dis2_runtime.align import Aligner
 from dis2_runtime.clock import RunClock
-from dis2_runtime.engine import Engine
-from dis2_runtime.engines import open_engine
+from dis2_runtime.engines import rungs
 from dis2_runtime.faults import FaultedSource, FaultPlan
 from dis2_runtime.feed import Feed, LiveFeed, SteppedFeed
+from dis2_runtime.guard import EngineGuard, Rung
+from dis2_runtime.poses_track import PoseTrack
+from dis2_runtime.poses_track import load as load_track
 from dis2_runtime.rig import Rig, RigSensor
 from dis2_runtime.sinks import Sink, open_sinks
-from dis2_runtime.sources import SCHEMES, Source
+from dis2_runtime.sources import Source
+from dis2_runtime.sources.scene import refuse_apart
 from dis2_runtime.sources.shifted import ShiftedSource
 from dis2_runtime.stream import Limits, Stream
 from dis2_runtime.tiler import output_task, tiled
@@ -74,19 +78,28 @@ def fly(
     policy = flight.rig.policy_over(bundle.manifest.policy, task)
     stop = stop or threading.Event()
     with contextlib.ExitStack() as stack:
-        clock = RunClock()
-        sources = stack.enter_context(_opened(_sources(flight, task, clock)))
-        engine = tiled(stack.enter_context(open_engine(bundle, flight.precision, flight.threads)), modelled)
+        clock, track = RunClock(), load_track(flight.rig.poses, flight.rig.base)
+        sources = stack.enter_context(_opened(_sources(flight, task, clock, track)))
+        guard = stack.enter_context(EngineGuard(_rungs(bundle, flight, modelled)))
         sinks = stack.enter_context(_open_sinks(flight, out, task))
-        stream = Stream(bundle.manifest, task, policy, flight.precision, engine, sinks)
+        stream = Stream(bundle.manifest, task, policy, guard, sinks, Aligner(task, flight.rig.remaps()), track)
         feed: Feed = SteppedFeed(sources) if flight.speed == "max" else LiveFeed(sources, stop, clock)
         try:
             ended_by = stream.run(feed, flight.limits, stop, announce)
         finally:
             feed.stop()
-        summary = _summary(stream, bundle, flight, ended_by, feed.now_ns() / 1e9, engine)
+        summary = _summary(stream, bundle, flight, ended_by, feed.now_ns() / 1e9, guard)
+        summary["remarks"] = [text for sink in sinks if (text := getattr(sink, "remark", ""))]
     write_json(out / "summary.json", summary)
     return summary
+
+
+def _rungs(bundle: Bundle, flight: Flight, modelled: Task) -> list[Rung]:
+    """The engines that stand in for one another, each made to answer on the frames' grid where they come in tiles."""
+    return [
+        Rung(rung.name, lambda rung=rung: tiled(rung.open(), modelled))  # type: ignore[misc]
+        for rung in rungs(bundle, flight.precision, flight.threads)
+    ]
 
 
 def _refuse_within(out: Path, bundle_path: Path) -> None:
@@ -100,7 +113,7 @@ def _refuse_full(out: Path) -> None:
         raise StorageError(f"{out} exists already and is not empty", mend="choose another --out or remove it")
 
 
-def _sources(flight: Flight, task: Task, clock: RunClock) -> dict[str, Source]:
+def _sources(flight: Flight, task: Task, clock: RunClock, track: PoseTrack | None) -> dict[str, Source]:
     """A source for every sensor that has a URI, with its fault and its offset around it."""
     uris = {
         name: (settings.source, flight.rig.base) for name, settings in flight.rig.sensors.items() if settings.source
@@ -115,9 +128,9 @@ def _sources(flight: Flight, task: Task, clock: RunClock) -> dict[str, Source]:
     for name, (uri, base) in uris.items():
         sensor = task.sensor(name)
         address = source_uris.parse(uri, base)
-        if flight.speed == "max" and SCHEMES[address.scheme].live:
+        if flight.speed == "max" and source_uris.is_live(address):
             raise SourceError(f"{address.uri} is a live source", expected="recorded ones in simulated time", mend=_LIVE)
-        made[name] = source_uris.make_source(sensor, task.grid, address, clock)
+        made[name] = source_uris.make_source(sensor, task.grid, address, clock, track)
         offset_ms = flight.rig.sensors.get(name, RigSensor()).offset_ms
         if offset_ms:
             made[name] = ShiftedSource(made[name], offset_ms)
@@ -132,6 +145,7 @@ def _opened(sources: dict[str, Source]) -> Iterator[dict[str, Source]]:
     try:
         for source in sources.values():
             source.open()
+        refuse_apart(sources)
         yield sources
     finally:
         for source in sources.values():
@@ -140,7 +154,7 @@ def _opened(sources: dict[str, Source]) -> Iterator[dict[str, Source]]:
 
 @contextlib.contextmanager
 def _open_sinks(flight: Flight, out: Path, task: Task) -> Iterator[list[Sink]]:
-    sinks = open_sinks(flight.rig.sinks, out, task)
+    sinks = open_sinks(flight.rig.sinks, out, task, flight.rig.geotiff)
     try:
         yield sinks
     finally:
@@ -149,14 +163,14 @@ def _open_sinks(flight: Flight, out: Path, task: Task) -> Iterator[list[Sink]]:
 
 
 def _summary(
-    stream: Stream, bundle: Bundle, flight: Flight, ended_by: str, elapsed_s: float, engine: Engine
+    stream: Stream, bundle: Bundle, flight: Flight, ended_by: str, elapsed_s: float, guard: EngineGuard
 ) -> dict[str, Any]:
     return {
         "bundle": {"id": bundle.id, "name": bundle.manifest.name, "network": bundle.manifest.network},
         "precision": flight.precision,
         "speed": flight.speed,
         "threads": flight.threads,
-        "served_scenarios": list(engine.scenarios),
+        "served_scenarios": list(guard.served),
         "machine": dataclasses.asdict(describe_machine()),
         "ended_by": ended_by,
         "elapsed_s": round(elapsed_s, 3),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -31,6 +32,8 @@ class SensorNote:
     """Number of its newest frame; None before the first."""
     age_ms: float | None
     """Age of that frame."""
+    stamped: bool
+    """Whether that age counts from the sensor's own stamp; else from its arrival."""
     dropped: int
     """Frames lost since the start of the run."""
     holes: int
@@ -45,6 +48,7 @@ class SensorNote:
             "left_out": self.left_out,
             "frame": self.sequence,
             "age_ms": None if self.age_ms is None else round(self.age_ms, 3),
+            "stamp": None if self.age_ms is None else "own" if self.stamped else "arrival",
             "dropped": self.dropped,
             "holes": self.holes,
         }
@@ -78,6 +82,8 @@ class Outcome:
     """The frames that went into the mask, on the grid: HxWxC of the sensor's type. Valid until the next tick."""
     pose: Pose | None = None
     """Where the grid lay on the ground; None when no source knows."""
+    engine: str = ""
+    """Which models made the mask, and what they stand in for; empty when it is not fresh."""
     stages_ms: dict[str, float] = field(default_factory=dict)
     """Time of each stage of this tick, in milliseconds."""
     latency_ms: float = 0.0
@@ -94,7 +100,9 @@ class Outcome:
             "state": self.state,
             "mask_age_ms": None if self.mask_age_ms is None else round(self.mask_age_ms, 3),
             "expected_miou": self.expected_miou,
+            "engine": self.engine,
             "confidence": None if self.confidence is None else round(self.confidence, 4),
+            "pose": self.pose and dataclasses.asdict(self.pose),
             "sensors": {name: note.row() for name, note in self.sensors.items()},
             "stages_ms": {name: round(value, 3) for name, value in self.stages_ms.items()},
             "latency_ms": round(self.latency_ms, 3),

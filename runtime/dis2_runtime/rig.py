@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from dis2_edge.bundle import Policy
 from dis2_edge.errors import RecipeError
-from dis2_edge.files import read_toml
+from dis2_edge.files import read_toml, toml_value
 from dis2_edge.geometry import RemapTable
 from dis2_edge.lens import Lens
-from dis2_edge.sensors import Fit
+from dis2_edge.limits import HealthLimits
+from dis2_edge.sensors import Fit, Sensor
 from dis2_edge.settings import from_table, nearest
 from dis2_edge.task import Task
+from dis2_runtime.poses_track import PoseSettings
 from dis2_runtime.remaps import read_remap
+from dis2_runtime.sinks.geotiff import GeotiffSettings
 
-SinkName = Literal["png", "telemetry"]
+_TABLES = ("sensors.NAME", "policy")
+SinkName = Literal["png", "geotiff", "mcap", "telemetry"]
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,19 @@ class RigSensor:
     """Frames a second."""
     max_age_ms: float | None = None
     """Oldest frame that a tick may use."""
+    pause_ms: float | None = None
+    """Longest pause that the sensor takes by itself."""
+    pause_every_s: float | None = None
+    """Shortest time from one such pause to the next."""
+    health: dict[str, Any] = field(default_factory=dict)
+    """Keys of `HealthLimits` that differ, such as `dis2-edge health fit` writes them."""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.offset_ms):
             raise RecipeError(f"offset_ms is {self.offset_ms}", expected="a finite number")
         if self.remap and (self.lens or self.to_grid):
             raise RecipeError("remap beside lens or to_grid", expected="one of them, as remap stands for both")
+        from_table(HealthLimits, self.health, where="health")
 
 
 @dataclass(frozen=True)
@@ -66,7 +77,15 @@ class RigPolicy:
     return_after: int | None = None
     """Good frames before a lost sensor is believed again."""
     hold_ms: float | None = None
-    """How long the last mask may be repeated when blind."""
+    """How long the last mask may be repeated when there is no new one."""
+    max_skew_ms: float | None = None
+    """Largest time between the captures of two frames that make one mask; 0 sets no limit."""
+    silent_periods: float | None = None
+    """Silence of the anchor, in its periods, after which a timer takes its place."""
+    deadline_ms: float | None = None
+    """Time after which a tick is answered by the last mask; 0 is a tick's period."""
+    stall_ms: float | None = None
+    """Time after which an engine that does not come back is given up and opened anew."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +97,18 @@ class Rig:
     policy: RigPolicy = field(default_factory=RigPolicy)
     """What differs in the policy."""
     sinks: tuple[SinkName, ...] = ("png", "telemetry")
-    """What is written: mask pictures, telemetry rows."""
+    """What is written: mask pictures, masks on the map, a recording, telemetry rows."""
+    poses: PoseSettings = field(default_factory=PoseSettings)
+    """Where the aircraft flies."""
+    geotiff: GeotiffSettings = field(default_factory=GeotiffSettings)
+    """What the sink `geotiff` writes."""
     base: Path = Path()
     """Folder that relative places of sources start from."""
 
     def task(self, task: Task) -> Task:
         """The bundle's `task` as it is on this aircraft; an unknown sensor is a RecipeError that names the nearest."""
         _known(self.sensors, task)
-        sensors = [_changed(sensor, self.sensors.get(sensor.name, RigSensor())) for sensor in task.sensors]
+        sensors = [_sensor(sensor, self.sensors.get(sensor.name, RigSensor())) for sensor in task.sensors]
         return dataclasses.replace(task, sensors=tuple(sensors))
 
     def remaps(self) -> dict[str, RemapTable]:
@@ -98,14 +121,30 @@ class Rig:
         new: Policy = _changed(policy, self.policy)
         if new.anchor:
             _known([new.anchor], task)
-        if not (0 < new.rate_hz < math.inf and new.return_after >= 1 and new.hold_ms >= 0):
-            raise RecipeError(f"{new}", expected="rate_hz above 0, return_after 1 or more, hold_ms 0 or more")
         return new
 
 
-def load(path: Path) -> Rig:
-    """Read the rig at `path`."""
-    return from_table(Rig, read_toml(path, RecipeError), where=str(path), base=path.parent)
+def load(path: Path | None, overrides: Sequence[str] = ()) -> Rig:
+    """Read the rig at `path`, or take an empty one, then apply overrides `table.key=value`, the last one winning."""
+    table = {} if path is None else read_toml(path, RecipeError)
+    for override in overrides:
+        _override(table, override)
+    base = Path() if path is None else path.parent
+    return from_table(Rig, table, where="the rig" if path is None else str(path), base=base)
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    """Set one key of nested tables: `sensors.rgb.max_age_ms=300`, `policy.max_skew_ms=50`."""
+    key, equals, value = override.partition("=")
+    *tables, last = key.strip().split(".")
+    if not equals or not last:
+        example = "for example policy.max_skew_ms=50"
+        raise RecipeError(f"--set {override!r}", expected="a rig's key and a value, KEY=VALUE", mend=example)
+    for name in tables:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"--set {override!r}: {name} is no table", mend=f"known tables: {', '.join(_TABLES)}")
+    table[last] = toml_value(value.strip())
 
 
 def _known(names: Iterable[str], task: Task) -> None:
@@ -114,8 +153,15 @@ def _known(names: Iterable[str], task: Task) -> None:
             raise RecipeError(f"rig: unknown sensor {name!r}", mend=nearest(name, task.sensor_names))
 
 
+def _sensor(sensor: Sensor, changes: RigSensor) -> Sensor:
+    limits = {**dataclasses.asdict(sensor.health), **changes.health}
+    health = from_table(HealthLimits, limits, where=f"rig: sensors.{sensor.name}.health")
+    changed: Sensor = _changed(sensor, changes)
+    return dataclasses.replace(changed, health=health)
+
+
 def _changed(original: Any, changes: RigSensor | RigPolicy) -> Any:
-    """`original` with those fields of `changes` that it has and that are not None."""
-    fields = {entry.name for entry in dataclasses.fields(original)}
+    """`original` with those fields of `changes` that it has and that are not None; limits of health are not its."""
+    fields = {entry.name for entry in dataclasses.fields(original)} - {"health"}
     given = {name: value for name, value in vars(changes).items() if name in fields and value is not None}
     return dataclasses.replace(original, **given)

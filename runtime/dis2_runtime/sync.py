@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dis2_edge.bundle import Policy
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 from dis2_runtime.frames import Frame
@@ -27,6 +28,8 @@ class Choice:
     """Age of the newest frame of each sensor that sent one, used or not."""
     sequences: dict[str, int]
     """Number of that frame."""
+    stamped: dict[str, bool]
+    """Whether its time is the sensor's own; else it is that of arrival."""
     left_out: dict[str, str]
     """The reason for each sensor that is not used."""
 
@@ -41,13 +44,18 @@ class _Presence:
     good_frames: int = 0
     stragglers: int = 0
 
+    @property
+    def captured_ns(self) -> int:
+        """When the frame was captured; a stamp that lies after its arrival is not believed."""
+        return self.at_ns if self.frame is None else min(self.frame.time_ns, self.at_ns)
+
 
 class Sync:
     """Keeps the newest frame of every sensor and chooses among them."""
 
-    def __init__(self, task: Task, return_after: int) -> None:
+    def __init__(self, task: Task, policy: Policy) -> None:
         self._sensors = task.sensors
-        self._return_after = return_after
+        self._return_after, self._max_skew_ms = policy.return_after, policy.max_skew_ms
         self._known = {sensor.name: _Presence() for sensor in task.sensors}
 
     def receive(self, frame: Frame, at_ns: int, *, good: bool) -> None:
@@ -67,18 +75,33 @@ class Sync:
 
     def choose(self, now_ns: int, health: Mapping[str, Health]) -> Choice:
         """The frames for a tick at `now_ns`."""
-        frames, ages, sequences, left_out = {}, {}, {}, {}
+        choice = Choice({}, {}, {}, {}, {})
         for sensor in self._sensors:
             known = self._known[sensor.name]
             if known.frame is not None:
-                sequences[sensor.name] = known.frame.sequence
-                ages[sensor.name] = max(0.0, (now_ns - min(known.frame.time_ns, known.at_ns)) / 1e6)
-            reason = self._reason_against(sensor, known, health[sensor.name], ages.get(sensor.name))
+                choice.sequences[sensor.name] = known.frame.sequence
+                choice.stamped[sensor.name] = known.frame.stamped
+                choice.ages_ms[sensor.name] = max(0.0, (now_ns - known.captured_ns) / 1e6)
+            reason = self._reason_against(sensor, known, health[sensor.name], choice.ages_ms.get(sensor.name))
             if reason or known.frame is None:
-                left_out[sensor.name] = reason
+                choice.left_out[sensor.name] = reason
             else:
-                frames[sensor.name] = known.frame
-        return Choice(frames, ages, sequences, left_out)
+                choice.frames[sensor.name] = known.frame
+        if self._max_skew_ms:
+            self._part_the_skewed(choice)
+        return choice
+
+    def _part_the_skewed(self, choice: Choice) -> None:
+        """Leave out frames that were captured too long before the newest of those that may be used."""
+        captured = {name: self._known[name].captured_ns for name in choice.frames}
+        newest = max(captured, key=captured.__getitem__, default="")
+        for name, time_ns in captured.items():
+            skew_ms = (captured[newest] - time_ns) / 1e6
+            if skew_ms > self._max_skew_ms:
+                del choice.frames[name]
+                choice.left_out[name] = (
+                    f"skew: captured {skew_ms:.0f} ms before {newest}, at most {self._max_skew_ms:.0f} ms are allowed"
+                )
 
     def _reason_against(self, sensor: Sensor, known: _Presence, health: Health, age_ms: float | None) -> str:
         """Why the sensor is not used now; empty when it is. A sensor that was never seen needs not to come back."""

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from dis2_edge.bundle import Policy
 from dis2_edge.task import Task
 
-SILENT_PERIODS = 1.5
-"""Silence of the anchor, in periods, after which a timer takes over."""
 CROWDED_PERIODS = 0.5
 """Anchor frames closer than this to the tick before, in periods, start none: a burst is one tick."""
-BACKLOG = 100
+BACKLOG = 1000
 """Ticks that are answered when they are noticed late together; older ones are counted as missed."""
 
 
@@ -37,7 +35,8 @@ class Ticker:
         self._fallen: list[Tick] = []
         self._count = 0
         self._last_ns = -self._period_ns  # so that an anchor's frame at 0 starts a tick
-        self._patience_ns = (SILENT_PERIODS + 1) * self._period_ns
+        self._silent_ns = policy.silent_periods * self._period_ns
+        self._patience_ns = self._silent_ns + self._period_ns
         self.missed = 0
         """Ticks that fell due and were never handed out."""
 
@@ -46,7 +45,12 @@ class Ticker:
         self._run_timer(at_ns - 1)
         if at_ns - self._last_ns >= CROWDED_PERIODS * self._period_ns:
             self._fall_due(at_ns, self.anchor)
-            self._last_ns, self._patience_ns = float(at_ns), SILENT_PERIODS * self._period_ns
+            self._last_ns, self._patience_ns = float(at_ns), self._silent_ns
+
+    @property
+    def period_ns(self) -> int:
+        """Time from one tick to the next when all goes well."""
+        return round(self._period_ns)
 
     @property
     def next_ns(self) -> int:

@@ -17,6 +17,7 @@ from dis2_runtime.engines import open_engine
 from dis2_runtime.faults import Fault, FaultedSource, FaultPlan
 from dis2_runtime.feed import SteppedFeed
 from dis2_runtime.frames import Delivery, Frame
+from dis2_runtime.guard import EngineGuard, Rung
 from dis2_runtime.outcome import Outcome
 from dis2_runtime.stream import Limits, Stream
 
@@ -79,8 +80,7 @@ def flown(
         for sensor in task.sensors
     }
     memory = Memory()
-    with engine or open_engine(bundle, threads=1) as opened:
-        policy = policy or bundle.manifest.policy
-        stream = Stream(bundle.manifest, task, policy, "int8", opened, [memory])
+    with EngineGuard([Rung("int8", lambda: engine or open_engine(bundle, threads=1))]) as guard:
+        stream = Stream(bundle.manifest, task, policy or bundle.manifest.policy, guard, [memory])
         stream.run(SteppedFeed({**made, **(sources or {})}), Limits(seconds=seconds), threading.Event())
     return memory.outcomes

@@ -131,6 +131,7 @@ def test_run_leaves_a_palette_mask_a_row_a_tick_and_a_summary(three: Bundle, sce
         "left_out",
         "frame",
         "age_ms",
+        "stamp",
         "dropped",
         "holes",
     }

@@ -17,10 +17,11 @@ from tiny_bundle import HEAT, NDSM, RGB, expected, ground, make_bundle, task_of
 from dis2_edge.bundle import Bundle, Policy
 from dis2_edge.errors import EngineError
 from dis2_runtime.align import Aligner
-from dis2_runtime.engines import open_engine
+from dis2_runtime.engines import open_engine, rungs
 from dis2_runtime.faults import KINDS, Fault
 from dis2_runtime.feed import SteppedFeed
 from dis2_runtime.frames import Delivery, Frame
+from dis2_runtime.guard import EngineGuard
 from dis2_runtime.stream import Limits, Stream
 
 TICK_MS = 100
@@ -149,20 +150,21 @@ def test_engine_that_fails_holds_the_mask_and_the_next_tick_tries_again(two: Bun
             return self
 
         def __exit__(self, *rest):
-            self.engine.__exit__(*rest)
+            """Stays open: it is opened again when it is reloaded."""
 
         def infer(self, scenario, frames, into=None):
             self.calls += 1
             answer = self.engine.infer(scenario, frames, into)
-            if self.calls in (6, 7):
+            if self.calls in (6, 7, 8):  # first, again, reloaded
                 answer.mask[:] = 77  # a half-written answer must not be held
                 raise EngineError("out of luck")
             return answer
 
-    outcomes = flown(two, 1, engine=Moody())
-    assert [outcome.state for outcome in outcomes] == ["fresh"] * 5 + ["held"] * 2 + ["fresh"] * 3
-    assert outcomes[5].why == "the engine failed: out of luck"
-    np.testing.assert_array_equal(outcomes[6].mask, outcomes[4].mask)
+    outcomes = flown(two, 1.5, engine=Moody())
+    assert [outcome.state for outcome in outcomes] == ["fresh"] * 5 + ["held"] + ["fresh"] * 9
+    assert "the engine failed: rgb+ndsm failed on int8: EngineError: out of luck" in outcomes[5].why
+    assert {outcome.scenario for outcome in outcomes[6:]} == {"rgb"}  # out of service for a while
+    np.testing.assert_array_equal(outcomes[5].mask, outcomes[4].mask)
 
 
 def test_bundle_that_serves_fewer_scenarios_flies_the_best_of_them(tmp_path) -> None:
@@ -241,8 +243,8 @@ def test_late_ticks_are_answered_with_the_held_mask(two: Bundle) -> None:
 
     task, memory = two.manifest.task, Memory()
     feed = Stalling({s.name: ScriptedSource(iter(list(steady(s, task.grid, 3)))) for s in task.sensors})
-    with open_engine(two, threads=1) as engine:
-        stream = Stream(two.manifest, task, two.manifest.policy, "int8", engine, [memory])
+    with EngineGuard(rungs(two, threads=1)) as guard:
+        stream = Stream(two.manifest, task, two.manifest.policy, guard, [memory])
         stream.run(feed, Limits(ticks=12), threading.Event())
     assert [outcome.tick.number for outcome in memory.outcomes] == list(range(12))
     late = [outcome for outcome in memory.outcomes if outcome.why.startswith("late")]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_bundle import HEAT, NDSM, RGB, task_of
 
+from dis2_edge.bundle import Policy
 from dis2_runtime.frames import Frame
 from dis2_runtime.health import USABLE, Health
 from dis2_runtime.sync import STRAGGLERS, Sync
@@ -31,13 +32,13 @@ TWO = task_of(RGB, NDSM)
 
 
 def test_sensor_without_a_frame_is_left_out_with_a_reason() -> None:
-    choice = Sync(TWO, 3).choose(0, healthy(TWO, ndsm=Health("off", "no frame yet")))
+    choice = Sync(TWO, Policy(return_after=3)).choose(0, healthy(TWO, ndsm=Health("off", "no frame yet")))
     assert choice.frames == {}
     assert choice.left_out == {"rgb": "no frame yet", "ndsm": "off: no frame yet"}
 
 
 def test_frame_older_than_its_sensor_allows_is_left_out() -> None:
-    sync = Sync(TWO, 1)
+    sync = Sync(TWO, Policy(return_after=1))
     sync.receive(frame("rgb", 0, 0), 0, good=True)
     sync.receive(frame("ndsm", 0, 0), 0, good=True)
     assert set(sync.choose(250 * MS, healthy(TWO)).frames) == {"rgb", "ndsm"}
@@ -47,7 +48,7 @@ def test_frame_older_than_its_sensor_allows_is_left_out() -> None:
 
 
 def test_lost_sensor_comes_back_with_its_third_good_frame_and_a_bad_one_starts_the_count_anew() -> None:
-    sync = Sync(TWO, 3)
+    sync = Sync(TWO, Policy(return_after=3))
     sync.receive(frame("rgb", 0, 0), 0, good=True)
     assert "rgb" in sync.choose(0, healthy(TWO)).frames
     assert "rgb" not in sync.choose(1, healthy(TWO, rgb=Health("garbage", "noise"))).frames
@@ -60,7 +61,7 @@ def test_lost_sensor_comes_back_with_its_third_good_frame_and_a_bad_one_starts_t
 
 
 def test_returning_sensor_says_how_far_it_is() -> None:
-    sync = Sync(TWO, 3)
+    sync = Sync(TWO, Policy(return_after=3))
     sync.receive(frame("rgb", 0, 0), 0, good=True)
     sync.doubt("rgb")
     sync.receive(frame("rgb", 100, 1), 100 * MS, good=True)
@@ -68,7 +69,7 @@ def test_returning_sensor_says_how_far_it_is() -> None:
 
 
 def test_straggler_does_not_replace_a_newer_frame_but_a_restarted_sensor_does() -> None:
-    sync = Sync(TWO, 1)
+    sync = Sync(TWO, Policy(return_after=1))
     sync.receive(frame("rgb", 1000, 50), 1000 * MS, good=True)
     for number in range(STRAGGLERS):
         sync.receive(frame("rgb", number, number), 1000 * MS, good=True)
@@ -82,7 +83,7 @@ def test_any_interleaving_of_any_sensors_keeps_the_promises(data) -> None:
     kinds = [RGB, NDSM, HEAT, dataclasses.replace(RGB, name="wide"), dataclasses.replace(HEAT, name="far")]
     task = task_of(*kinds[: data.draw(st.integers(1, 5))])
     return_after = data.draw(st.integers(1, 4))
-    sync = Sync(task, return_after)
+    sync = Sync(task, Policy(return_after=return_after))
     now_ms, good_since_loss = 0, dict.fromkeys(task.sensor_names, 0)
     lost, newest = dict.fromkeys(task.sensor_names, False), {}
     for number in range(data.draw(st.integers(1, 40))):
@@ -115,8 +116,33 @@ def test_any_interleaving_of_any_sensors_keeps_the_promises(data) -> None:
 
 @given(st.lists(st.tuples(st.integers(-(2**62), 2**62), st.integers(-(2**62), 2**62)), max_size=20))
 def test_any_stamps_are_survived(stamps) -> None:
-    sync = Sync(TWO, 2)
+    sync = Sync(TWO, Policy(return_after=2))
     for stamp_ns, sequence in stamps:
         sync.receive(Frame("rgb", PIXELS, stamp_ns, sequence), 0, good=True)
         choice = sync.choose(0, healthy(TWO))
         assert choice.ages_ms["rgb"] >= 0
+
+
+def test_frames_captured_too_far_apart_do_not_make_one_mask() -> None:
+    sync = Sync(TWO, Policy(return_after=1, max_skew_ms=50))
+    sync.receive(frame("rgb", 100, 1), 105 * MS, good=True)
+    sync.receive(frame("ndsm", 40, 1), 45 * MS, good=True)
+    choice = sync.choose(110 * MS, healthy(TWO))
+    assert set(choice.frames) == {"rgb"}
+    assert choice.left_out["ndsm"] == "skew: captured 60 ms before rgb, at most 50 ms are allowed"
+    sync.receive(frame("ndsm", 90, 2), 95 * MS, good=True)
+    assert set(sync.choose(111 * MS, healthy(TWO)).frames) == {"rgb", "ndsm"}  # skew takes no belief away
+
+
+@given(st.data())
+def test_chosen_frames_never_lie_further_apart_than_allowed(data) -> None:
+    sync = Sync(TWO, Policy(return_after=1, max_skew_ms=30))
+    now_ms = 0
+    for number in range(data.draw(st.integers(1, 12))):
+        now_ms += data.draw(st.integers(0, 40))
+        name = data.draw(st.sampled_from(TWO.sensor_names))
+        sync.receive(frame(name, now_ms + data.draw(st.integers(-90, 90)), number), now_ms * MS, good=True)
+        choice = sync.choose(now_ms * MS, healthy(TWO))
+        ages = [choice.ages_ms[chosen] for chosen in choice.frames]
+        assert not ages or max(ages) - min(ages) <= 30
+        assert set(choice.frames) | set(choice.left_out) == set(TWO.sensor_names)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 from dis2_edge.bundle import Bundle
 from dis2_runtime.engine import Engine
+from dis2_runtime.guard import Rung
 
-__all__ = ["open_engine"]
+__all__ = ["open_engine", "rungs"]
 
 
 def open_engine(bundle: Bundle, precision: Literal["int8", "fp32"] = "int8", threads: int = 0) -> Engine:
@@ -19,3 +21,14 @@ def open_engine(bundle: Bundle, precision: Literal["int8", "fp32"] = "int8", thr
     from dis2_runtime.engines.onnx_runtime import OnnxEngine
 
     return OnnxEngine(bundle, precision, threads)
+
+
+def rungs(bundle: Bundle, precision: Literal["int8", "fp32"] = "int8", threads: int = 0) -> list[Rung]:
+    """The engines that can stand in for one another: `precision` first, then the others that the bundle holds."""
+    held = {row.precision for row in bundle.manifest.models if (row.dialect, row.io) == ("ort", "frame")}
+    order: list[Literal["int8", "fp32"]] = [precision, "fp32" if precision == "int8" else "int8"]
+    return [
+        Rung(name, partial(open_engine, bundle, name, threads))
+        for place, name in enumerate(order)
+        if place == 0 or name in held
+    ]
