@@ -63,6 +63,7 @@ _EXTRA_OF = {
     "zstandard": "stream",
     "onnx": "quantize",
     "av": "stream",
+    "cv2": "stream",
     "pycuda": "jetson",
     "cuda": "jetson",
     "torch_tensorrt": "tensorrt",
