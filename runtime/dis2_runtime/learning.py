@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -87,7 +88,7 @@ class Learner:
         times = np.diff([heard.at_ns for heard in self._heard]) / 1e6
         lags = np.array([(heard.at_ns - heard.time_ns) / 1e6 for heard in self._heard])
         typical_ms = max(float(np.median(times)), 1e-3)
-        limits = {**self._timing(times, lags, typical_ms), **self._contents()}
+        limits: dict[str, Any] = {**self._timing(times, lags, typical_ms), **self._contents()}
         figures = self._figures(times, lags, typical_ms)
         return Lesson(
             self.sensor.name,
