@@ -143,10 +143,11 @@ def test_turned_terrain_lands_where_it_was_cut(tmp_path) -> None:
     ground = write_ground(tmp_path, (160, 160))
     poses = [pose_at(70 + number, 80 - 2 * number, 340 + 7.0 * number) for number in range(12)]
     write_track(tmp_path / "track.csv", [number / 10 for number in range(12)], poses)
-    _, out = flight(tmp_path, RIG.replace('source = "scene:rgb.tif?rate_hz=10&step=20"', ""), seconds=1.0)
+    rig = RIG.replace('source = "scene:rgb.tif?rate_hz=10&step=20"', "") + "[geotiff]\nconfidence = true\n"
+    _, out = flight(tmp_path, rig, seconds=1.0)
     height = ground["ndsm"][..., 0]
-    files = sorted((out / "geotiff").iterdir())
-    assert len(files) == 10
+    files = sorted((out / "geotiff").glob("????????.tif"))
+    assert len(files) == len(list((out / "geotiff").glob("*-confidence.tif"))) == 10
     for path in files:
         with rasterio.open(path) as file:
             mask = file.read(1)

@@ -110,6 +110,13 @@ def test_file_that_is_no_video_is_refused_on_the_ground(tmp_path, name, message)
         opened(f"video:{tmp_path}/{name}")
 
 
+def test_file_whose_name_holds_a_colon_is_no_url(tmp_path, monkeypatch) -> None:
+    write_video(tmp_path / "a.mkv", [picture(0)])
+    (tmp_path / "a.mkv").rename(tmp_path / "tcp:b.mkv")
+    monkeypatch.chdir(tmp_path)
+    assert len(deliveries(opened("video:tcp:b.mkv"))) == 1
+
+
 def test_file_cut_short_or_damaged_loses_pictures_with_a_reason_and_ends(tmp_path) -> None:
     write_video(tmp_path / "v.mkv", [picture(number) for number in range(8)])
     whole = (tmp_path / "v.mkv").read_bytes()
