@@ -46,7 +46,7 @@ GRID = TASK.grid
 
 
 def outcome(number: int, mask: np.ndarray | None = None, pose: Pose | None = None) -> Outcome:
-    note = SensorNote(Health("ok", ""), True, "", number, None, 0, 0)
+    note = SensorNote(Health("ok", ""), True, "", number, None, True, 0, 0)
     made = np.random.default_rng(number).integers(0, 2, GRID, np.uint8) if mask is None else mask
     tick = Tick(number, number * 100_000_000, "rate")
     return Outcome(tick, made, "fresh", 0.0, "rgb+ndsm", "all sensors", None, 0.9, {"rgb": note}, pose=pose)

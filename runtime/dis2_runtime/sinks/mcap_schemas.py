@@ -18,6 +18,7 @@ _SENSOR = {
     "left_out": _TEXT,
     "frame": _WHOLE,
     "age_ms": _NUMBER,
+    "stamp": _TEXT,
     "dropped": _WHOLE,
     "holes": _WHOLE,
 }
@@ -32,6 +33,11 @@ _ROW = {
     "mask_age_ms": _NUMBER,
     "expected_miou": _NUMBER,
     "confidence": _NUMBER,
+    "engine": _TEXT,
+    "pose": {
+        "type": "object",
+        "properties": {**dict.fromkeys(("x", "y", "heading_deg", "gsd_m"), _NUMBER), "epsg": _WHOLE},
+    },
     "latency_ms": _NUMBER,
 }
 
