@@ -131,8 +131,12 @@ def close_all(outboxes: Iterable[Outbox]) -> None:
 
 
 def _copied(array: npt.NDArray[Any], into: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A copy of `array` in `into`, if that has its shape and type."""
-    if array.shape != into.shape or array.dtype != into.dtype:
+    """A copy of `array` in `into`, if that has its shape and type.
+
+    Copied as bytes, which keeps the interpreter's lock: NumPy would let it go, and a sink's thread that takes it gives
+    it back milliseconds later.
+    """
+    if array.shape != into.shape or array.dtype != into.dtype or not array.flags.c_contiguous:
         return array.copy()
-    np.copyto(into, array)
+    into.reshape(-1).data[:] = array.reshape(-1).data
     return into
