@@ -74,6 +74,16 @@ def test_only_fresh_masks_with_a_pose_are_written_and_the_rest_is_told(tmp_path)
     assert sink.remark == "geotiff: 2 ticks without a pose"
 
 
+def test_durable_mask_gets_its_name_when_it_is_on_the_disk(tmp_path) -> None:
+    sink = GeotiffSink(tmp_path, TASK, durable=True)
+    for number in range(2):
+        sink.write(outcome(number, pose_at(0, 0)))
+        assert len(list((tmp_path / "geotiff").glob("0*.tif"))) == number
+        sink.sync() if number == 0 else sink.close()
+    assert len(list((tmp_path / "geotiff").iterdir())) == 2
+    assert (sink.wants.mask, sink.wants.confidence) == (True, False)
+
+
 def test_unknown_system_is_user_defined(tmp_path) -> None:
     sink = GeotiffSink(tmp_path, TASK)
     sink.write(outcome(0, dataclasses.replace(pose_at(0, 0), epsg=0)))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from dis2_edge.task import Task
 from dis2_runtime.outcome import Outcome
 from dis2_runtime.output import Output
-from dis2_runtime.sinks.geotiff import GeotiffSettings
+
+if TYPE_CHECKING:
+    from dis2_runtime.sinks.geotiff import GeotiffSettings
 
 __all__ = ["Sink", "Syncing", "Wants", "open_sinks"]
 
@@ -83,7 +85,7 @@ def open_sinks(
     if "geotiff" in chosen:
         from dis2_runtime.sinks.geotiff import GeotiffSink
 
-        sinks["geotiff"] = GeotiffSink(folder, task, geotiff)
+        sinks["geotiff"] = GeotiffSink(folder, task, geotiff, durable=durable)
     if "telemetry" in chosen:
         from dis2_runtime.sinks.telemetry import TelemetrySink
 

@@ -35,6 +35,10 @@ _ROW = {
     "expected_miou": _NUMBER,
     "engine": _TEXT,
     "confidence": _NUMBER,
+    "pose": {
+        "type": "object",
+        "properties": {**dict.fromkeys(("x", "y", "heading_deg", "gsd_m"), _NUMBER), "epsg": _WHOLE},
+    },
     "latency_ms": _NUMBER,
 }
 
