@@ -73,7 +73,7 @@ def fly(
     stop = stop or threading.Event()
     with contextlib.ExitStack() as stack:
         clock = RunClock()
-        sources = stack.enter_context(_opened(_sources(flight, task, clock)))
+        sources = stack.enter_context(opened(sources_of(flight, task, clock)))
         guard = stack.enter_context(EngineGuard(rungs(bundle, flight.precision, flight.threads)))
         sinks = stack.enter_context(_open_sinks(flight, out, task))
         stream = Stream(bundle.manifest, task, policy, guard, sinks)
@@ -98,7 +98,7 @@ def _refuse_full(out: Path) -> None:
         raise StorageError(f"{out} exists already and is not empty", mend="choose another --out or remove it")
 
 
-def _sources(flight: Flight, task: Task, clock: RunClock) -> dict[str, Source]:
+def sources_of(flight: Flight, task: Task, clock: RunClock) -> dict[str, Source]:
     """A source for every sensor that has a URI, with its fault and its offset around it."""
     uris = {
         name: (settings.source, flight.rig.base) for name, settings in flight.rig.sensors.items() if settings.source
@@ -125,7 +125,7 @@ def _sources(flight: Flight, task: Task, clock: RunClock) -> dict[str, Source]:
 
 
 @contextlib.contextmanager
-def _opened(sources: dict[str, Source]) -> Iterator[dict[str, Source]]:
+def opened(sources: dict[str, Source]) -> Iterator[dict[str, Source]]:
     """All sources open; on the way out all are closed."""
     try:
         for source in sources.values():
