@@ -209,7 +209,7 @@ class DataSet:
         table = self.description.sensors.get(self.description.labels_like)
         if table is None:
             return None
-        return dataclasses.replace(task.sensors[0], to_grid=table.to_grid, fit=table.fit or "resize")
+        return dataclasses.replace(task.sensors[0], to_grid=table.to_grid, fit=table.fit or "resize", lens=table.lens)
 
 
 def open_dataset(root: Path, description: Path | None = None) -> DataSet:
@@ -263,6 +263,9 @@ def _sensor(name: str, table: descriptions.SensorTable, first: Sequence[Path]) -
         fit=table.fit or "resize",
         rate_hz=table.rate_hz,
         max_age_ms=table.max_age_ms,
+        lens=table.lens,
+        pause_ms=table.pause_ms,
+        pause_every_s=table.pause_every_s,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from dis2_edge.errors import DataError
 from dis2_edge.files import read_toml
+from dis2_edge.lens import Lens
 from dis2_edge.sensors import IDENTITY, Dtype, Fit, Kind
 from dis2_edge.settings import from_table
 
@@ -66,12 +67,18 @@ class SensorTable:
     """Nominal rate in flight."""
     max_age_ms: float = 250.0
     """Oldest frame that a tick may use, in milliseconds."""
+    pause_ms: float = 0.0
+    """Longest pause that the sensor takes by itself in flight, in milliseconds."""
+    pause_every_s: float = 0.0
+    """Shortest time from one such pause to the next, in seconds."""
     size: tuple[int, int] = (0, 0)
     """Native height and width; frames of another size are refused. (0, 0) does not say."""
     to_grid: tuple[float, ...] = IDENTITY
     """3x3 homography, row by row, from native pixels to grid pixels."""
     fit: Fit | None = None
     """resize, crop or tile; None expects frames of the grid's size, or resizes where alignment is declared."""
+    lens: Lens | None = None
+    """Distortion to be taken out on the way to the grid."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,7 @@ def _check(description: Description, path: Path) -> None:
             raise DataError(f"{path}: {found}", expected=expected)
     if description.alignment == "registered":
         fits = {table.fit for table in description.sensors.values()}
-        bent = [name for name, table in description.sensors.items() if table.to_grid != IDENTITY]
+        bent = [name for name, table in description.sensors.items() if table.to_grid != IDENTITY or table.lens]
         if len(fits) > 1 or bent:
             raise DataError(
                 f"{path}: sensors that come to the grid in different ways ({', '.join(bent) or 'fit'})",

@@ -83,6 +83,14 @@ def parse_toml(text: str) -> dict[str, Any]:
     return tomllib.loads(text)
 
 
+def toml_value(text: str) -> Any:
+    """What stands behind `key=` on a command line: TOML where it is TOML, else a bare word as a string."""
+    try:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
+        return text
+
+
 def read_toml(path: Path, error: type[UserError]) -> dict[str, Any]:
     """Read TOML from `path`; what is missing or broken is raised as `error`."""
     try:

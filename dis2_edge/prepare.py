@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dis2_edge.errors import DataError, InternalError
-from dis2_edge.sensors import IDENTITY, Sensor
+from dis2_edge.errors import InternalError
+from dis2_edge.geometry import Places, RemapTable, Size, crop_corner, is_bent, places
+from dis2_edge.sensors import Sensor
 
 Pixels = npt.NDArray[Any]
-Size = tuple[int, int]
 
 
-def align(pixels: Pixels, sensor: Sensor, grid: Size) -> Pixels:
+def align(pixels: Pixels, sensor: Sensor, grid: Size, remap: RemapTable | None = None) -> Pixels:
     """`pixels` HxWxC brought to `grid` (height, width), same dtype. What fits already is returned as it is, uncopied.
 
     A `to_grid` other than identity maps native pixels straight to grid pixels (pixel centres at whole numbers, as
     calibration tools write it), and nothing is left for `fit` to do; what lies outside the frame becomes a hole (NaN
     in float32, the sensor's mean in integers). Else `fit` acts: `resize` is bilinear with half-pixel centres and no
-    smoothing, `crop` takes the centre, `tile` wants frames cut beforehand (`dis2_edge.tiles`). DataError when a frame
-    is too small to crop, or was not cut.
+    smoothing, `crop` takes the centre, `tile` wants frames cut beforehand (`dis2_edge.tiles`). A `lens` is taken out
+    in the same look-up; a `remap` table stands for all of these. DataError when a frame is too small to crop, was not
+    cut, or covers nothing of the grid.
     """
-    if sensor.to_grid != IDENTITY:
-        return _warp(pixels, sensor, grid)
+    if remap is not None:
+        return _warp(pixels, sensor, places(sensor, (pixels.shape[0], pixels.shape[1]), grid, remap))
+    if is_bent(sensor):
+        return _warp(pixels, sensor, _places(sensor, pixels.shape[:2], grid))
     if pixels.shape[:2] == grid:
         return pixels
     if sensor.fit == "resize":
@@ -33,17 +38,18 @@ def align(pixels: Pixels, sensor: Sensor, grid: Size) -> Pixels:
     return _crop(pixels, sensor, grid)
 
 
-def bring(pixels: Pixels, sensor: Sensor, grid: Size) -> tuple[Pixels, int]:
+def bring(pixels: Pixels, sensor: Sensor, grid: Size, remap: RemapTable | None = None) -> tuple[Pixels, int]:
     """`pixels` HxWxC on `grid` without holes, and how many pixels were filled: what training and flight both use.
 
     Holes are filled before anything is interpolated, or a nodata value would blend into its neighbours and pass for
-    valid; what a homography leaves open outside the frame is filled, and counted, afterwards.
+    valid; what the look-up leaves open outside the frame is filled, and in float32 counted, afterwards.
     """
     filled, holes = fill_holes(pixels, sensor)
-    placed = align(filled, sensor, grid)
-    if placed is filled:
-        return filled, holes
-    placed, outside = fill_holes(placed, sensor)
+    placed = align(filled, sensor, grid, remap)
+    if placed is filled or pixels.dtype.kind != "f":
+        return placed, holes
+    # Interpolation may round past the valid range, which makes no hole: only what was left open is one.
+    placed, outside = fill_holes(placed, dataclasses.replace(sensor, valid_min=-math.inf, valid_max=math.inf))
     return placed, holes + outside
 
 
@@ -55,10 +61,10 @@ def mark_holes(pixels: Pixels, sensor: Sensor) -> Pixels:
 
 def align_label(label: npt.NDArray[np.uint8], sensor: Sensor | None, grid: Size, ignore: int) -> npt.NDArray[np.uint8]:
     """`label` HxW brought to `grid` by the way of `sensor`, nearest pixel; None resizes. Outside becomes `ignore`."""
-    if sensor is not None and sensor.to_grid != IDENTITY:
-        rows, columns, inside = _sources(sensor.to_grid, label.shape, grid)
-        nearest = label[np.rint(rows).astype(np.intp), np.rint(columns).astype(np.intp)]
-        return np.where(inside, nearest, np.uint8(ignore)).astype(np.uint8)
+    if sensor is not None and is_bent(sensor):
+        found = _places(sensor, (label.shape[0], label.shape[1]), grid)
+        nearest = label[np.rint(found.rows).astype(np.intp), np.rint(found.columns).astype(np.intp)]
+        return np.where(found.inside, nearest, np.uint8(ignore)).astype(np.uint8)
     if label.shape == grid:
         return label
     if sensor is None or sensor.fit == "resize":
@@ -145,15 +151,7 @@ def _valid_mean(values: Pixels, sensor: Sensor) -> float:
 
 
 def _crop(pixels: Pixels, sensor: Sensor, grid: Size) -> Pixels:
-    height, width = pixels.shape[:2]
-    where = f"sensor {sensor.name!r}: a frame of {height}x{width} pixels"
-    if (height, width) == grid:
-        return pixels
-    if sensor.fit == "tile":
-        raise DataError(where, expected=f"windows of the grid's {grid[0]}x{grid[1]}", mend="cut the frame into tiles")
-    if height < grid[0] or width < grid[1]:
-        raise DataError(where, expected=f"at least the grid's {grid[0]}x{grid[1]}", mend='set fit = "resize"')
-    top, left = (height - grid[0]) // 2, (width - grid[1]) // 2
+    top, left = crop_corner(sensor, (pixels.shape[0], pixels.shape[1]), grid)
     return pixels[top : top + grid[0], left : left + grid[1]]
 
 
@@ -161,7 +159,7 @@ def _resize(pixels: Pixels, grid: Size) -> Pixels:
     """Bilinear, rows first so that the second pass works on fewer pixels."""
     out = pixels
     for axis in (0, 1):
-        low, high, weight = _bilinear(pixels.shape[axis], grid[axis])
+        low, high, weight = bilinear(pixels.shape[axis], grid[axis])
         weight = weight.reshape(-1, *(1,) * (2 - axis))
         first = np.take(out, low, axis).astype(np.float32, copy=False)
         out = np.take(out, high, axis) - first
@@ -170,18 +168,18 @@ def _resize(pixels: Pixels, grid: Size) -> Pixels:
     return _as(out, pixels.dtype)
 
 
-def _warp(pixels: Pixels, sensor: Sensor, grid: Size) -> Pixels:
+def _warp(pixels: Pixels, sensor: Sensor, found: Places) -> Pixels:
     """Bilinear look-up of each grid pixel in the native frame."""
-    rows, columns, inside = _sources(sensor.to_grid, pixels.shape[:2], grid)
+    rows, columns = found.rows, found.columns
     top, left = np.floor(rows).astype(np.intp), np.floor(columns).astype(np.intp)
     bottom, right = np.minimum(top + 1, pixels.shape[0] - 1), np.minimum(left + 1, pixels.shape[1] - 1)
     down, across = ((rows - top)[..., None], (columns - left)[..., None])
     source = pixels.astype(np.float32, copy=False)
     upper = source[top, left] * (1 - across) + source[top, right] * across
     lower = source[bottom, left] * (1 - across) + source[bottom, right] * across
-    out = upper * (1 - down) + lower * down
-    if not inside.all():
-        out[~inside] = np.nan if pixels.dtype.kind == "f" else _outside(pixels, sensor)
+    out = (upper * (1 - down) + lower * down).astype(np.float32, copy=False)
+    if not found.inside.all():
+        out[~found.inside] = np.nan if pixels.dtype.kind == "f" else _outside(pixels, sensor)
     return _as(out, pixels.dtype)
 
 
@@ -196,7 +194,7 @@ def _as(values: npt.NDArray[np.float32], dtype: np.dtype[Any]) -> Pixels:
 
 
 @functools.lru_cache(maxsize=32)
-def _bilinear(source: int, target: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+def bilinear(source: int, target: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
     """Lower and upper source index and the upper one's weight, for each of `target` half-pixel centres."""
     place = np.clip((np.arange(target) + 0.5) * (source / target) - 0.5, 0, source - 1)
     low = np.floor(place).astype(np.intp)
@@ -208,22 +206,6 @@ def _nearest(source: int, target: int) -> npt.NDArray[np.intp]:
 
 
 @functools.lru_cache(maxsize=16)
-def _sources(
-    to_grid: tuple[float, ...], size: Size, grid: Size
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Native row and column of each grid pixel, and whether the frame covers it (kept inside where it does not)."""
-    matrix = np.asarray(to_grid, np.float64).reshape(3, 3)
-    if abs(np.linalg.det(matrix)) < 1e-12:
-        raise DataError(f"to_grid {to_grid} cannot be inverted", expected="a homography with a determinant above 0")
-    rows, columns = np.mgrid[: grid[0], : grid[1]].astype(np.float64)
-    x, y, scale = np.tensordot(np.linalg.inv(matrix), np.stack([columns, rows, np.ones(grid)]), 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        x, y = x / scale, y / scale
-    edge = 0.5  # a pixel reaches half a pixel around its centre
-    inside = (x >= -edge) & (y >= -edge) & (x <= size[1] - 1 + edge) & (y <= size[0] - 1 + edge) & (scale > 0)
-    x, y = np.nan_to_num(x), np.nan_to_num(y)
-    return (
-        np.clip(y, 0, size[0] - 1).astype(np.float32),
-        np.clip(x, 0, size[1] - 1).astype(np.float32),
-        inside,
-    )
+def _places(sensor: Sensor, size: Size, grid: Size) -> Places:
+    """For training, whose few geometries come again with every sample; flight keeps its own (`dis2_runtime.align`)."""
+    return places(sensor, size, grid)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dis2_edge.errors import RecipeError
-from dis2_edge.files import parse_toml, read_toml
+from dis2_edge.files import read_toml, toml_value
 from dis2_edge.settings import from_table, nearest
 
 _ABOVE_ZERO = (
@@ -191,16 +191,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
             raise RecipeError(f"--set {override!r}", expected="key=value")
         if key.strip() not in known:
             raise RecipeError(f"--set: unknown key {key.strip()!r}", mend=nearest(key.strip(), known))
-        table[key.strip()] = _value(value.strip())
+        table[key.strip()] = toml_value(value.strip())
     return from_table(Recipe, table, where=str(path))
-
-
-def _value(text: str) -> Any:
-    """The value after `key=`: TOML where it is TOML, else a bare word as a string."""
-    try:
-        return parse_toml(f"value = {text}")["value"]
-    except ValueError:
-        return text
 
 
 def _toml(value: Any) -> str:

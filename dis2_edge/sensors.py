@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from dis2_edge.errors import RecipeError
+from dis2_edge.lens import Lens
+from dis2_edge.limits import HealthLimits
 
 Kind = Literal["optical", "height", "radar", "thermal"]
 Dtype = Literal["uint8", "uint16", "float32"]
@@ -46,13 +48,23 @@ class Sensor:
     size: tuple[int, int] = (0, 0)
     """Native height and width in pixels; (0, 0) when frames may differ."""
     to_grid: tuple[float, ...] = IDENTITY
-    """3x3 homography, row by row, from native pixel coordinates (x, y, 1) to grid pixels before `fit`."""
+    """3x3 homography, row by row, from native pixel coordinates (x, y, 1) to grid pixels before `fit`.
+
+    With a `lens` it starts from what a perfect camera of the same matrix would have seen."""
     fit: Fit = "resize"
     """How a frame of another size comes to the grid: resize, centre crop, or tile (overlapping windows)."""
     rate_hz: float = 10.0
     """Nominal rate in frames a second."""
     max_age_ms: float = 250.0
     """Oldest frame that a tick may still use, in milliseconds."""
+    lens: Lens | None = None
+    """Distortion to be taken out on the way to the grid; None when frames are straight."""
+    pause_ms: float = 0.0
+    """Longest pause that the sensor takes by itself, such as a flat-field correction; 0: it takes none."""
+    pause_every_s: float = 0.0
+    """Shortest time from one such pause to the next, begin to begin, in seconds; 0: at any time."""
+    health: HealthLimits = field(default_factory=HealthLimits)
+    """Limits that its health is judged by."""
 
     def __post_init__(self) -> None:
         where = f"sensor {self.name!r}"
@@ -68,6 +80,9 @@ class Sensor:
             raise RecipeError(f"{where}: to_grid {self.to_grid}", expected="9 finite numbers, a 3x3 homography")
         if not (0 < self.rate_hz < math.inf and 0 < self.max_age_ms < math.inf):
             raise RecipeError(f"{where}: rate_hz {self.rate_hz}, max_age_ms {self.max_age_ms}", expected="above 0")
+        if not (0 <= self.pause_ms < math.inf and 0 <= self.pause_every_s < math.inf):
+            found = f"{where}: pause_ms {self.pause_ms}, pause_every_s {self.pause_every_s}"
+            raise RecipeError(found, expected="0 or more")
         for label, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (0, self.channels):
                 found = f"{where}: {len(values)} values of {label}"

@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dis2_edge.dataset import DataSet
 from dis2_edge.errors import DataError
+from dis2_edge.glance import ENTROPY_MOST, frame_entropy
 from dis2_edge.prepare import align, find_holes, mark_holes
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress
+
+if TYPE_CHECKING:  # what flies reads no data set, and starts sooner without its reader
+    from dis2_edge.dataset import DataSet
 
 _MARGIN = 0.25
 _SAMPLED = 4096
@@ -46,6 +49,10 @@ class SensorStatistics:
     """Largest standard deviation within one frame, with a margin."""
     hole_share_high: float
     """Largest share of holes in one frame, 0..1, with a margin."""
+    frame_entropy_low: float = 0.0
+    """Least entropy of one native frame in bits (see `glance`), with a margin; 0 when it was not measured."""
+    frame_entropy_high: float = ENTROPY_MOST
+    """Largest entropy of one native frame in bits, with a margin."""
 
 
 def measure(dataset: DataSet, split: str) -> tuple[SensorStatistics, ...]:
@@ -59,8 +66,8 @@ def measure(dataset: DataSet, split: str) -> tuple[SensorStatistics, ...]:
         if sample is None:
             continue
         for tally in tallies:
-            pixels = mark_holes(sample.frames[tally.sensor.name], tally.sensor)
-            tally.add(align(pixels, tally.sensor, dataset.task.grid))
+            native = sample.frames[tally.sensor.name]
+            tally.add(align(mark_holes(native, tally.sensor), tally.sensor, dataset.task.grid), native)
     return tuple(tally.result(split) for tally in tallies)
 
 
@@ -109,9 +116,13 @@ class Tally:
         self.means: list[float] = []
         self.stds: list[float] = []
         self.hole_shares: list[float] = []
+        self.entropies: list[float] = []
 
-    def add(self, pixels: npt.NDArray[Any]) -> None:
-        """Take in one frame HxWxC; a frame of nothing but holes counts in the share of holes only."""
+    def add(self, pixels: npt.NDArray[Any], native: npt.NDArray[Any] | None = None) -> None:
+        """Take in one frame HxWxC; a frame of nothing but holes counts in the share of holes only.
+
+        `native` is the frame as the sensor gives it, where `pixels` were brought to the grid: flight's looks at that.
+        """
         count, total, square, share = _sums(pixels, self.sensor)
         self.hole_shares.append(share)
         self.count, self.total, self.square = self.count + count, self.total + total, self.square + square
@@ -122,6 +133,8 @@ class Tally:
             holes = find_holes(pixels, self.sensor) if share else None
             kept = pixels.ravel() if holes is None else pixels[~holes]
             self.values.append(kept[:: max(kept.size // _SAMPLED, 1)].astype(np.float32))
+            whole = pixels if native is None else native
+            self.entropies.append(frame_entropy(whole, self.sensor.valid_min, self.sensor.valid_max))
 
     def result(self, split: str) -> SensorStatistics:
         """The statistics of what was taken in."""
@@ -135,6 +148,7 @@ class Tally:
         low, high = np.percentile(np.concatenate(self.values), [0.1, 99.9])
         wide = _MARGIN * (max(self.means) - min(self.means)) + 0.05 * float(std.mean())
         std_wide = _MARGIN * (max(self.stds) - min(self.stds)) + 0.05 * float(std.mean())
+        entropy_low, entropy_high = _entropy_range(self.entropies)
         return SensorStatistics(
             name=self.sensor.name,
             mean=tuple(mean.tolist()),
@@ -146,7 +160,16 @@ class Tally:
             frame_std_low=max(min(self.stds) - std_wide, min(self.stds) / 2),
             frame_std_high=max(self.stds) + std_wide,
             hole_share_high=min(1.0, 1.5 * max(self.hole_shares) + 0.02),
+            frame_entropy_low=entropy_low,
+            frame_entropy_high=entropy_high,
         )
+
+
+def _entropy_range(entropies: Sequence[float]) -> tuple[float, float]:
+    """Least and largest entropy with the margin of the other ranges, within what is possible."""
+    known = [value for value in entropies if value == value] or [0.0, ENTROPY_MOST]
+    wide = _MARGIN * (max(known) - min(known)) + 0.05
+    return max(0.0, min(known) - wide), min(ENTROPY_MOST, max(known) + wide)
 
 
 def _sums(pixels: npt.NDArray[Any], sensor: Sensor) -> tuple[Doubles, Doubles, Doubles, float]:

@@ -45,11 +45,16 @@ class Window:
         return part
 
 
-def windows(size: tuple[int, int], grid: tuple[int, int], origin: tuple[int, int] = (0, 0)) -> tuple[Window, ...]:
-    """The fewest windows of `grid` pixels that cover `size` pixels from `origin`, overlapping evenly, row by row."""
+def windows(
+    size: tuple[int, int], grid: tuple[int, int], origin: tuple[int, int] = (0, 0), overlap: tuple[int, int] = (0, 0)
+) -> tuple[Window, ...]:
+    """The fewest windows of `grid` pixels that cover `size` pixels from `origin`, overlapping evenly, row by row.
+
+    Neighbours share at least `overlap` rows and columns.
+    """
     if size[0] < grid[0] or size[1] < grid[1]:
         raise DataError(f"a scene of {size[0]}x{size[1]} pixels", expected=f"at least the grid's {grid[0]}x{grid[1]}")
-    rows, columns = (_starts(length, window) for length, window in zip(size, grid, strict=True))
+    rows, columns = (_starts(*lengths) for lengths in zip(size, grid, overlap, strict=True))
     return tuple(
         Window(origin[0] + top, origin[1] + left, *grid, own_height, own_width)
         for top, own_height in rows
@@ -85,8 +90,8 @@ def blocks(
     }
 
 
-def _starts(length: int, window: int) -> list[tuple[int, int]]:
-    """(start, owned length) of the fewest windows that cover `length`."""
-    count = -(-length // window)
+def _starts(length: int, window: int, overlap: int) -> list[tuple[int, int]]:
+    """(start, owned length) of the fewest windows that cover `length` and share `overlap`."""
+    count = max(1, -(-(length - overlap) // (window - overlap)))
     starts = [round(index * (length - window) / max(count - 1, 1)) for index in range(count)]
     return [(start, following - start) for start, following in zip(starts, [*starts[1:], length], strict=True)]

@@ -1,4 +1,9 @@
-"""What the pixels of one frame say about its sensor: ok, wrong or garbage, from cheap statistics of a few thousand."""
+"""What the pixels of one frame say about its sensor: ok, wrong or garbage, from cheap statistics of a few thousand.
+
+A picture that is dim, over-exposed or in fog stays ok while it has structure or faint noise: what says little is
+garbage only when it is saturated (98 % of the values at one end) or flat. So a camera trained by day is not accused
+at night.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +11,32 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
+from dis2_edge.glance import entropy_bits
 from dis2_edge.sensors import Sensor
 from dis2_edge.statistics import SensorStatistics
+from dis2_runtime.glimpse import Glimpse
 
-LOOKS = 48
-"""Rows and columns that are looked at, at most, spread over the frame."""
 HOLES_MORE = 0.25
 """Share of holes above the largest of training that still passes."""
 HOLES_MOST = 0.95
 """Share of holes that never passes."""
-SATURATED_MOST = 0.98
-"""Share of values at one end of the number range from which a frame says nothing."""
-NOISE_RATIO = 1.8
-"""Mean squared step between neighbours over the variance: 2 for white noise, far less for ground seen from above."""
+HOLES_UNTRAINED = 0.5
+"""Share of holes that passes where training's is not known."""
 LOUD_STD, LOUD_RANGE = 0.5, 0.1
 """Noise fainter than this share of training's standard deviation, or else of the valid range, is no fault."""
 SPANS_OUT = 2.0
-"""How many widths of training's range of frame means a frame's mean may lie outside of it."""
+"""How many widths of training's range of frame means a frame's mean may lie outside of it; light is free to change."""
+BITS_OUT = 0.5
+"""How far a frame's entropy may lie outside training's range, in bits."""
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What a frame's content says."""
 
-    state: Literal["ok", "stuck", "garbage", "wrong"]
+    state: Literal["ok", "paused", "stuck", "garbage", "wrong"]
     """The kind of fault, or ok."""
     reason: str = ""
     """Why, with the figures; empty when ok."""
@@ -44,21 +48,80 @@ class Verdict:
 
 
 OK = Verdict("ok")
+Range = tuple[float, float]
+_ANY: Range = (-math.inf, math.inf)
+
+
+class Inspector:
+    """Looks into the frames of one sensor, one after the other, with the same buffers."""
+
+    def __init__(self, sensor: Sensor, training: SensorStatistics | None = None) -> None:
+        self.glimpse = Glimpse(sensor)
+        """What was seen of the newest well-formed frame."""
+        self._sensor, self._training, self._limits = sensor, training, sensor.health
+        self._holes_most = _holes_most(sensor, training)
+        self._means, self._entropies = _means(sensor, training), _entropies(sensor, training)
+        self._loud = _loud(sensor, training)
+
+    def inspect(self, pixels: npt.NDArray[Any]) -> Verdict:
+        """Hold a native frame against the sensor's declaration and, where known, its statistics of training."""
+        wrong = _wrong_form(pixels, self._sensor)
+        if wrong:
+            self.glimpse.forget()
+            return Verdict("wrong", wrong)
+        seen = self.glimpse
+        seen.take(pixels)
+        if seen.hole_share > self._holes_most:
+            return self._holes()
+        garbage = self._flat() or self._out_of_range() or self._noise()
+        return Verdict("garbage", garbage) if garbage else OK
+
+    def _holes(self) -> Verdict:
+        share, nan, sensor = self.glimpse.hole_share, self.glimpse.nan_share(), self._sensor
+        if nan >= share / 2:
+            return Verdict("garbage", f"{nan:.0%} of values are NaN or infinite")
+        span = f"{sensor.valid_min:g}..{sensor.valid_max:g} {sensor.unit}"
+        return Verdict("wrong", f"{share:.0%} of values outside {span}")
+
+    def _flat(self) -> str:
+        """Why the frame tells nothing at all; empty when it tells something."""
+        seen = self.glimpse
+        if not math.isfinite(seen.std):
+            return "values too large to average"
+        for end, name in zip(seen.ends, ("at the lowest", "at the highest"), strict=False):
+            if end in (seen.low, seen.high):
+                share = seen.share_of(end)
+                if share >= self._limits.saturated_share:
+                    return f"{share:.0%} of values {name} number"
+        if seen.low == seen.high and self._sensor.kind != "height":
+            return f"every value is {seen.low:g}"
+        return ""
+
+    def _out_of_range(self) -> str:
+        """Why mean or entropy are none that the sensor gives; empty when they may be."""
+        seen, training = self.glimpse, self._training
+        if not self._means[0] <= seen.mean <= self._means[1]:
+            return f"mean {seen.mean:.4g}, expected {self._means[0]:.4g}..{self._means[1]:.4g}"
+        if self._entropies == _ANY or (training is not None and not _as_trained(seen, training)):
+            return ""
+        bits = entropy_bits(seen.some, seen.low, seen.high)
+        if self._entropies[0] <= bits <= self._entropies[1]:
+            return ""
+        return f"entropy {bits:.2f} bits, expected {self._entropies[0]:.2f}..{self._entropies[1]:.2f}"
+
+    def _noise(self) -> str:
+        """That the frame is white noise, louder than a dark night's or a flat field's; empty when it is not."""
+        if self.glimpse.std < self._loud:
+            return ""
+        ratio = self.glimpse.noise_ratio()
+        return (
+            f"white noise: neighbours differ like strangers ({ratio:.2f})" if ratio > self._limits.noise_ratio else ""
+        )
 
 
 def judge_content(pixels: npt.NDArray[Any], sensor: Sensor, training: SensorStatistics | None) -> Verdict:
-    """Hold a native frame against the sensor's declaration and, where they are known, its statistics of training."""
-    wrong = _wrong_form(pixels, sensor)
-    if wrong:
-        return Verdict("wrong", wrong)
-    sample = _sample(pixels)  # (rows, pairs, 2, C) float32: each pixel with its right-hand neighbour
-    valid = (sample >= sensor.valid_min) & (sample <= sensor.valid_max)
-    holes = 1.0 - np.count_nonzero(valid) / valid.size
-    limit = min(HOLES_MOST, HOLES_MORE + (training.hole_share_high if training else 0.5 - HOLES_MORE))
-    if holes > limit:
-        return _holes(sample, holes, sensor)
-    garbage = _garbage(sample, valid, pixels.dtype, sensor, training)
-    return Verdict("garbage", garbage) if garbage else OK
+    """The verdict on a single frame; see `Inspector` for many."""
+    return Inspector(sensor, training).inspect(pixels)
 
 
 def _wrong_form(pixels: npt.NDArray[Any], sensor: Sensor) -> str:
@@ -72,68 +135,43 @@ def _wrong_form(pixels: npt.NDArray[Any], sensor: Sensor) -> str:
     return ""
 
 
-def _sample(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    rows, columns = max(1, pixels.shape[0] // LOOKS), max(2, pixels.shape[1] // LOOKS)
-    left = pixels[::rows, : pixels.shape[1] - 1 : columns] if pixels.shape[1] > 1 else pixels[::rows]
-    right = pixels[::rows, 1::columns] if pixels.shape[1] > 1 else left
-    return np.stack([left, right], axis=2).astype(np.float32)
+def _holes_most(sensor: Sensor, training: SensorStatistics | None) -> float:
+    if sensor.health.hole_share is not None:
+        return sensor.health.hole_share
+    return HOLES_UNTRAINED if training is None else min(HOLES_MOST, HOLES_MORE + training.hole_share_high)
 
 
-def _holes(sample: npt.NDArray[np.float32], share: float, sensor: Sensor) -> Verdict:
-    nan = 1.0 - np.count_nonzero(np.isfinite(sample)) / sample.size
-    if nan >= share / 2:
-        return Verdict("garbage", f"{nan:.0%} of values are NaN or infinite")
-    return Verdict("wrong", f"{share:.0%} of values outside {sensor.valid_min:g}..{sensor.valid_max:g} {sensor.unit}")
+def _means(sensor: Sensor, training: SensorStatistics | None) -> Range:
+    """Means that a good frame may have. What training saw binds no camera of visible light: night comes every day."""
+    low, high = _ANY
+    if training is not None and sensor.kind != "optical":
+        slack = SPANS_OUT * (training.frame_mean_high - training.frame_mean_low)
+        low, high = training.frame_mean_low - slack, training.frame_mean_high + slack
+    return _given(sensor.health.mean_low, low), _given(sensor.health.mean_high, high)
 
 
-def _garbage(
-    sample: npt.NDArray[np.float32],
-    valid: npt.NDArray[np.bool_],
-    dtype: np.dtype[Any],
-    sensor: Sensor,
-    training: SensorStatistics | None,
-) -> str:
-    """Why the valid values of a well-formed frame mean nothing; empty when they may mean something."""
-    values = sample[valid]
-    mean, spread = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
-    if not math.isfinite(spread):
-        return "values too large to average"
-    if dtype.kind == "u":
-        for end, name in ((np.iinfo(dtype).min, "at the lowest"), (np.iinfo(dtype).max, "at the highest")):
-            share = np.count_nonzero(values == end) / values.size
-            if share >= SATURATED_MOST:
-                return f"{share:.0%} of values {name} number"
-    if spread == 0.0 and sensor.kind != "height":
-        return f"every value is {mean:g}"
-    if training is not None and _far_out(mean, training):
-        return f"mean {mean:.4g}, in training {training.frame_mean_low:.4g}..{training.frame_mean_high:.4g}"
-    if spread < _loud(sensor, training):
-        return ""  # a dark night and a flat field are faint noise, and rightly so
-    both = valid.all(axis=2)
-    steps = sample[:, :, 1][both] - sample[:, :, 0][both]
-    if not steps.size:
-        return ""
-    ratio = float(np.square(steps, dtype=np.float64).mean()) / (_variance(sample, valid) or math.inf)
-    return f"white noise: neighbours differ like strangers ({ratio:.2f})" if ratio > NOISE_RATIO else ""
+def _entropies(sensor: Sensor, training: SensorStatistics | None) -> Range:
+    """Entropies that a good frame may have; heights may be as plain as they like."""
+    low, high = _ANY
+    if training is not None and sensor.kind != "height":
+        low, high = training.frame_entropy_low - BITS_OUT, training.frame_entropy_high + BITS_OUT
+    return _given(sensor.health.entropy_low, low), _given(sensor.health.entropy_high, high)
 
 
 def _loud(sensor: Sensor, training: SensorStatistics | None) -> float:
     """The spread from which noise is the sensor's fault and not what faint ground looks like."""
+    if sensor.health.loud_std is not None:
+        return sensor.health.loud_std
     if training is None:
         return LOUD_RANGE * (sensor.valid_max - sensor.valid_min)
     return LOUD_STD * sum(training.std) / len(training.std)
 
 
-def _far_out(mean: float, training: SensorStatistics) -> bool:
-    slack = SPANS_OUT * (training.frame_mean_high - training.frame_mean_low)
-    return not training.frame_mean_low - slack <= mean <= training.frame_mean_high + slack
+def _as_trained(seen: Glimpse, training: SensorStatistics) -> bool:
+    """Whether light and contrast are those of training: only then its entropy is a measure for the frame's."""
+    bright = training.frame_mean_low <= seen.mean <= training.frame_mean_high
+    return bright and training.frame_std_low <= seen.channel_std <= training.frame_std_high
 
 
-def _variance(sample: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> float:
-    """Mean over the channels of each channel's variance, holes left out."""
-    variances = [
-        float(sample[..., channel][valid[..., channel]].var(dtype=np.float64))
-        for channel in range(sample.shape[3])
-        if valid[..., channel].any()
-    ]
-    return sum(variances) / len(variances)
+def _given(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value

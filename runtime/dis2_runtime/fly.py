@@ -18,16 +18,18 @@ from dis2_edge.settings import nearest
 from dis2_edge.task import Task
 from dis2_edge.timing import describe_machine
 from dis2_runtime import sources as source_uris
+from dis2_runtime.align import Aligner
 from dis2_runtime.clock import RunClock
 from dis2_runtime.engines import rungs
 from dis2_runtime.faults import FaultedSource, FaultPlan
 from dis2_runtime.feed import Feed, LiveFeed, SteppedFeed
-from dis2_runtime.guard import EngineGuard
+from dis2_runtime.guard import EngineGuard, Rung
 from dis2_runtime.rig import Rig, RigSensor
 from dis2_runtime.sinks import Sink, open_sinks
-from dis2_runtime.sources import SCHEMES, Source
+from dis2_runtime.sources import Source
 from dis2_runtime.sources.shifted import ShiftedSource
 from dis2_runtime.stream import Limits, Stream
+from dis2_runtime.tiler import output_task, tiled
 
 _LIVE = "leave out --speed max"
 
@@ -68,15 +70,16 @@ def fly(
     _refuse_within(out, bundle_path)
     bundle = bundles.read(bundle_path)
     bundles.verify_hashes(bundle)
-    task = flight.rig.task(bundle.manifest.task)
+    modelled = flight.rig.task(bundle.manifest.task)
+    task = output_task(modelled)
     policy = flight.rig.policy_over(bundle.manifest.policy, task)
     stop = stop or threading.Event()
     with contextlib.ExitStack() as stack:
         clock = RunClock()
         sources = stack.enter_context(opened(sources_of(flight, task, clock)))
-        guard = stack.enter_context(EngineGuard(rungs(bundle, flight.precision, flight.threads)))
+        guard = stack.enter_context(EngineGuard(rungs_of(bundle, flight, modelled)))
         sinks = stack.enter_context(_open_sinks(flight, out, task))
-        stream = Stream(bundle.manifest, task, policy, guard, sinks)
+        stream = Stream(bundle.manifest, task, policy, guard, sinks, Aligner(task, flight.rig.remaps()))
         feed: Feed = SteppedFeed(sources) if flight.speed == "max" else LiveFeed(sources, stop, clock)
         try:
             ended_by = stream.run(feed, flight.limits, stop, announce)
@@ -85,6 +88,14 @@ def fly(
         summary = _summary(stream, bundle, flight, ended_by, feed.now_ns() / 1e9, guard)
     write_json(out / "summary.json", summary)
     return summary
+
+
+def rungs_of(bundle: Bundle, flight: Flight, modelled: Task) -> list[Rung]:
+    """The engines that stand in for one another, each made to answer on the frames' grid where they come in tiles."""
+    return [
+        Rung(rung.name, lambda rung=rung: tiled(rung.open(), modelled))  # type: ignore[misc]
+        for rung in rungs(bundle, flight.precision, flight.threads)
+    ]
 
 
 def _refuse_within(out: Path, bundle_path: Path) -> None:
@@ -113,7 +124,7 @@ def sources_of(flight: Flight, task: Task, clock: RunClock) -> dict[str, Source]
     for name, (uri, base) in uris.items():
         sensor = task.sensor(name)
         address = source_uris.parse(uri, base)
-        if flight.speed == "max" and SCHEMES[address.scheme].live:
+        if flight.speed == "max" and source_uris.is_live(address):
             raise SourceError(f"{address.uri} is a live source", expected="recorded ones in simulated time", mend=_LIVE)
         made[name] = source_uris.make_source(sensor, task.grid, address, clock)
         offset_ms = flight.rig.sensors.get(name, RigSensor()).offset_ms

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from dis2_edge.bundle import Policy
 from dis2_edge.errors import RecipeError
-from dis2_edge.files import read_toml
-from dis2_edge.sensors import Fit
+from dis2_edge.files import read_toml, toml_value
+from dis2_edge.geometry import RemapTable
+from dis2_edge.lens import Lens
+from dis2_edge.limits import HealthLimits
+from dis2_edge.sensors import Fit, Sensor
 from dis2_edge.settings import from_table, nearest
 from dis2_edge.task import Task
+from dis2_runtime.remaps import read_remap
 
+_TABLES = ("sensors.NAME", "policy")
 SinkName = Literal["png", "telemetry"]
 
 
@@ -36,14 +41,27 @@ class RigSensor:
     """3x3 homography from native pixels to grid pixels, row by row."""
     fit: Fit | None = None
     """How a frame of another size comes to the grid."""
+    lens: Lens | None = None
+    """Distortion to be taken out, a table `[sensors.NAME.lens]`."""
+    remap: str = ""
+    """An .npz file below the rig's folder: native x and y of each grid pixel, in place of lens and homography."""
     rate_hz: float | None = None
     """Frames a second."""
     max_age_ms: float | None = None
     """Oldest frame that a tick may use."""
+    pause_ms: float | None = None
+    """Longest pause that the sensor takes by itself."""
+    pause_every_s: float | None = None
+    """Shortest time from one such pause to the next."""
+    health: dict[str, Any] = field(default_factory=dict)
+    """Keys of `HealthLimits` that differ, such as `dis2-edge health fit` writes them."""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.offset_ms):
             raise RecipeError(f"offset_ms is {self.offset_ms}", expected="a finite number")
+        if self.remap and (self.lens or self.to_grid):
+            raise RecipeError("remap beside lens or to_grid", expected="one of them, as remap stands for both")
+        from_table(HealthLimits, self.health, where="health")
 
 
 @dataclass(frozen=True)
@@ -84,8 +102,13 @@ class Rig:
     def task(self, task: Task) -> Task:
         """The bundle's `task` as it is on this aircraft; an unknown sensor is a RecipeError that names the nearest."""
         _known(self.sensors, task)
-        sensors = [_changed(sensor, self.sensors.get(sensor.name, RigSensor())) for sensor in task.sensors]
+        sensors = [_sensor(sensor, self.sensors.get(sensor.name, RigSensor())) for sensor in task.sensors]
         return dataclasses.replace(task, sensors=tuple(sensors))
+
+    def remaps(self) -> dict[str, RemapTable]:
+        """The remap tables by sensor, for `Aligner`; a file that holds none is a RecipeError."""
+        given = {name: self.base / sensor.remap for name, sensor in self.sensors.items() if sensor.remap}
+        return {name: read_remap(path) for name, path in given.items()}
 
     def policy_over(self, policy: Policy, task: Task) -> Policy:
         """The bundle's `policy` as it is on this aircraft."""
@@ -95,9 +118,27 @@ class Rig:
         return new
 
 
-def load(path: Path) -> Rig:
-    """Read the rig at `path`."""
-    return from_table(Rig, read_toml(path, RecipeError), where=str(path), base=path.parent)
+def load(path: Path | None, overrides: Sequence[str] = ()) -> Rig:
+    """Read the rig at `path`, or take an empty one, then apply overrides `table.key=value`, the last one winning."""
+    table = {} if path is None else read_toml(path, RecipeError)
+    for override in overrides:
+        _override(table, override)
+    base = Path() if path is None else path.parent
+    return from_table(Rig, table, where="the rig" if path is None else str(path), base=base)
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    """Set one key of nested tables: `sensors.rgb.max_age_ms=300`, `policy.max_skew_ms=50`."""
+    key, equals, value = override.partition("=")
+    *tables, last = key.strip().split(".")
+    if not equals or not last:
+        example = "for example policy.max_skew_ms=50"
+        raise RecipeError(f"--set {override!r}", expected="a rig's key and a value, KEY=VALUE", mend=example)
+    for name in tables:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"--set {override!r}: {name} is no table", mend=f"known tables: {', '.join(_TABLES)}")
+    table[last] = toml_value(value.strip())
 
 
 def _known(names: Iterable[str], task: Task) -> None:
@@ -106,8 +147,15 @@ def _known(names: Iterable[str], task: Task) -> None:
             raise RecipeError(f"rig: unknown sensor {name!r}", mend=nearest(name, task.sensor_names))
 
 
+def _sensor(sensor: Sensor, changes: RigSensor) -> Sensor:
+    limits = {**dataclasses.asdict(sensor.health), **changes.health}
+    health = from_table(HealthLimits, limits, where=f"rig: sensors.{sensor.name}.health")
+    changed: Sensor = _changed(sensor, changes)
+    return dataclasses.replace(changed, health=health)
+
+
 def _changed(original: Any, changes: RigSensor | RigPolicy) -> Any:
-    """`original` with those fields of `changes` that it has and that are not None."""
-    fields = {entry.name for entry in dataclasses.fields(original)}
+    """`original` with those fields of `changes` that it has and that are not None; limits of health are not its."""
+    fields = {entry.name for entry in dataclasses.fields(original)} - {"health"}
     given = {name: value for name, value in vars(changes).items() if name in fields and value is not None}
     return dataclasses.replace(original, **given)

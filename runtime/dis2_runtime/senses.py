@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from dis2_edge.bundle import Policy
 from dis2_edge.statistics import SensorStatistics
 from dis2_edge.task import Task
-from dis2_runtime.frames import Mail
+from dis2_runtime.content import Verdict
+from dis2_runtime.frames import Frame, Mail
 from dis2_runtime.health import Health, Judge
+from dis2_runtime.motion import Motion
 from dis2_runtime.sync import Choice, Sync
 
 
@@ -30,6 +32,7 @@ class Senses:
         known = {row.name: row for row in training}
         self.judges = {sensor.name: Judge(sensor, known.get(sensor.name)) for sensor in task.sensors}
         self._sync = Sync(task, policy)
+        self._motion = Motion(task)
 
     def receive(self, mail: Mail) -> None:
         """Take in what came from one sensor."""
@@ -38,7 +41,8 @@ class Senses:
             judge.hear(heard)
         if mail.frame is not None:
             verdict = judge.see(mail.frame)
-            self._sync.receive(mail.frame, mail.heard[-1].at_ns, good=verdict.good)
+            self._testify(judge, mail.frame, mail.heard[-1].at_ns)
+            self._hand_on(verdict, mail.frame, mail.heard[-1].at_ns)
         if mail.problem:
             judge.miss(mail.problem)
         if mail.ended:
@@ -53,3 +57,18 @@ class Senses:
         """A chosen frame could not be brought to the grid: the sensor has to earn its way back."""
         self._sync.doubt(sensor)
         self.judges[sensor].miss(reason)
+
+    def _hand_on(self, verdict: Verdict, frame: Frame, at_ns: int) -> None:
+        """To the sync, but for a paused sensor's repeat: the picture is as old as it was when it came first."""
+        if verdict.state != "paused":
+            self._sync.receive(frame, at_ns, good=verdict.good)
+
+    def _testify(self, judge: Judge, frame: Frame, at_ns: int) -> None:
+        """Let a frame be evidence for sensors whose pictures stand still, its own among them."""
+        if judge.wants_witness:
+            self._motion.stand(frame.sensor, at_ns, {name: other.glimpse for name, other in self.judges.items()})
+        else:
+            self._motion.go(frame.sensor)
+        self._motion.saw(frame.sensor, judge.glimpse, frame.pose)
+        for name, other in self.judges.items():
+            other.moved = self._motion.moved(name)

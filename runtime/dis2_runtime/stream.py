@@ -50,13 +50,22 @@ class Stream:
     """One run of a bundle: made, run once, thrown away."""
 
     def __init__(
-        self, manifest: Manifest, task: Task, policy: Policy, guard: EngineGuard, sinks: Sequence[Sink]
+        self,
+        manifest: Manifest,
+        task: Task,
+        policy: Policy,
+        guard: EngineGuard,
+        sinks: Sequence[Sink],
+        aligner: Aligner | None = None,
     ) -> None:
-        """`task` and `policy` are the manifest's as the rig changed them; `guard` is entered already."""
+        """`task` and `policy` are the manifest's as the rig changed them; `guard` is entered already.
+
+        The grid of `task` is that of frames and masks; `aligner` brings frames there, by a rig's tables if it has any.
+        """
         self._task, self._guard, self._sinks = task, guard, sinks
         self._senses = Senses(task, manifest.statistics, policy)
         self._ticker = Ticker(task, policy)
-        self._aligner = Aligner(task)
+        self._aligner = aligner or Aligner(task)
         self._teller = Teller(manifest, task, policy, self._senses)
         self._deadline_ns = round(policy.deadline_ms * 1e6) or self._ticker.period_ns
         self._stall_ns = round(policy.stall_ms * 1e6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tiny_bundle import HEAT, NDSM, RGB, make_bundle, task_of, write_scene
 from dis2_edge.bundle import Bundle, Policy
 from dis2_edge.cli import main
 from dis2_edge.errors import EngineError, SourceError, UserError
+from dis2_edge.limits import HealthLimits
 from dis2_runtime.campaign import plan_legs, run_campaign
 from dis2_runtime.campaign.expect import JITTER, expected
 from dis2_runtime.campaign.judge import judge, unanswered
@@ -106,6 +108,23 @@ def test_an_intermittent_sensor_must_be_named_once() -> None:
     leg = leg_of("intermittent", 16.0, 8.0)
     assert any("never named" in line for line in judge(leg, noted(16, {}), TASK, POLICY).wrong)
     assert judge(leg, noted(16, {"rgb": [(6.0, 6.1, "intermittent", True)]}), TASK, POLICY).good
+
+
+def test_gaps_that_are_remembered_are_no_false_alarm() -> None:
+    lost = tuple(Fault("rgb", "off", 3.0 + number, 0.4) for number in range(3))
+    leg = Leg("storm", "all", 2.4, 12.0, FaultPlan(lost))
+    silent = [(fault.start_s + 0.2, fault.start_s + 0.4, "off", False) for fault in lost]
+    after = {"rgb": [*silent, (6.5, 8.0, "intermittent", True)]}
+    assert judge(leg, noted(12, after), TASK, POLICY).good
+    late = {"rgb": [*silent, (10.0, 10.1, "intermittent", True)]}
+    assert judge(leg, noted(12, late), TASK, POLICY).wrong == ["10.00 s: rgb is intermittent without a fault"]
+
+
+def test_nobody_can_tell_a_stuck_camera_from_a_hovering_one_alone() -> None:
+    assert not expected(Fault("rgb", "stuck", 1.0), RGB, 3, witnessed=True).usable
+    assert expected(Fault("rgb", "stuck", 1.0), RGB, 3, witnessed=False).usable
+    noisy = dataclasses.replace(RGB, health=HealthLimits(never_repeats=True))
+    assert not expected(Fault("rgb", "stuck", 1.0), noisy, 3, witnessed=False).usable
 
 
 def test_the_same_heights_again_are_no_fault() -> None:

@@ -43,6 +43,10 @@ def look(sensor, pixels) -> str:
     return judge_content(pixels, sensor, training_of(sensor)).state
 
 
+def limited(sensor, **limits):
+    return dataclasses.replace(sensor, health=dataclasses.replace(sensor.health, **limits))
+
+
 def clean(sensor, seed=0, size=GRID) -> np.ndarray:
     return ground(sensor, size, np.random.default_rng(seed))
 
@@ -150,8 +154,8 @@ def test_failed_source_is_off_at_once_and_an_ended_one_after_silence() -> None:
     assert ended.at(210) == Health("off", "cable cut")
 
 
-def test_repeated_pictures_are_stuck_from_the_fourth_alike_and_ok_with_the_next_new_one() -> None:
-    watch, still = Watch(), clean(RGB)
+def test_repeats_of_a_noisy_sensor_are_stuck_from_the_fourth_alike_and_ok_with_the_next_new_one() -> None:
+    watch, still = Watch(limited(RGB, never_repeats=True)), clean(RGB)
     states = []
     for number in range(6):
         watch.frame(number * 100, pixels=still.copy())
@@ -159,6 +163,38 @@ def test_repeated_pictures_are_stuck_from_the_fourth_alike_and_ok_with_the_next_
     assert states == ["ok", "ok", "ok", "stuck", "stuck", "stuck"]
     watch.frame(600)
     assert watch.at(600).state == "ok"
+
+
+def test_repeats_alone_are_no_fault_of_a_sensor_that_may_repeat() -> None:
+    watch, still = Watch(), clean(RGB)
+    for number in range(50):
+        watch.frame(number * 100, pixels=still.copy())
+        assert watch.at(number * 100) == Health("ok")
+
+
+def test_one_other_value_in_a_million_is_no_repeat() -> None:
+    watch, still = Watch(limited(RGB, never_repeats=True)), clean(RGB, size=(300, 400))
+    for number in range(8):
+        frame = still.copy()
+        frame[1, 3, 0] = number
+        watch.frame(number * 100, pixels=frame)
+        assert watch.at(number * 100).state == "ok"
+
+
+def test_same_stamp_and_number_is_stuck_whatever_the_pixels() -> None:
+    watch = Watch()
+    for number in range(4):
+        watch.frame(number * 100, stamp_ms=0, sequence=7)
+    assert watch.at(300) == Health("stuck", "the last 4 frames have the same stamp and number")
+
+
+def test_nan_repeats_are_repeats() -> None:
+    watch = Watch(limited(NDSM, never_repeats=True))
+    still = clean(NDSM)
+    still[:4] = np.nan
+    for number in range(4):
+        watch.frame(number * 200, pixels=still.copy())
+    assert watch.at(600).state == "stuck"
 
 
 def test_heights_that_stand_still_are_ok_but_not_a_stamp_that_does() -> None:
@@ -222,7 +258,7 @@ def test_any_stamps_get_a_state(arrivals, now_ns) -> None:
     for at_ns, stamp_ns, sequence in arrivals:
         judge.hear(Heard(at_ns, stamp_ns, sequence))
         judge.see(Frame("rgb", pixels, stamp_ns, sequence))
-    assert judge.health(now_ns).state in (*USABLE, "off", "stuck", "garbage", "wrong")
+    assert judge.health(now_ns).state in (*USABLE, "paused", "off", "stuck", "garbage", "wrong")
 
 
 def test_sensor_whose_deliveries_cannot_be_read_says_so_however_long_it_lasts() -> None:

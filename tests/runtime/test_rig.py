@@ -98,3 +98,29 @@ def test_rig_changes_what_it_says_and_nothing_else(tmp_path) -> None:
 def test_empty_rig_changes_nothing(tmp_path) -> None:
     assert rig(tmp_path, "").task(TASK) == TASK
     assert rig(tmp_path, "").policy_over(Policy(), TASK) == Policy()
+
+
+def test_flag_changes_a_key_of_a_rig_or_of_none(tmp_path) -> None:
+    path = tmp_path / "rig.toml"
+    path.write_text("[sensors.rgb]\nmax_age_ms = 90\n[policy]\nhold_ms = 5\n")
+    changed = load(path, ["sensors.rgb.max_age_ms=300", "policy.max_skew_ms=50", "sensors.ndsm.source=folder:x"])
+    assert (changed.sensors["rgb"].max_age_ms, changed.sensors["ndsm"].source) == (300, "folder:x")
+    assert (changed.policy.max_skew_ms, changed.policy.hold_ms) == (50, 5)
+    assert load(None, ["policy.anchor=rgb"]).policy.anchor == "rgb"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("policy.max_skew_ms", "expected a rig's key and a value"),
+        ("=5", "expected a rig's key"),
+        ("policy.max_skw_ms=5", "max_skew_ms"),
+        ("sinks.png=1", "sinks is no table|a list"),
+        ("policy.hold_ms=long", "a value of type float"),
+    ],
+)
+def test_flag_that_says_nothing_is_refused(tmp_path, override, message) -> None:
+    path = tmp_path / "rig.toml"
+    path.write_text('sinks = ["png"]\n')
+    with pytest.raises(RecipeError, match=message):
+        load(path, [override])

@@ -121,3 +121,28 @@ def test_any_stamps_are_survived(stamps) -> None:
         sync.receive(Frame("rgb", PIXELS, stamp_ns, sequence), 0, good=True)
         choice = sync.choose(0, healthy(TWO))
         assert choice.ages_ms["rgb"] >= 0
+
+
+def test_frames_captured_too_far_apart_do_not_make_one_mask() -> None:
+    sync = Sync(TWO, Policy(return_after=1, max_skew_ms=50))
+    sync.receive(frame("rgb", 100, 1), 105 * MS, good=True)
+    sync.receive(frame("ndsm", 40, 1), 45 * MS, good=True)
+    choice = sync.choose(110 * MS, healthy(TWO))
+    assert set(choice.frames) == {"rgb"}
+    assert choice.left_out["ndsm"] == "skew: captured 60 ms before rgb, at most 50 ms are allowed"
+    sync.receive(frame("ndsm", 90, 2), 95 * MS, good=True)
+    assert set(sync.choose(111 * MS, healthy(TWO)).frames) == {"rgb", "ndsm"}  # skew takes no belief away
+
+
+@given(st.data())
+def test_chosen_frames_never_lie_further_apart_than_allowed(data) -> None:
+    sync = Sync(TWO, Policy(return_after=1, max_skew_ms=30))
+    now_ms = 0
+    for number in range(data.draw(st.integers(1, 12))):
+        now_ms += data.draw(st.integers(0, 40))
+        name = data.draw(st.sampled_from(TWO.sensor_names))
+        sync.receive(frame(name, now_ms + data.draw(st.integers(-90, 90)), number), now_ms * MS, good=True)
+        choice = sync.choose(now_ms * MS, healthy(TWO))
+        ages = [choice.ages_ms[chosen] for chosen in choice.frames]
+        assert not ages or max(ages) - min(ages) <= 30
+        assert set(choice.frames) | set(choice.left_out) == set(TWO.sensor_names)

@@ -13,15 +13,16 @@ from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle, Policy
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress
+from dis2_runtime.align import Aligner
 from dis2_runtime.campaign.judge import Judged, judge
 from dis2_runtime.campaign.plan import Leg
 from dis2_runtime.campaign.witness import Witness
 from dis2_runtime.clock import RunClock
-from dis2_runtime.engines import rungs
 from dis2_runtime.feed import Feed, LiveFeed, SteppedFeed
-from dis2_runtime.fly import Flight, opened, sources_of
+from dis2_runtime.fly import Flight, opened, rungs_of, sources_of
 from dis2_runtime.guard import EngineGuard
 from dis2_runtime.stream import Limits, Stream
+from dis2_runtime.tiler import output_task
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,11 @@ def run_campaign(bundle: Bundle, flight: Flight, legs: Sequence[Leg]) -> Campaig
     in the air is a crash of that leg, and the next one starts.
     """
     bundles.verify_hashes(bundle)
-    task = flight.rig.task(bundle.manifest.task)
+    modelled = flight.rig.task(bundle.manifest.task)
+    task = output_task(modelled)
     policy = flight.rig.policy_over(bundle.manifest.policy, task)
     campaign = Campaign(bundle, flight)
-    with EngineGuard(rungs(bundle, flight.precision, flight.threads)) as guard:
+    with EngineGuard(rungs_of(bundle, flight, modelled)) as guard:
         for leg in _with_time_left(legs):
             campaign.flown.append((leg, _fly(leg, bundle, flight, task, policy, guard)))
     return campaign
@@ -67,8 +69,8 @@ def _fly(leg: Leg, bundle: Bundle, flight: Flight, task: Task, policy: Policy, g
     crash = ""
     with opened(sources_of(faulted, task, clock)) as sources:
         feed: Feed = SteppedFeed(sources) if flight.speed == "max" else LiveFeed(sources, stop, clock)
+        stream = Stream(bundle.manifest, task, policy, guard, [witness], Aligner(task, flight.rig.remaps()))
         try:
-            stream = Stream(bundle.manifest, task, policy, guard, [witness])
             stream.run(feed, Limits(seconds=leg.seconds), stop)
         except Exception:  # that anything gets out of a run at all is what the campaign looks for
             crash = traceback.format_exc()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from dis2_edge.bundle import Policy
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
-from dis2_runtime.campaign.expect import JITTER, Expected, expected
+from dis2_runtime.campaign.expect import JITTER, Expected, expected, forgotten
 from dis2_runtime.campaign.plan import SETTLED_S, Leg
 from dis2_runtime.campaign.witness import Noted
 from dis2_runtime.faults import Fault
@@ -56,7 +56,7 @@ def judge(leg: Leg, noted: Sequence[Noted], task: Task, policy: Policy, crash: s
     found.latencies_ms = [row.latency_ms for row in noted if row.mask == "fresh"]
     for sensor in task.sensors:
         faults = [fault for fault in leg.faults.fault if fault.sensor == sensor.name]
-        _judge_sensor(_Case(sensor, faults, policy, leg, period_s), noted, found)
+        _judge_sensor(_Case(sensor, faults, policy, leg, period_s, task.sensor_names), noted, found)
     return found
 
 
@@ -92,13 +92,21 @@ class _Case:
     policy: Policy
     leg: Leg
     tick_s: float
+    names: Sequence[str]
 
     @property
     def period_s(self) -> float:
         return self.sensor.period_ms / 1e3
 
     def expected(self, fault: Fault) -> Expected:
-        return expected(fault, self.sensor, self.policy.return_after)
+        others = [name for name in self.names if name != self.sensor.name]
+        hit = {other.sensor for other in self.leg.faults.fault if _meet(fault, other)}
+        return expected(fault, self.sensor, self.policy.return_after, witnessed=any(name not in hit for name in others))
+
+    def may_have_gaps(self, time_s: float) -> bool:
+        """Whether so many gaps are remembered at `time_s` that the sensor is rightly intermittent."""
+        past = [fault for fault in self.faults if fault.start_s <= time_s < forgotten(fault, self.sensor)]
+        return sum(self.expected(fault).gaps for fault in past) >= self.sensor.health.gaps
 
     def touching(self, time_s: float) -> list[Fault]:
         """The faults that are on at `time_s`, or whose time to recover is not over yet."""
@@ -122,6 +130,8 @@ def _judge_sensor(case: _Case, noted: Sequence[Noted], found: Judged) -> None:
 def _wrong(case: _Case, row: Noted, touching: Sequence[Fault]) -> str:
     """What is wrong with the sensor's state at one tick; empty when nothing is, or when several faults overlap."""
     seen = row.sensors[case.sensor.name]
+    if seen.state == "intermittent" and case.may_have_gaps(row.time_s):
+        return ""
     if not touching:
         alarm = seen.state != "ok" and row.time_s >= SETTLED_S
         return f"is {seen.state} without a fault" if alarm else ""
@@ -147,7 +157,7 @@ def _judge_fault(case: _Case, fault: Fault, noted: Sequence[Noted], found: Judge
     named = [row.time_s for row in during if row.sensors[name].state in wanted.names]
     if named and wanted.window:
         found.delays.append((named[0] - fault.start_s) / case.period_s)
-    elif not wanted.lasting and fault.length_s >= 2 * wanted.window * case.period_s and not named:
+    elif not wanted.lasting and fault.length_s >= wanted.window * case.period_s and not named:
         found.wrong.append(f"{end_s:.2f} s: {name} was never named {fault.kind} in {fault.length_s:g} s")
     after = [row for row in noted if row.time_s >= end_s]
     back = next((place for place, row in enumerate(after) if row.sensors[name].used), None)
@@ -162,3 +172,8 @@ def _judge_fault(case: _Case, fault: Fault, noted: Sequence[Noted], found: Judge
 def _overlap(case: _Case, one: Fault, other: Fault) -> bool:
     ends = {fault: fault.start_s + fault.length_s + case.expected(fault).back * case.period_s for fault in (one, other)}
     return one.start_s < ends[other] and other.start_s < ends[one]
+
+
+def _meet(one: Fault, other: Fault) -> bool:
+    """Whether two faults are on at the same time."""
+    return one.start_s < other.start_s + other.length_s and other.start_s < one.start_s + one.length_s

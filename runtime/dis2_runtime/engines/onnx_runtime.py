@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,8 +23,8 @@ from dis2_edge.errors import EngineError, MissingExtraError
 from dis2_edge.settings import nearest
 from dis2_runtime.engine import Answer, Engine, Frames
 
-WARM_UPS = 2
-"""Runs on zeros when a model is opened: the first allocates, the second finds everything in place."""
+WARM_UPS = 1
+"""Runs on zeros when a model is opened, which allocate; a second one found nothing left to do, measured."""
 FAILURES = [
     "EPFail",
     "EngineError",
@@ -50,12 +51,18 @@ _arena = {"shared": False}
 class OnnxModel:
     """One model file of io `frame`, loaded and warmed."""
 
-    def __init__(self, file: Path, threads: int = 0) -> None:
+    def __init__(self, file: Path, threads: int = 0, *, warm: bool = True) -> None:
+        """`warm` also runs it on zeros; else that is left to `warm`."""
         self._file = file
         self._session, self._failures = open_session(file, threads)
         self.inputs = {value.name: declared(file, value) for value in self._session.get_inputs()}
         self.grid = _answer_grid(file, self._session.get_outputs())
         self._binding = self._session.io_binding()
+        if warm:
+            self.warm()
+
+    def warm(self) -> None:
+        """Run on zeros, so that the first frames find everything in place."""
         zeros = {name: np.zeros(shape, dtype) for name, (shape, dtype) in self.inputs.items()}
         for _ in range(WARM_UPS):
             self.run(zeros)
@@ -101,7 +108,11 @@ class OnnxEngine:
 
     def __init__(self, bundle: Bundle, precision: str, threads: int = 0) -> None:
         rows = _rows(bundle, precision)
-        self._models = {row.scenario: OnnxModel(bundle.file(row.file), threads) for row in rows}
+        with ThreadPoolExecutor(len(rows)) as pool:  # opening a session keeps one core busy; a flight waits for all
+            opened = pool.map(lambda row: OnnxModel(bundle.file(row.file), threads, warm=False), rows)
+            self._models = {row.scenario: model for row, model in zip(rows, opened, strict=True)}
+        for model in self._models.values():
+            model.warm()
 
     def __enter__(self) -> Engine:
         return self

@@ -21,7 +21,7 @@ from dis2_edge.settings import from_table, nearest
 from dis2_runtime.clock import RunClock
 from dis2_runtime.frames import Delivery
 
-__all__ = ["SCHEMES", "Address", "Scheme", "Source", "make_source", "options_of", "parse", "shown"]
+__all__ = ["SCHEMES", "Address", "Scheme", "Source", "is_live", "make_source", "options_of", "parse", "shown"]
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class Scheme(NamedTuple):
     summary: str
     """What it gives, for lists."""
     live: bool = False
-    """Whether it waits for a device and so flies in real time only."""
+    """Whether it waits for a device and so flies in real time only; a module whose places differ has `is_live`."""
     whole: bool = False
     """Whether all that follows the colon is the place: the module finds its options itself."""
 
@@ -44,8 +44,16 @@ class Scheme(NamedTuple):
 SCHEMES = {
     "folder": Scheme("folder", "folder:DIR", "pictures of a folder, in name order at the sensor's rate"),
     "flight": Scheme("flight", "flight:DIR", "a simulated flight over the scene DIR/SENSOR.png or .tif"),
+    "video": Scheme("video", "video:FILE or video:URL", "a video file, or live RTSP, UDP, TCP or HTTP", whole=True),
+    "mcap": Scheme("mcap", "mcap:FILE?topic=NAME", "a topic of images in a recording of ROS 2 or Foxglove"),
+    "v4l2": Scheme("v4l2", "v4l2:/dev/videoN", "a camera of this computer, by its driver", live=True),
+    "gst": Scheme("gst", "gst:PIPELINE", "a GStreamer pipeline, live; our sink ends it", live=True, whole=True),
 }
-_SECRETS = re.compile(r"(?<=://)[^/@\s]+@")
+_VIDEO_URLS = ("rtsp", "rtsps", "udp", "tcp", "http", "https")
+_LOGIN = re.compile(r"(?<=://)\S*@")
+_SECRET = re.compile(
+    r"(?i)((?:user-(?:id|pw)|proxy-pw|passw(?:or)?d|passphrase|token|secret|key)\s*=\s*)(\"[^\"]*\"|[^\s&#!;]+)"
+)
 
 
 class Source(Protocol):
@@ -99,13 +107,13 @@ def parse(uri: str, base: Path = Path()) -> Address:
     scheme = SCHEMES[name]
     place, _, query = (rest, "", "") if scheme.whole else rest.partition("?")
     if not place:
-        raise SourceError(f"source {uri!r} names no place", expected=scheme.usage)
+        raise SourceError(f"source {shown(uri)!r} names no place", expected=scheme.usage)
     return Address(shown(uri), name, place, dict(urllib.parse.parse_qsl(query, keep_blank_values=True)), base)
 
 
 def shown(uri: str) -> str:
-    """`uri` without the user and password that it may hold: what messages, logs and summaries say."""
-    return _SECRETS.sub("***@", uri)
+    """`uri` without the user, password or token that it may hold: what messages, logs and summaries say."""
+    return _SECRET.sub(r"\1***", _LOGIN.sub("***@", uri))
 
 
 def make_source(sensor: Sensor, grid: tuple[int, int], address: Address, clock: RunClock | None = None) -> Source:
@@ -115,6 +123,12 @@ def make_source(sensor: Sensor, grid: tuple[int, int], address: Address, clock: 
     """
     module = importlib.import_module(f"dis2_runtime.sources.{SCHEMES[address.scheme].module}")
     return cast(Source, module.make(sensor, grid, address, clock or RunClock()))
+
+
+def is_live(address: Address) -> bool:
+    """Whether the source at `address` waits for a device, and so flies in real time only."""
+    module = importlib.import_module(f"dis2_runtime.sources.{SCHEMES[address.scheme].module}")
+    return bool(module.is_live(address)) if hasattr(module, "is_live") else SCHEMES[address.scheme].live
 
 
 def options_of(cls: type[T], address: Address) -> T:
@@ -146,4 +160,6 @@ def _words(hint: Any) -> str:
 def _meant(scheme: str) -> str:
     if Path(scheme).is_dir():
         return f"to read the pictures of that folder: folder:{scheme}"
+    if scheme.lower() in _VIDEO_URLS:
+        return f"for a live video: video:{scheme}:..."
     return nearest(scheme, SCHEMES)

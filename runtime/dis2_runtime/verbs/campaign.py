@@ -30,6 +30,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="folder made by dis2-edge deploy")
     parser.add_argument("--source", action="append", default=[], metavar="SENSOR=URI", help="as for dis2-edge run")
     parser.add_argument("--rig", type=Path, help="TOML file of the aircraft")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="change a key of the rig"
+    )
     parser.add_argument("--out", type=Path, help="new folder for campaign.json and campaign.txt")
     parser.add_argument("--seed", type=int, default=0, help="seed of what is random (default: 0)")
     parser.add_argument("--storms", type=int, default=10, metavar="N", help="random storms of faults (default: 10)")
@@ -50,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     bundle = bundles.read(args.bundle)
     flight = Flight(
         sources=sources_of_words(args.source),
-        rig=rig.load(args.rig) if args.rig else rig.Rig(),
+        rig=rig.load(args.rig, args.overrides),
         precision=args.precision,
         speed=args.speed,
         threads=args.threads,

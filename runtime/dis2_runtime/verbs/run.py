@@ -31,6 +31,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="folder made by dis2-edge deploy")
     parser.add_argument("--source", action="append", default=[], metavar="SENSOR=URI", help=schemes)
     parser.add_argument("--rig", type=Path, help="TOML file of the aircraft: sources, geometry, policy, sinks")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY=VALUE",
+        help="change a key of the rig: policy.max_skew_ms=50, sensors.rgb.max_age_ms=300",
+    )
     parser.add_argument("--out", type=Path, required=True, help="new folder for masks, telemetry.jsonl, summary.json")
     parser.add_argument("--faults", type=Path, help="TOML file of faults to play; see dis2-edge faults")
     parser.add_argument("--seconds", type=float, help="end at this time of the run")
@@ -48,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     sensors = bundles.read(args.bundle).manifest.task.sensors
     flight = Flight(
         sources=sources_of_words(args.source),
-        rig=rig.load(args.rig) if args.rig else rig.Rig(),
+        rig=rig.load(args.rig, args.overrides),
         faults=faults.load(args.faults, sensors) if args.faults else faults.FaultPlan(),
         precision=args.precision,
         speed=args.speed,
