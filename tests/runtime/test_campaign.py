@@ -113,8 +113,8 @@ def test_an_intermittent_sensor_must_be_named_once() -> None:
 def test_gaps_that_are_remembered_are_no_false_alarm() -> None:
     lost = tuple(Fault("rgb", "off", 3.0 + number, 0.4) for number in range(3))
     leg = Leg("storm", "all", 2.4, 12.0, FaultPlan(lost))
-    silent = [(fault.start_s + 0.2, fault.start_s + 0.4, "off", False) for fault in lost]
-    after = {"rgb": [*silent, (6.5, 8.0, "intermittent", True)]}
+    silent = [(fault.start_s + 0.2, fault.start_s + 0.45, "off", False) for fault in lost]
+    after = {"rgb": [*silent, (5.8, 6.4, "intermittent", True)]}
     assert judge(leg, noted(12, after), TASK, POLICY).good
     late = {"rgb": [*silent, (10.0, 10.1, "intermittent", True)]}
     assert judge(leg, noted(12, late), TASK, POLICY).wrong == ["10.00 s: rgb is intermittent without a fault"]

@@ -110,11 +110,12 @@ class _Case:
 
     def touching(self, time_s: float) -> list[Fault]:
         """The faults that are on at `time_s`, or whose time to recover is not over yet."""
-        return [
-            fault
-            for fault in self.faults
-            if fault.start_s <= time_s < fault.start_s + fault.length_s + self.expected(fault).back * self.period_s
-        ]
+        return [fault for fault in self.faults if fault.start_s <= time_s < self.over_s(fault)]
+
+    def over_s(self, fault: Fault) -> float:
+        """When `fault` and the time to recover from it are over; where frames are held up, it arrives later too."""
+        held_up = (self.expected(other).back for other in self.faults if other.kind == "delayed" and other != fault)
+        return fault.start_s + fault.length_s + (self.expected(fault).back + max(held_up, default=0)) * self.period_s
 
 
 def _judge_sensor(case: _Case, noted: Sequence[Noted], found: Judged) -> None:
@@ -170,8 +171,7 @@ def _judge_fault(case: _Case, fault: Fault, noted: Sequence[Noted], found: Judge
 
 
 def _overlap(case: _Case, one: Fault, other: Fault) -> bool:
-    ends = {fault: fault.start_s + fault.length_s + case.expected(fault).back * case.period_s for fault in (one, other)}
-    return one.start_s < ends[other] and other.start_s < ends[one]
+    return one.start_s < case.over_s(other) and other.start_s < case.over_s(one)
 
 
 def _meet(one: Fault, other: Fault) -> bool:
