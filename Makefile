@@ -1,8 +1,9 @@
-# The words of this project: install check test demo bench reproduce, and test-runtime. Each sets up .venv by itself.
+# The words of this project: install check test demo bench reproduce kills, and test-runtime. Each sets up .venv by itself.
 #
 #   make demo                      the whole way at a small size, in minutes
 #   make test                      all tests; PYTEST_ARGS="-m 'not slow' -x" are handed on
 #   make reproduce                 the comparison, in hours to days; REPRODUCE_ARGS="--list" tells, killed it goes on
+#   make kills                     kill a flight a hundred times and look at what it left, in minutes
 #   make TORCH=path/to/torch.whl   set up with that torch wheel
 #   make test-runtime PYTHON=python3.10   what flies, without torch, on another Python
 
@@ -21,7 +22,7 @@ ifeq ($(origin PYTHON), undefined)
 PYTHON = $(firstword $(foreach each,$(CANDIDATES),$(shell $(each) -c '$(SUITABLE)' 2>/dev/null && echo $(each))))
 endif
 
-.PHONY: install check test demo bench reproduce test-runtime
+.PHONY: install check test demo bench reproduce kills test-runtime
 
 install: $(STAMP)
 
@@ -42,6 +43,9 @@ bench: $(STAMP)
 
 reproduce: $(STAMP)
 	$(BIN)/python -m benchmarks.reproduce $(REPRODUCE_ARGS)
+
+kills: $(STAMP)
+	$(BIN)/python -m benchmarks.kills $(KILLS_ARGS)
 
 $(STAMP): pyproject.toml constraints.txt
 	@python="$(PYTHON)"; if [ -z "$$python" ]; then \

@@ -23,14 +23,17 @@ NODATA = 42113
 
 def wanted(path: Path) -> bool:
     """Whether `path` is a TIFF of several channels that Pillow narrows or refuses: over 8 bits, or unusually many."""
-    if path.suffix.lower() not in (".tif", ".tiff"):
+    if path.suffix.lower() not in (".tif", ".tiff") or not is_classic(path):
         return False
-    with path.open("rb") as file:
-        if file.read(4) not in (b"II*\0", b"MM\0*"):
-            return False
-    tags = _tags_of(path)
+    tags = tags_of(path)
     channels = _one(tags, 277, 1)
     return channels > 1 and (tags.get(258, (1,))[0] > 8 or channels not in (3, 4))
+
+
+def is_classic(path: Path) -> bool:
+    """Whether `path` begins as a TIFF whose places have 32 bits, the only kind that is read here."""
+    with path.open("rb") as file:
+        return file.read(4) in (b"II*\0", b"MM\0*")
 
 
 def nodata(text: bytes | str | None) -> float | None:
@@ -45,12 +48,12 @@ def nodata(text: bytes | str | None) -> float | None:
 
 def declared(path: Path) -> float | None:
     """The value that a TIFF declares as no data."""
-    return nodata(_tags_of(path).get(NODATA, (None,))[0])
+    return nodata(tags_of(path).get(NODATA, (None,))[0])
 
 
 def size(path: Path) -> tuple[int, int]:
     """Height and width in pixels."""
-    tags = _tags_of(path)
+    tags = tags_of(path)
     return _one(tags, 257), _one(tags, 256)
 
 
@@ -105,7 +108,7 @@ def encode(pixels: Pixels, extra: dict[int, tuple[int, tuple[Any, ...]]]) -> byt
         278: (4, (height,)),
         279: (4, (len(strip),)),
         284: (3, (1,)),
-        338: (3, (0,) * (channels - 1)),
+        **({338: (3, (0,) * (channels - 1))} if channels > 1 else {}),
         339: (3, (kind,) * channels),
         **extra,
     }
@@ -113,12 +116,13 @@ def encode(pixels: Pixels, extra: dict[int, tuple[int, tuple[Any, ...]]]) -> byt
     rows, far = b"", b""
     for tag in sorted(tags):
         form, values = tags[tag]
-        packed = struct.pack(f"<{len(values)}{_FORMATS[form]}", *values)
+        count = len(values[0]) if form == 2 else len(values)  # a text is one value of many bytes
+        packed = struct.pack(f"<{count}{_FORMATS[form]}", *values)
         if len(packed) > 4:
             place = start + 2 + 12 * len(tags) + 4 + len(far)
             far += packed + b"\0" * (len(packed) % 2)
             packed = struct.pack("<I", place)
-        rows += struct.pack("<HHI", tag, form, len(values)) + packed.ljust(4, b"\0")
+        rows += struct.pack("<HHI", tag, form, count) + packed.ljust(4, b"\0")
     head = struct.pack("<2sHI", b"II", 42, start)
     return head + strip + b"\0" * (len(strip) % 2) + struct.pack("<H", len(tags)) + rows + b"\0" * 4 + far
 
@@ -131,7 +135,7 @@ def zlib_bytes(raw: bytes) -> bytes:
         raise ValueError(str(error)) from error
 
 
-def _tags_of(path: Path) -> Tags:
+def tags_of(path: Path) -> Tags:
     """The tags alone, without reading the pixels of a large file."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return _tags(data)[0]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dis2_edge import bundle as bundles
-from dis2_edge.bundle import Bundle
+from dis2_edge.bundle import Bundle, Policy
 from dis2_edge.errors import SourceError, StorageError
 from dis2_edge.files import write_json
 from dis2_edge.settings import nearest
@@ -23,10 +23,15 @@ from dis2_runtime.clock import RunClock
 from dis2_runtime.engines import rungs
 from dis2_runtime.faults import FaultedSource, FaultPlan
 from dis2_runtime.feed import Feed, LiveFeed, SteppedFeed
+from dis2_runtime.flights import QUOTA_MB, Quota, new_flight
 from dis2_runtime.guard import EngineGuard, Rung
+from dis2_runtime.outlets import Outlets
+from dis2_runtime.poses_track import PoseTrack
+from dis2_runtime.poses_track import load as load_track
 from dis2_runtime.rig import Rig, RigSensor
-from dis2_runtime.sinks import Sink, open_sinks
+from dis2_runtime.sinks import open_sinks
 from dis2_runtime.sources import Source
+from dis2_runtime.sources.scene import refuse_apart
 from dis2_runtime.sources.shifted import ShiftedSource
 from dis2_runtime.stream import Limits, Stream
 from dis2_runtime.tiler import output_task, tiled
@@ -53,21 +58,28 @@ class Flight:
     threads: int = 0
     """Threads of one inference; 0 takes all cores."""
 
+    @property
+    def flights(self) -> Path:
+        """Where a run without an `out` of its own makes its folder."""
+        return self.rig.base / self.rig.output.folder
+
 
 def fly(
     bundle_path: Path,
-    out: Path,
+    out: Path | None,
     flight: Flight,
     stop: threading.Event | None = None,
     announce: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Run the bundle at `bundle_path` and write masks/, telemetry.jsonl and summary.json to `out`; returns the summary.
 
-    Everything is read and checked before `out` is made. `stop` ends the run from another thread or a signal handler.
-    `announce` gets a line for every change of scenario. Raises UserErrors only.
+    Without `out` that is a new folder among the rig's flights, whose name is the summary's `flight`. Everything is read
+    and checked before a folder is made. `stop` ends the run from another thread or a signal handler. `announce` gets a
+    line for every change of scenario and for the first loss of a sink. Raises UserErrors only.
     """
-    _refuse_full(out)
-    _refuse_within(out, bundle_path)
+    if out is not None:
+        _refuse_full(out)
+    _refuse_within(out or flight.flights, bundle_path)
     bundle = bundles.read(bundle_path)
     bundles.verify_hashes(bundle)
     modelled = flight.rig.task(bundle.manifest.task)
@@ -75,18 +87,24 @@ def fly(
     policy = flight.rig.policy_over(bundle.manifest.policy, task)
     stop = stop or threading.Event()
     with contextlib.ExitStack() as stack:
-        clock = RunClock()
-        sources = stack.enter_context(opened(sources_of(flight, task, clock)))
+        clock, track = RunClock(), load_track(flight.rig.poses, flight.rig.base)
+        sources = stack.enter_context(opened(sources_of(flight, task, clock, track)))
         guard = stack.enter_context(EngineGuard(rungs_of(bundle, flight, modelled)))
-        sinks = stack.enter_context(_open_sinks(flight, out, task))
-        stream = Stream(bundle.manifest, task, policy, guard, sinks, Aligner(task, flight.rig.remaps()))
+        folder, barrier = stack.enter_context(_place(flight, out))
+        outlets = _open_outlets(flight, folder, task, policy, announce, barrier)
+        stack.callback(outlets.close)
+        aligner = Aligner(task, flight.rig.remaps())
+        stream = Stream(bundle.manifest, task, policy, guard, outlets.sinks, aligner, track)
         feed: Feed = SteppedFeed(sources) if flight.speed == "max" else LiveFeed(sources, stop, clock)
         try:
             ended_by = stream.run(feed, flight.limits, stop, announce)
         finally:
             feed.stop()
-        summary = _summary(stream, bundle, flight, ended_by, feed.now_ns() / 1e9, guard)
-    write_json(out / "summary.json", summary)
+        elapsed_s = feed.now_ns() / 1e9
+        outlets.close()
+        summary = _summary(stream, bundle, flight, ended_by, elapsed_s, guard)
+        summary |= {"flight": folder.name, "sinks": outlets.table(), "remarks": outlets.remarks()}
+        write_json(folder / "summary.json", summary)
     return summary
 
 
@@ -109,7 +127,7 @@ def _refuse_full(out: Path) -> None:
         raise StorageError(f"{out} exists already and is not empty", mend="choose another --out or remove it")
 
 
-def sources_of(flight: Flight, task: Task, clock: RunClock) -> dict[str, Source]:
+def sources_of(flight: Flight, task: Task, clock: RunClock, track: PoseTrack | None) -> dict[str, Source]:
     """A source for every sensor that has a URI, with its fault and its offset around it."""
     uris = {
         name: (settings.source, flight.rig.base) for name, settings in flight.rig.sensors.items() if settings.source
@@ -126,7 +144,7 @@ def sources_of(flight: Flight, task: Task, clock: RunClock) -> dict[str, Source]
         address = source_uris.parse(uri, base)
         if flight.speed == "max" and source_uris.is_live(address):
             raise SourceError(f"{address.uri} is a live source", expected="recorded ones in simulated time", mend=_LIVE)
-        made[name] = source_uris.make_source(sensor, task.grid, address, clock)
+        made[name] = source_uris.make_source(sensor, task.grid, address, clock, track)
         offset_ms = flight.rig.sensors.get(name, RigSensor()).offset_ms
         if offset_ms:
             made[name] = ShiftedSource(made[name], offset_ms)
@@ -141,6 +159,7 @@ def opened(sources: dict[str, Source]) -> Iterator[dict[str, Source]]:
     try:
         for source in sources.values():
             source.open()
+        refuse_apart(sources)
         yield sources
     finally:
         for source in sources.values():
@@ -148,13 +167,30 @@ def opened(sources: dict[str, Source]) -> Iterator[dict[str, Source]]:
 
 
 @contextlib.contextmanager
-def _open_sinks(flight: Flight, out: Path, task: Task) -> Iterator[list[Sink]]:
-    sinks = open_sinks(flight.rig.sinks, out, task)
-    try:
-        yield sinks
-    finally:
-        for sink in sinks:
-            sink.close()
+def _place(flight: Flight, out: Path | None) -> Iterator[tuple[Path, Callable[[], str]]]:
+    """The folder of this flight, and what says why no more pictures may go there."""
+    quota_mb = flight.rig.output.quota_mb or (QUOTA_MB if out is None else None)
+    with contextlib.ExitStack() as stack:
+        folder = out or stack.enter_context(new_flight(flight.flights))
+        if quota_mb is None:
+            yield folder, lambda: ""
+        else:
+            quota = Quota(folder, quota_mb, None if out else flight.flights)
+            yield folder, stack.enter_context(quota).barrier
+
+
+def _open_outlets(
+    flight: Flight,
+    folder: Path,
+    task: Task,
+    policy: Policy,
+    announce: Callable[[str], None],
+    barrier: Callable[[], str],
+) -> Outlets:
+    rig, live = flight.rig, flight.speed == "real"
+    rate_hz = task.sensor(policy.anchor).rate_hz if policy.anchor else policy.rate_hz
+    sinks = open_sinks(rig.sinks, folder, task, rig.output, rig.geotiff, rate_hz=rate_hz, durable=live)
+    return Outlets(sinks, task, announce, barrier, live=live)
 
 
 def _summary(

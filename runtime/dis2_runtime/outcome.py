@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -101,6 +102,7 @@ class Outcome:
             "expected_miou": self.expected_miou,
             "engine": self.engine,
             "confidence": None if self.confidence is None else round(self.confidence, 4),
+            "pose": self.pose and dataclasses.asdict(self.pose),
             "sensors": {name: note.row() for name, note in self.sensors.items()},
             "stages_ms": {name: round(value, 3) for name, value in self.stages_ms.items()},
             "latency_ms": round(self.latency_ms, 3),

@@ -21,10 +21,13 @@ from dis2_edge.limits import HealthLimits
 from dis2_edge.sensors import Fit, Sensor
 from dis2_edge.settings import from_table, nearest
 from dis2_edge.task import Task
+from dis2_runtime.output import Output
+from dis2_runtime.poses_track import PoseSettings
 from dis2_runtime.remaps import read_remap
+from dis2_runtime.sinks.geotiff import GeotiffSettings
 
-_TABLES = ("sensors.NAME", "policy")
-SinkName = Literal["png", "telemetry"]
+_TABLES = ("sensors.NAME", "policy", "output", "poses", "geotiff")
+SinkName = Literal["png", "overlay", "geotiff", "mcap", "telemetry"]
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,13 @@ class Rig:
     policy: RigPolicy = field(default_factory=RigPolicy)
     """What differs in the policy."""
     sinks: tuple[SinkName, ...] = ("png", "telemetry")
-    """What is written: mask pictures, telemetry rows."""
+    """What is written: mask pictures, masks on the map, a recording, a video, telemetry rows."""
+    poses: PoseSettings = field(default_factory=PoseSettings)
+    """Where the aircraft flies."""
+    geotiff: GeotiffSettings = field(default_factory=GeotiffSettings)
+    """What the sink `geotiff` writes."""
+    output: Output = field(default_factory=Output)
+    """Where it is written, and how much."""
     base: Path = Path()
     """Folder that relative places of sources start from."""
 

@@ -26,6 +26,7 @@ from dis2_runtime.guard import EngineGuard
 from dis2_runtime.health import Health
 from dis2_runtime.inference import Inference, InlineInference, Request, Result, ThreadedInference
 from dis2_runtime.outcome import Outcome
+from dis2_runtime.poses_track import PoseTrack
 from dis2_runtime.senses import Senses, View
 from dis2_runtime.sinks import Sink
 from dis2_runtime.teller import Teller, why
@@ -57,16 +58,18 @@ class Stream:
         guard: EngineGuard,
         sinks: Sequence[Sink],
         aligner: Aligner | None = None,
+        track: PoseTrack | None = None,
     ) -> None:
         """`task` and `policy` are the manifest's as the rig changed them; `guard` is entered already.
 
         The grid of `task` is that of frames and masks; `aligner` brings frames there, by a rig's tables if it has any.
+        `track` is where the aircraft flies.
         """
         self._task, self._guard, self._sinks = task, guard, sinks
         self._senses = Senses(task, manifest.statistics, policy)
         self._ticker = Ticker(task, policy)
         self._aligner = aligner or Aligner(task)
-        self._teller = Teller(manifest, task, policy, self._senses)
+        self._teller = Teller(manifest, task, policy, self._senses, track)
         self._deadline_ns = round(policy.deadline_ms * 1e6) or self._ticker.period_ns
         self._stall_ns = round(policy.stall_ms * 1e6)
         self._spare = [Answer.empty(*task.grid), Answer.empty(*task.grid)]

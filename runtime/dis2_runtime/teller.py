@@ -11,6 +11,7 @@ from dis2_edge.task import Task
 from dis2_runtime.align import Aligned
 from dis2_runtime.inference import Result
 from dis2_runtime.outcome import LastMask, Outcome, SensorNote
+from dis2_runtime.poses_track import PoseTrack, pose_of
 from dis2_runtime.senses import Senses, View
 from dis2_runtime.ticks import Tick
 
@@ -18,8 +19,11 @@ from dis2_runtime.ticks import Tick
 class Teller:
     """Knows the last mask, the sensors' notes, and what each model was measured to reach."""
 
-    def __init__(self, manifest: Manifest, task: Task, policy: Policy, senses: Senses) -> None:
-        self._task, self._senses = task, senses
+    def __init__(
+        self, manifest: Manifest, task: Task, policy: Policy, senses: Senses, track: PoseTrack | None = None
+    ) -> None:
+        """`track` is where the aircraft flies, for masks whose frames do not know."""
+        self._task, self._senses, self._track = task, senses, track
         self._last_mask = LastMask(task, policy.hold_ms)
         self._last_scenario = BLIND
         self._expected: dict[tuple[str, str], float | None] = {
@@ -51,6 +55,7 @@ class Teller:
             sensors=self._notes(view, aligned, request.scenario),
             confidence_map=request.into.confidence,
             frames={name: aligned[name].pixels for name in used},
+            pose=pose_of([view.choice.frames[name] for name in used], self._track),
             engine=result.engine,
             stages_ms={"align": request.align_ms, "engine": result.took_ms},
         )

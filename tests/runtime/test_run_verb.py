@@ -76,7 +76,9 @@ def test_bundle_with_one_flipped_bit_never_flies(capsys, scene, tmp_path) -> Non
     assert not (tmp_path / "out").exists()
 
 
-def test_full_disk_is_told_and_leaves_no_half_mask(capsys, two: Bundle, scene, tmp_path, monkeypatch) -> None:
+def test_full_disk_is_told_once_leaves_no_half_mask_and_ends_no_flight(
+    capsys, two: Bundle, scene, tmp_path, monkeypatch
+) -> None:
     real, room = Path.write_bytes, [3]
 
     def write(path: Path, data: bytes) -> int:
@@ -89,7 +91,13 @@ def test_full_disk_is_told_and_leaves_no_half_mask(capsys, two: Bundle, scene, t
 
     monkeypatch.setattr(Path, "write_bytes", write)
     words = [str(two.path), "--out", str(tmp_path / "out"), *sources(scene), "--seconds", "2", "--speed", "max"]
-    refused(capsys, words, "no space left while writing")
+    assert main(["run", *words]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("sink png loses output: no space left while writing") == 1
+    assert "sink png: 3 written, 14 dropped, 3 failed: no space left" in shown
+    assert "20 of 20 ticks answered" in shown
+    rows = (tmp_path / "out" / "telemetry.jsonl").read_text().splitlines()
+    assert len(rows) == 20
     masks = sorted(path.name for path in (tmp_path / "out" / "masks").iterdir())
     assert masks == ["00000000.png", "00000001.png", "00000002.png"]
 

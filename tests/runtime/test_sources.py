@@ -45,7 +45,10 @@ def pictures(folder: Path, count: int) -> list[np.ndarray]:
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("foldr:/data", r"'foldr:/data' has no known scheme; expected one of folder:, .*; did you mean 'folder'"),
+        (
+            "foldr:/data",
+            r"'foldr:/data' has no known scheme; expected one of folder:, flight:.*; did you mean 'folder'",
+        ),
         ("pictures", "no known scheme"),
         ("rtsp://me:secret@camera/1", r"'rtsp://\*\*\*@camera/1' has no known scheme.*for a live video: video:rtsp:"),
         ("", "no known scheme"),

@@ -21,6 +21,7 @@ from dis2_runtime.clock import RunClock
 from dis2_runtime.feed import Feed, LiveFeed, SteppedFeed
 from dis2_runtime.fly import Flight, opened, rungs_of, sources_of
 from dis2_runtime.guard import EngineGuard
+from dis2_runtime.poses_track import load as load_track
 from dis2_runtime.stream import Limits, Stream
 from dis2_runtime.tiler import output_task
 
@@ -65,11 +66,13 @@ def _with_time_left(legs: Sequence[Leg]) -> Iterable[Leg]:
 
 def _fly(leg: Leg, bundle: Bundle, flight: Flight, task: Task, policy: Policy, guard: EngineGuard) -> Judged:
     clock, stop, witness = RunClock(), threading.Event(), Witness()
+    track = load_track(flight.rig.poses, flight.rig.base)
     faulted = dataclasses.replace(flight, faults=leg.faults)
     crash = ""
-    with opened(sources_of(faulted, task, clock)) as sources:
+    with opened(sources_of(faulted, task, clock, track)) as sources:
         feed: Feed = SteppedFeed(sources) if flight.speed == "max" else LiveFeed(sources, stop, clock)
-        stream = Stream(bundle.manifest, task, policy, guard, [witness], Aligner(task, flight.rig.remaps()))
+        aligner = Aligner(task, flight.rig.remaps())
+        stream = Stream(bundle.manifest, task, policy, guard, [witness], aligner, track)
         try:
             stream.run(feed, Limits(seconds=leg.seconds), stop)
         except Exception:  # that anything gets out of a run at all is what the campaign looks for

@@ -1,67 +1,58 @@
-"""The PNG sink: one palette picture a tick, class index in the pixels, the manifest's colours in the table."""
+"""The PNG sink: a palette picture a tick, class index in the pixels, the manifest's colours in the table.
+
+On request also the confidence as a grey picture (255 is 1) and the telemetry row as a side-car.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
+import json
 from pathlib import Path
 
-from PIL import Image
-
-from dis2_edge.files import storage_errors
 from dis2_edge.task import Task
 from dis2_runtime.outcome import Outcome
+from dis2_runtime.sinks import Wants
+from dis2_runtime.sinks.png_bytes import PngEncoder
+from dis2_runtime.sinks.whole_files import WholeFiles
 
 IGNORE_COLOUR = (128, 128, 128)
 """Grey: here no class is claimed."""
-COMPRESSION = 1
-"""zlib level: masks are smooth, a higher level buys little and costs the tick."""
 
 
 class PngSink:
-    """Writes masks/NUMBER.png. A mask that is held or blind again is not encoded again."""
+    """Writes masks/NUMBER.png."""
 
-    def __init__(self, folder: Path, task: Task) -> None:
-        self._folder = folder / "masks"
-        self._palette = _palette(task)
-        self._encoded = b""
-        self._state = ""
-        with storage_errors(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
+    def __init__(
+        self, folder: Path, task: Task, *, confidence: bool = False, sidecar: bool = False, durable: bool = False
+    ) -> None:
+        """`confidence` adds confidence/NUMBER.png of fresh ticks, `sidecar` masks/NUMBER.json."""
+        self.wants = Wants(confidence=confidence)
+        self._sidecar = sidecar
+        self._encoder = PngEncoder(task.grid, palette_of(task))
+        self._grey = PngEncoder(task.grid)
+        self._masks = WholeFiles(folder / "masks", durable=durable)
+        self._confidence = WholeFiles(folder / "confidence", durable=durable) if confidence else None
 
     def write(self, outcome: Outcome) -> None:
-        """Write the mask of one tick, whole or not at all."""
-        if outcome.state == "fresh" or outcome.state != self._state:
-            self._encoded = self._encode(outcome)
-        self._state = outcome.state
-        _replace(self._folder / f"{outcome.tick.number:08d}.png", self._encoded)
+        """Write the files of one tick, each whole or not at all."""
+        name = f"{outcome.tick.number:08d}"
+        self._masks.write(f"{name}.png", self._encoder.encode(outcome.mask))
+        if self._confidence and outcome.confidence_map is not None:
+            self._confidence.write(f"{name}.png", self._grey.encode(outcome.confidence_map))
+        if self._sidecar:
+            self._masks.write(f"{name}.json", json.dumps(outcome.row(), allow_nan=False).encode() + b"\n")
+
+    def sync(self) -> None:
+        """Bring the files since the last time to the disk."""
+        self._masks.sync()
+        if self._confidence:
+            self._confidence.sync()
 
     def close(self) -> None:
-        """Every mask stands already."""
-
-    def _encode(self, outcome: Outcome) -> bytes:
-        image = Image.fromarray(outcome.mask)
-        image.putpalette(self._palette)
-        buffer = io.BytesIO()
-        image.save(buffer, "PNG", compress_level=COMPRESSION)
-        return buffer.getvalue()
+        """Name the last files."""
+        self.sync()
 
 
-def _palette(task: Task) -> bytes:
+def palette_of(task: Task) -> bytes:
     """RGB of the indices 0..255: the classes' colours, grey for all others."""
     colours = [tuple(bytes.fromhex(colour.lstrip("#"))) for colour in task.colours]
     return bytes(value for colour in colours + [IGNORE_COLOUR] * (256 - len(colours)) for value in colour)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write by rename like dis2_edge.files, but without its fsync: a tick cannot wait for a memory card."""
-    scratch = path.with_name(f".{path.name}.part")
-    with storage_errors(path):
-        try:
-            scratch.write_bytes(data)
-            os.replace(scratch, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                scratch.unlink()
-            raise

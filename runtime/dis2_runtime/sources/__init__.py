@@ -20,6 +20,7 @@ from dis2_edge.sensors import Sensor
 from dis2_edge.settings import from_table, nearest
 from dis2_runtime.clock import RunClock
 from dis2_runtime.frames import Delivery
+from dis2_runtime.poses_track import PoseTrack
 
 __all__ = ["SCHEMES", "Address", "Scheme", "Source", "is_live", "make_source", "options_of", "parse", "shown"]
 
@@ -39,6 +40,8 @@ class Scheme(NamedTuple):
     """Whether it waits for a device and so flies in real time only; a module whose places differ has `is_live`."""
     whole: bool = False
     """Whether all that follows the colon is the place: the module finds its options itself."""
+    posed: bool = False
+    """Whether its `make` takes the track of poses as well."""
 
 
 SCHEMES = {
@@ -48,6 +51,9 @@ SCHEMES = {
     "mcap": Scheme("mcap", "mcap:FILE?topic=NAME", "a topic of images in a recording of ROS 2 or Foxglove"),
     "v4l2": Scheme("v4l2", "v4l2:/dev/videoN", "a camera of this computer, by its driver", live=True),
     "gst": Scheme("gst", "gst:PIPELINE", "a GStreamer pipeline, live; our sink ends it", live=True, whole=True),
+    "scene": Scheme("scene", "scene:FILE", "a big raster, window by window, its rows to and fro"),
+    "dem": Scheme("dem", "dem:FILE", "terrain, cut by the poses of the rig", posed=True),
+    "python": Scheme("python", "python:MODULE:FUNCTION", "a user's iterator", live=True),
 }
 _VIDEO_URLS = ("rtsp", "rtsps", "udp", "tcp", "http", "https")
 _LOGIN = re.compile(r"(?<=://)\S*@")
@@ -116,19 +122,25 @@ def shown(uri: str) -> str:
     return _SECRET.sub(r"\1***", _LOGIN.sub("***@", uri))
 
 
-def make_source(sensor: Sensor, grid: tuple[int, int], address: Address, clock: RunClock | None = None) -> Source:
+def is_live(address: Address) -> bool:
+    """Whether the source at `address` waits for a device and so flies in real time only."""
+    decide = getattr(_module(address), "is_live", None)
+    return bool(decide(address)) if decide else SCHEMES[address.scheme].live
+
+
+def make_source(
+    sensor: Sensor,
+    grid: tuple[int, int],
+    address: Address,
+    clock: RunClock | None = None,
+    track: PoseTrack | None = None,
+) -> Source:
     """The source at `address` for `sensor`, not opened yet; SourceError on an option that it does not know.
 
-    `clock` is the run's: a live source tells by it when its frames arrive.
+    `clock` is the run's: a live source tells by it when its frames arrive. `track` is where the aircraft flies.
     """
-    module = importlib.import_module(f"dis2_runtime.sources.{SCHEMES[address.scheme].module}")
-    return cast(Source, module.make(sensor, grid, address, clock or RunClock()))
-
-
-def is_live(address: Address) -> bool:
-    """Whether the source at `address` waits for a device, and so flies in real time only."""
-    module = importlib.import_module(f"dis2_runtime.sources.{SCHEMES[address.scheme].module}")
-    return bool(module.is_live(address)) if hasattr(module, "is_live") else SCHEMES[address.scheme].live
+    posed = (track,) if SCHEMES[address.scheme].posed else ()
+    return cast(Source, _module(address).make(sensor, grid, address, clock or RunClock(), *posed))
 
 
 def options_of(cls: type[T], address: Address) -> T:
@@ -141,6 +153,10 @@ def options_of(cls: type[T], address: Address) -> T:
         except (ValueError, KeyError) as error:
             raise SourceError(f"{address.uri!r}: {key} is {text!r}", expected=_words(hints[key])) from error
     return from_table(cls, table, where=f"source {address.uri!r}", error=SourceError)
+
+
+def _module(address: Address) -> Any:
+    return importlib.import_module(f"dis2_runtime.sources.{SCHEMES[address.scheme].module}")
 
 
 def _value(text: str, hint: Any) -> Any:

@@ -18,3 +18,10 @@ class WrappedSource:
     def close(self) -> None:
         """Close what is wrapped."""
         self._source.close()
+
+
+def innermost(source: Source) -> Source:
+    """The source within all that is around it."""
+    while isinstance(source, WrappedSource):
+        source = source._source
+    return source

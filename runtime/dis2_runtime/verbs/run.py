@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change a key of the rig: policy.max_skew_ms=50, sensors.rgb.max_age_ms=300",
     )
-    parser.add_argument("--out", type=Path, required=True, help="new folder for masks, telemetry.jsonl, summary.json")
+    parser.add_argument("--out", type=Path, help="new folder for what is written; without it, among the flights")
     parser.add_argument("--faults", type=Path, help="TOML file of faults to play; see dis2-edge faults")
     parser.add_argument("--seconds", type=float, help="end at this time of the run")
     parser.add_argument("--ticks", type=int, help="end after so many ticks")
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     )
     with _ended_by_signals() as stop:
         summary = fly(args.bundle, args.out, flight, stop, say)
-    _show(summary, args.out)
+    _show(summary, args.out or flight.flights / summary["flight"])
     return 0
 
 
@@ -117,4 +117,8 @@ def _show(summary: dict[str, Any], out: Path) -> None:
         for name, row in summary["sensors"].items()
     ]
     table("Sensors", ["sensor", "ticks used", "frames lost", "state in ticks"], rows)
-    say(f"masks, telemetry.jsonl and summary.json are in {out}")
+    for name, row in summary["sinks"].items():
+        if row["dropped"] or row["failed"]:
+            counts = f"{row['written']} written, {row['dropped']} dropped, {row['failed']} failed"
+            say(f"sink {name}: {counts}: {row['reason']}")
+    say(f"what was written is in {out}")
