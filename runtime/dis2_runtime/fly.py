@@ -89,8 +89,8 @@ def fly(
     stop = stop or threading.Event()
     with contextlib.ExitStack() as stack:
         clock, track = RunClock(), load_track(flight.rig.poses, flight.rig.base)
-        sources = stack.enter_context(_opened(_sources(flight, task, clock, track)))
-        guard = stack.enter_context(EngineGuard(_rungs(bundle, flight, modelled)))
+        sources = stack.enter_context(opened(sources_of(flight, task, clock, track)))
+        guard = stack.enter_context(EngineGuard(rungs_of(bundle, flight, modelled)))
         folder, barrier = stack.enter_context(_place(flight, out))
         outlets = _open_outlets(flight, folder, task, policy, announce, barrier)
         stack.callback(outlets.close)
@@ -109,7 +109,7 @@ def fly(
     return summary
 
 
-def _rungs(bundle: Bundle, flight: Flight, modelled: Task) -> list[Rung]:
+def rungs_of(bundle: Bundle, flight: Flight, modelled: Task) -> list[Rung]:
     """The engines that stand in for one another, each made to answer on the frames' grid where they come in tiles."""
     return [
         Rung(rung.name, lambda rung=rung: tiled(rung.open(), modelled))  # type: ignore[misc]
@@ -128,7 +128,7 @@ def _refuse_full(out: Path) -> None:
         raise StorageError(f"{out} exists already and is not empty", mend="choose another --out or remove it")
 
 
-def _sources(flight: Flight, task: Task, clock: RunClock, track: PoseTrack | None) -> dict[str, Source]:
+def sources_of(flight: Flight, task: Task, clock: RunClock, track: PoseTrack | None) -> dict[str, Source]:
     """A source for every sensor that has a URI, with its fault and its offset around it."""
     uris = {
         name: (settings.source, flight.rig.base) for name, settings in flight.rig.sensors.items() if settings.source
@@ -157,7 +157,7 @@ def _sources(flight: Flight, task: Task, clock: RunClock, track: PoseTrack | Non
 
 
 @contextlib.contextmanager
-def _opened(sources: dict[str, Source]) -> Iterator[dict[str, Source]]:
+def opened(sources: dict[str, Source]) -> Iterator[dict[str, Source]]:
     """All sources open; on the way out all are closed."""
     try:
         for source in sources.values():

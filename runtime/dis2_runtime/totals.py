@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter, defaultdict
 from typing import Any
 
-import numpy as np
-
-from dis2_edge.timing import P95_LEAST, P99_LEAST
+from dis2_edge.percentiles import Percentile
+from dis2_runtime.histogram import Histogram
 from dis2_runtime.outcome import Outcome
 
 
 class Totals:
-    """Counts outcomes; eight bytes of memory a tick and stage."""
+    """Counts outcomes, in memory that does not grow with them."""
 
     def __init__(self) -> None:
         self.answered = 0
@@ -21,8 +19,8 @@ class Totals:
         self.scenarios: Counter[str] = Counter()
         self.switches = 0
         self._scenario = ""
-        self._latency_ms = array("d")
-        self._stages_ms: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
+        self._latency_ms = Histogram()
+        self._stages_ms: defaultdict[str, Histogram] = defaultdict(Histogram)
         self._health: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._used: Counter[str] = Counter()
         self._dropped: dict[str, int] = {}
@@ -40,9 +38,9 @@ class Totals:
             self._used[name] += note.used
             self._dropped[name] = note.dropped
         if outcome.state == "fresh":
-            self._latency_ms.append(outcome.latency_ms)
+            self._latency_ms.add(outcome.latency_ms)
             for stage, value in outcome.stages_ms.items():
-                self._stages_ms[stage].append(value)
+                self._stages_ms[stage].add(value)
         return switched
 
     def table(self) -> dict[str, Any]:
@@ -61,15 +59,19 @@ class Totals:
         }
 
 
-def _percentiles(values: array[float]) -> dict[str, Any]:
-    """n, median, p95, p99 and the largest; a percentile that n cannot tell is None."""
-    if not values:
-        return {"n": 0, "p50": None, "p95": None, "p99": None, "max": None}
-    p50, p95, p99, most = (round(float(value), 3) for value in np.percentile(values, (50, 95, 99, 100)))
+def _percentiles(values: Histogram) -> dict[str, Any]:
+    """n, median, p95, p99 to 1 %, each with its 95 % bounds, and the largest; what n cannot tell is None."""
+    if not values.n:
+        return {"n": 0, "p50": None, "p95": None, "p99": None, "max": None, "bounds": {}}
+    spread = values.spread()
+    shares = {"p50": spread.p50, "p95": spread.p95, "p99": spread.p99}
     return {
-        "n": len(values),
-        "p50": p50,
-        "p95": p95 if len(values) >= P95_LEAST else None,
-        "p99": p99 if len(values) >= P99_LEAST else None,
-        "max": most,
+        "n": values.n,
+        **{name: share and share.ms for name, share in shares.items()},
+        "max": round(values.most_ms, 3),
+        "bounds": {name: _bounds(share) for name, share in shares.items() if share},
     }
+
+
+def _bounds(share: Percentile) -> list[float | None]:
+    return [share.low_ms, share.high_ms]

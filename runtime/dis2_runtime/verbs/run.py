@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--threads is {args.threads}", expected="0 or more")
     sensors = bundles.read(args.bundle).manifest.task.sensors
     flight = Flight(
-        sources=_sources(args.source),
+        sources=sources_of_words(args.source),
         rig=rig.load(args.rig, args.overrides),
         faults=faults.load(args.faults, sensors) if args.faults else faults.FaultPlan(),
         precision=args.precision,
@@ -69,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _sources(words: list[str]) -> dict[str, str]:
+def sources_of_words(words: list[str]) -> dict[str, str]:
+    """Source URI by sensor, from words `SENSOR=URI`; SourceError on any that is none, or twice the same sensor."""
     sources: dict[str, str] = {}
     for word in words:
         sensor, equals, uri = word.partition("=")
