@@ -238,12 +238,12 @@ def _sceneries(data: Path, folder: Path, scenes: int) -> Iterator[Scenery]:
         found = open_dataset(data / place, Path("train/datasets") / f"{name}.toml")
         yield from _split(name, found)
     for kind in ("aerial", "thermal"):
-        for seed, count in ((1, 40), (2, scenes)):
+        for seed, count in ((1, 40), (3, scenes)):
             out = folder / f"{kind}{seed}"
             words = ["data", "synth", "--out", str(out), "--kind", kind, "--count", str(count), "--seed", str(seed)]
             subprocess.run([sys.executable, "-m", "dis2_edge", *words], check=True, stdout=subprocess.DEVNULL)
         train = _pictures(open_dataset(folder / f"{kind}1"))
-        other = open_dataset(folder / f"{kind}2")
+        other = open_dataset(folder / f"{kind}3")
         yield from _held(f"drawn {kind}", other.task, train, _pictures(other))
 
 
