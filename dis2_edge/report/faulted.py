@@ -9,9 +9,9 @@ from dis2_edge.report.svg import drawing, line, rect, round_steps, words
 from dis2_edge.report.through import Phase, Span, Through
 from dis2_edge.scenario import BLIND
 
-_LEFT, _RIGHT, _ROW, _TOP = 150.0, 250.0, 26.0, 34.0
+_LEFT, _RIGHT, _ROW, _TOP = 150.0, 230.0, 26.0, 34.0
 _SPAN = WIDTH - _LEFT - _RIGHT
-_COLUMNS = (WIDTH - 200, WIDTH - 130, WIDTH - 60)
+_COLUMNS = (WIDTH - 150, WIDTH - 75, WIDTH)
 
 
 def strips(flights: Sequence[Through], styles: dict[str, str]) -> str:
@@ -24,9 +24,8 @@ def strips(flights: Sequence[Through], styles: dict[str, str]) -> str:
         if value <= seconds:
             x = _LEFT + value * scale
             parts += [line(x, _TOP - 6, x, bottom, "grid"), words(x, bottom + 15, f"{value:g} s", "tick", "middle")]
-    for x, name in zip(_COLUMNS, ("before", "during", "after"), strict=True):
-        parts.append(words(x, 14, name, "tick", "end"))
-    parts.append(words(WIDTH, 14, "mIoU, %", "tick", "end"))
+    for x, name in zip(_COLUMNS, ("mIoU before", "during", "after, %"), strict=True):
+        parts.append(words(x, 20, name, "tick", "end"))
     for place, flight in enumerate(flights):
         parts += _strip(flight, _TOP + place * _ROW, scale, styles)
     for edge in (flights[0].start_s, flights[0].end_s):

@@ -61,7 +61,7 @@ def fly_through(
 
 def as_shown(task: Task) -> Task:
     """`task` with sensors whose frames are on the grid already, as labelled pictures are."""
-    here = {"size": task.grid, "to_grid": IDENTITY, "fit": "resize", "lens": None}
+    here: dict[str, Any] = {"size": task.grid, "to_grid": IDENTITY, "fit": "resize", "lens": None}
     sensors = [dataclasses.replace(sensor, **here) for sensor in task.sensors]
     return dataclasses.replace(task, sensors=tuple(sensors))
 
@@ -132,7 +132,8 @@ class Tally:
         self._states[phase][outcome.state] += 1
         if not self._spans or (self._spans[-1].scenario, self._spans[-1].state) != (outcome.scenario, outcome.state):
             self._spans.append(Span(round(time_s, 4), outcome.scenario, outcome.state))
-        self.times.append({"state": outcome.state, "stages_ms": outcome.stages_ms, "latency_ms": outcome.latency_ms})
+        stages_ms = {name: value for name, value in outcome.stages_ms.items() if name != "sink"}  # this one is no sink
+        self.times.append({"state": outcome.state, "stages_ms": stages_ms, "latency_ms": outcome.latency_ms})
 
     def close(self) -> None:
         """Nothing to finish."""
