@@ -64,7 +64,7 @@ $(STAMP): pyproject.toml constraints.txt
 test-runtime:
 	@version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') && venv=.venv-$$version && \
 	{ [ -x $$venv/bin/python ] || $(PYTHON) -m venv $$venv; } && \
-	echo "Installing into $$venv: about 65 MB where nothing is there yet, no torch." && \
+	echo "Installing into $$venv: about 100 MB where nothing is there yet, no torch." && \
 	$$venv/bin/python -m pip install -q -c constraints.txt setuptools wheel && \
 	$$venv/bin/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[host,report,test]' && \
 	$$venv/bin/python -m pytest tests/edge tests/runtime tests/boards $(PYTEST_ARGS)

@@ -46,6 +46,7 @@ VERBS = {
     "bundle": Verb("dis2_runtime.verbs.bundle", "look into a bundle (verify, show)", "host", "fly"),
     "run": Verb("dis2_runtime.verbs.run", "stream sensors through a bundle: a mask every tick", "host", "fly"),
     "faults": Verb("dis2_runtime.verbs.faults", "list the sensor faults that can be played, check a file", "", "fly"),
+    "health": Verb("dis2_runtime.verbs.health", "learn the limits of sensor health from a recording", "", "fly"),
     "campaign": Verb("dis2_runtime.verbs.campaign", "play every fault on every sensor, judge each tick", "host", "fly"),
     "profile": Verb("dis2_runtime.verbs.profile", "measure accuracy and latency, write a report", "host", "fly"),
 }
@@ -64,6 +65,7 @@ _EXTRA_OF = {
     "zstandard": "stream",
     "onnx": "quantize",
     "av": "stream",
+    "cv2": "stream",
     "pycuda": "jetson",
     "cuda": "jetson",
     "torch_tensorrt": "tensorrt",

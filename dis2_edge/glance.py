@@ -13,7 +13,9 @@ Values = npt.NDArray[np.float64]
 LOOKS = 48
 """Rows and columns that are looked at, about, spread over the frame."""
 LEVELS = 32
-"""Levels, between a frame's own least and largest value, that its entropy is counted in."""
+"""Steps of value that entropy is counted in."""
+SPREADS = 2.5
+"""The steps reach from so many standard deviations below a frame's mean to as many above; the last hold the rest."""
 ENTROPY_MOST = math.log2(LEVELS)
 """Entropy, in bits, of a frame that has all levels equally often."""
 
@@ -29,14 +31,16 @@ def pairs(pixels: Pixels) -> tuple[Pixels, Pixels]:
     return pixels[::rows, : pixels.shape[1] - 1 : columns], pixels[::rows, 1::columns]
 
 
-def entropy_bits(values: Values, low: float, high: float) -> float:
-    """Entropy of `values` (any shape, all within `low`..`high`) over LEVELS equal steps of that range, in bits.
+def entropy_bits(values: Values, mean: float, std: float) -> float:
+    """Entropy of `values` (any shape, of that mean and standard deviation) over LEVELS steps around the mean, in bits.
 
-    As the range is the frame's own, a picture keeps its entropy when it gets darker or fainter.
+    As the steps are the frame's own, a picture keeps its entropy when it gets darker or fainter.
     """
-    if not high > low:
+    if not std > 0:
         return 0.0
-    levels = (values - low) * ((LEVELS - 1e-6) / (high - low))
+    levels = (values - mean) * (LEVELS / (2 * SPREADS * std))
+    levels += LEVELS / 2
+    np.clip(levels, 0, LEVELS - 1, out=levels)
     counts = np.bincount(levels.ravel().astype(np.intp), minlength=LEVELS)
     shares = counts[counts > 0] / values.size
     return float(-(shares * np.log2(shares)).sum())
@@ -46,4 +50,4 @@ def frame_entropy(pixels: Pixels, valid_min: float, valid_max: float) -> float:
     """Entropy of a whole frame HxWxC by a glance at it, holes left out, in bits; NaN when all of it is holes."""
     values = pairs(pixels)[0].astype(np.float64)
     values = values[(values >= valid_min) & (values <= valid_max)]
-    return entropy_bits(values, values.min(), values.max()) if values.size else float("nan")
+    return entropy_bits(values, float(values.mean()), float(values.std())) if values.size else float("nan")

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from dis2_edge.errors import RecipeError
 
 Coordinates = npt.NDArray[np.float64]
+_NEGLIGIBLE = 1e-12
+"""Share of the largest coefficient below which another turns nothing within sight."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ class Lens:
     def _turn(self) -> float:
         """The smallest square of radius (of angle, for a fisheye) at which more of it no longer leads outwards."""
         radial = (self.k1, self.k2, self.k3, self.k4)
-        slope = [1.0, *((2 * power + 3) * value for power, value in enumerate(radial))]
-        roots = np.roots(slope[::-1])
+        slope = np.array([1.0, *((2 * power + 3) * value for power, value in enumerate(radial))])
+        slope /= np.abs(slope).max()
+        roots = np.roots(np.where(np.abs(slope) < _NEGLIGIBLE, 0, slope)[::-1])
         ahead = roots.real[(np.abs(roots.imag) < 1e-9 * np.maximum(1, np.abs(roots.real))) & (roots.real > 0)]
         return float(ahead.min()) if ahead.size else math.inf
 

@@ -76,10 +76,11 @@ class _Way:
 
     def bring(self, pixels: Pixels) -> Aligned:
         """Equal to `dis2_edge.prepare.bring`."""
-        if pixels.ndim != 3 or pixels.shape[2] != self._sensor.channels or pixels.dtype != self._sensor.dtype:
+        fits = pixels.ndim == 3 and pixels.shape[2] == self._sensor.channels and pixels.dtype == self._sensor.dtype
+        if not fits or not pixels.size:
             found = f"sensor {self._sensor.name!r}: a frame of shape {pixels.shape}, {pixels.dtype}"
             raise DataError(found, expected=f"HxWx{self._sensor.channels} {self._sensor.dtype}")
-        if not self._sensor.mean or not pixels.size:
+        if not self._sensor.mean:
             return Aligned(*bring(pixels, self._sensor, self._grid, self._remap))
         route = self._route((pixels.shape[0], pixels.shape[1]))
         self._buffers.reverse()

@@ -26,8 +26,8 @@ HOLES_UNTRAINED = 0.5
 """Share of holes that passes where training's is not known."""
 LOUD_STD, LOUD_RANGE = 0.5, 0.1
 """Noise fainter than this share of training's standard deviation, or else of the valid range, is no fault."""
-SPANS_OUT = 2.0
-"""How many widths of training's range of frame means a frame's mean may lie outside of it; light is free to change."""
+SPANS_OUT, STDS_OUT = 2.0, 1.0
+"""A frame's mean may lie outside training's range of frame means by so many widths of it and standard deviations."""
 BITS_OUT = 0.5
 """How far a frame's entropy may lie outside training's range, in bits."""
 
@@ -48,6 +48,7 @@ class Verdict:
 
 
 OK = Verdict("ok")
+_WHITE = "white noise: neighbours differ like strangers ({:.2f})"
 Range = tuple[float, float]
 _ANY: Range = (-math.inf, math.inf)
 
@@ -80,6 +81,9 @@ class Inspector:
         share, nan, sensor = self.glimpse.hole_share, self.glimpse.nan_share(), self._sensor
         if nan >= share / 2:
             return Verdict("garbage", f"{nan:.0%} of values are NaN or infinite")
+        ratio = 0.0 if nan else self.glimpse.noise_ratio_of_all()
+        if ratio > self._limits.noise_ratio:
+            return Verdict("garbage", _WHITE.format(ratio))
         span = f"{sensor.valid_min:g}..{sensor.valid_max:g} {sensor.unit}"
         return Verdict("wrong", f"{share:.0%} of values outside {span}")
 
@@ -104,19 +108,17 @@ class Inspector:
             return f"mean {seen.mean:.4g}, expected {self._means[0]:.4g}..{self._means[1]:.4g}"
         if self._entropies == _ANY or (training is not None and not _as_trained(seen, training)):
             return ""
-        bits = entropy_bits(seen.some, seen.low, seen.high)
+        bits = entropy_bits(seen.some, seen.mean, seen.std)
         if self._entropies[0] <= bits <= self._entropies[1]:
             return ""
         return f"entropy {bits:.2f} bits, expected {self._entropies[0]:.2f}..{self._entropies[1]:.2f}"
 
     def _noise(self) -> str:
         """That the frame is white noise, louder than a dark night's or a flat field's; empty when it is not."""
-        if self.glimpse.std < self._loud:
+        if self.glimpse.channel_std < self._loud:
             return ""
         ratio = self.glimpse.noise_ratio()
-        return (
-            f"white noise: neighbours differ like strangers ({ratio:.2f})" if ratio > self._limits.noise_ratio else ""
-        )
+        return _WHITE.format(ratio) if ratio > self._limits.noise_ratio else ""
 
 
 def judge_content(pixels: npt.NDArray[Any], sensor: Sensor, training: SensorStatistics | None) -> Verdict:
@@ -146,6 +148,7 @@ def _means(sensor: Sensor, training: SensorStatistics | None) -> Range:
     low, high = _ANY
     if training is not None and sensor.kind != "optical":
         slack = SPANS_OUT * (training.frame_mean_high - training.frame_mean_low)
+        slack += STDS_OUT * sum(training.std) / len(training.std)
         low, high = training.frame_mean_low - slack, training.frame_mean_high + slack
     return _given(sensor.health.mean_low, low), _given(sensor.health.mean_high, high)
 

@@ -31,6 +31,7 @@ from dis2_runtime.poses_track import load as load_track
 from dis2_runtime.rig import Rig, RigSensor
 from dis2_runtime.sinks import open_sinks
 from dis2_runtime.sources import Source
+from dis2_runtime.sources.held import HeldSource
 from dis2_runtime.sources.scene import refuse_apart
 from dis2_runtime.sources.shifted import ShiftedSource
 from dis2_runtime.stream import Limits, Stream
@@ -142,7 +143,8 @@ def sources_of(flight: Flight, task: Task, clock: RunClock, track: PoseTrack | N
     for name, (uri, base) in uris.items():
         sensor = task.sensor(name)
         address = source_uris.parse(uri, base)
-        if flight.speed == "max" and source_uris.is_live(address):
+        live = source_uris.is_live(address)
+        if flight.speed == "max" and live:
             raise SourceError(f"{address.uri} is a live source", expected="recorded ones in simulated time", mend=_LIVE)
         made[name] = source_uris.make_source(sensor, task.grid, address, clock, track)
         offset_ms = flight.rig.sensors.get(name, RigSensor()).offset_ms
@@ -150,6 +152,7 @@ def sources_of(flight: Flight, task: Task, clock: RunClock, track: PoseTrack | N
             made[name] = ShiftedSource(made[name], offset_ms)
         if any(fault.sensor == name for fault in flight.faults.fault):
             made[name] = FaultedSource(made[name], sensor, flight.faults)
+            made[name] = HeldSource(made[name], clock) if live else made[name]
     return made
 
 

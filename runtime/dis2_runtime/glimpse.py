@@ -76,6 +76,12 @@ class Glimpse:
             self._ratio = square / self.variance if self.variance > 0 else 0.0
         return self._ratio
 
+    def noise_ratio_of_all(self) -> float:
+        """The same of all values, valid or not, which must be finite: noise knows no valid range."""
+        left, right = self._bits.astype(np.float64)
+        variance = (left.var(axis=(0, 1)) + right.var(axis=(0, 1))).mean() / 2
+        return float(np.square(right - left).mean() / variance) if variance > 0 else 0.0
+
     def _allocate(self, left: npt.NDArray[Any]) -> None:
         rows, columns, channels = self._shape = left.shape
         self._bits, self._spare = np.zeros((2, 2, rows, columns, channels), left.dtype)

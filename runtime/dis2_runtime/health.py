@@ -27,10 +27,13 @@ RECENT = 5
 """Times between frames whose median is the sensor's rhythm."""
 LATEST = 3
 """Frames whose median lag tells whether a sensor is delayed, and times between frames that make a rhythm at all."""
-WINDOWS = {"off": 2.0, "garbage": 2.0, "wrong": 2.0, "stuck": 10.0, "slow": 16.0, "delayed": 3.0, "intermittent": 60.0}
-"""Nominal periods within which each state is named once its fault can be seen. stuck: where its frames never repeat, or
-something else is seen to move. slow: at a quarter of the rate. delayed: from the arrival of the first late frame.
-intermittent: when half of the frames are lost in bursts of 0.4 s, at 10 Hz: three bursts have to come."""
+WINDOWS = {"off": 2.0, "garbage": 2.0, "wrong": 2.0, "stuck": 4.0, "slow": 16.0, "delayed": 3.0, "intermittent": 80.0}
+"""Nominal periods within which each state is named. stuck: of a sensor whose frames never repeat. slow: at a quarter of
+the rate. delayed: from the arrival of the first late frame. intermittent: when half of the frames are lost in bursts of
+0.4 s, at 10 Hz: three bursts have to come."""
+WITNESSED_WINDOW = 20.0
+"""Nominal periods within which stuck is named by another's picture, if that has structure and moves three pixels in
+0.1 s; slower, or with a slower witness, it takes longer."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ class Judge:
         late_ms = statistics.median((heard.at_ns - heard.time_ns) / 1e6 for heard in list(self._heard)[-LATEST:])
         if late_ms > (limits.late_ms or max(period_ms, self._sensor.max_age_ms / 2)):
             return Health("delayed", f"frames arrive {late_ms:.0f} ms after their capture")
-        if typical_ms > limits.slow_periods * period_ms:
+        if typical_ms > period_ms:
             return Health("slow", f"a frame every {typical_ms:.0f} ms, expected every {period_ms:.0f} ms")
         gaps = sum(interval > limits.gap_periods * period_ms for interval in intervals)
         if gaps >= limits.gaps:
@@ -163,8 +166,10 @@ class Judge:
         return Health("ok")
 
     def _typical_ms(self, intervals: list[float]) -> float:
-        """The rhythm that the sensor keeps, or should keep where that is slower, in milliseconds a frame."""
-        return max(self._sensor.period_ms, statistics.median(intervals[-RECENT:]) if len(intervals) >= LATEST else 0.0)
+        """The sensor's period, or the rhythm that it keeps where that is slow, in milliseconds a frame."""
+        rhythm_ms = statistics.median(intervals[-RECENT:]) if len(intervals) >= LATEST else 0.0
+        slow = rhythm_ms > self._limits.slow_periods * self._sensor.period_ms
+        return rhythm_ms if slow else self._sensor.period_ms
 
     def _intervals_ms(self) -> list[float]:
         times = [heard.at_ns for heard in self._heard]

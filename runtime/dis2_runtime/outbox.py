@@ -104,7 +104,8 @@ class Outbox:
         if self._thread.is_alive():
             self._given_up = True
             waiting = self._count - len(self._spare)
-            self._guard.lose(f"it did not finish {waiting} waiting outcomes at the end", dropped=waiting)
+            reason = f"it did not finish within {FAREWELL_S} s at the end"
+            self._guard.lose(reason, dropped=waiting, failed=0 if waiting else 1)
 
     def _serve(self) -> None:
         while not self._given_up:
@@ -131,8 +132,12 @@ def close_all(outboxes: Iterable[Outbox]) -> None:
 
 
 def _copied(array: npt.NDArray[Any], into: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A copy of `array` in `into`, if that has its shape and type."""
-    if array.shape != into.shape or array.dtype != into.dtype:
+    """A copy of `array` in `into`, if that has its shape and type.
+
+    Copied as bytes, which keeps the interpreter's lock: NumPy would let it go, and a sink's thread that takes it gives
+    it back milliseconds later.
+    """
+    if array.shape != into.shape or array.dtype != into.dtype or not array.flags.c_contiguous:
         return array.copy()
-    np.copyto(into, array)
+    into.reshape(-1).data[:] = array.reshape(-1).data
     return into

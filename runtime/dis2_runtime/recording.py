@@ -75,32 +75,29 @@ class Recording:
         with self._closing_on_error(), self._damage("its first bytes cannot be read"):
             if self._file.left < len(_MAGIC) or self._file.read(len(_MAGIC)) != _MAGIC:
                 raise SourceError(f"{path} is no MCAP file", expected="a recording that begins with MCAP's magic")
-        self._summary = self._read_summary()
-
-    @property
-    def indexed(self) -> bool:
+        summary = self._read_summary()
+        self.indexed = summary is not None
         """Whether it is whole enough to be read through its index."""
-        return self._summary is not None
+        self._topics = set() if summary is None else {_topic(row, summary.schemas) for row in summary.channels.values()}
+        rows = [] if summary is None else summary.chunk_indexes
+        self._first_ns = min((row.message_start_time for row in rows if row.message_end_time), default=0)
 
     def topics(self, wanted: str = "") -> list[Topic]:
         """Its topics; of a file without index only those up to `wanted`, or up to where it breaks off."""
         channels: dict[int, Channel] = {}
         schemas: dict[int, Schema] = {}
-        if self._summary is not None:
-            channels, schemas = self._summary.channels, self._summary.schemas
-        else:
-            with contextlib.suppress(SourceError):  # met again, and told, when the messages are read
-                for _ in self._groups(channels, schemas):
-                    if any(channel.topic == wanted for channel in channels.values()):
-                        break
+        if self.indexed:
+            return sorted(self._topics)
+        with contextlib.suppress(SourceError):  # met again, and told, when the messages are read
+            for _ in self._groups(channels, schemas):
+                if any(channel.topic == wanted for channel in channels.values()):
+                    break
         return sorted({_topic(channel, schemas) for channel in channels.values()})
 
     def first_ns(self) -> int:
         """Log time of the first message of all topics; 0 without any."""
-        if self._summary is not None:
-            return min(
-                (row.message_start_time for row in self._summary.chunk_indexes if row.message_end_time), default=0
-            )
+        if self.indexed:
+            return self._first_ns
         with contextlib.suppress(SourceError):
             for messages in self._groups({}, {}):
                 if messages:
@@ -109,7 +106,7 @@ class Recording:
 
     def messages(self, topic: str) -> Iterator[Logged]:
         """The messages of `topic`; SourceError where the file is damaged or breaks off."""
-        return self._by_index(topic) if self._summary is not None else self._from_beginning(topic)
+        return self._by_index(topic) if self.indexed else self._from_beginning(topic)
 
     def close(self) -> None:
         """Close the file; may be called twice."""

@@ -17,7 +17,7 @@ _MEND = "write it with numpy.savez(FILE, map=TABLE)"
 def read_remap(path: Path) -> RemapTable:
     """The table in `path`, HxWx2 float32 native pixels; RecipeError when there is none. Nothing is unpickled."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             names = list(file.files)
             table = file[names[0]] if len(names) == 1 else None
     except (

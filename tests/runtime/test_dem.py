@@ -166,7 +166,7 @@ def test_dem_that_cannot_be_cut_is_refused(tmp_path) -> None:
         opened(uri, None)
     with pytest.raises(SourceError, match="'heat' is uint16 of 1 channels; expected heights"):
         opened(uri, track, HEAT)
-    with pytest.raises(SourceError, match="leave them out of"):
+    with pytest.raises(SourceError, match="leave it out of"):
         opened(uri, track, dataclasses.replace(NDSM, to_grid=(2.0, 0, 0, 0, 1, 0, 0, 0, 1)))
     with pytest.raises(SourceError, match="max_shift_m is -1"):
         opened(f"{uri}?max_shift_m=-1", track)

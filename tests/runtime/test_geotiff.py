@@ -74,6 +74,16 @@ def test_only_fresh_masks_with_a_pose_are_written_and_the_rest_is_told(tmp_path)
     assert sink.remark == "geotiff: 2 ticks without a pose"
 
 
+def test_durable_mask_gets_its_name_when_it_is_on_the_disk(tmp_path) -> None:
+    sink = GeotiffSink(tmp_path, TASK, durable=True)
+    for number in range(2):
+        sink.write(outcome(number, pose_at(0, 0)))
+        assert len(list((tmp_path / "geotiff").glob("0*.tif"))) == number
+        sink.sync() if number == 0 else sink.close()
+    assert len(list((tmp_path / "geotiff").iterdir())) == 2
+    assert (sink.wants.mask, sink.wants.confidence) == (True, False)
+
+
 def test_unknown_system_is_user_defined(tmp_path) -> None:
     sink = GeotiffSink(tmp_path, TASK)
     sink.write(outcome(0, dataclasses.replace(pose_at(0, 0), epsg=0)))
@@ -143,10 +153,11 @@ def test_turned_terrain_lands_where_it_was_cut(tmp_path) -> None:
     ground = write_ground(tmp_path, (160, 160))
     poses = [pose_at(70 + number, 80 - 2 * number, 340 + 7.0 * number) for number in range(12)]
     write_track(tmp_path / "track.csv", [number / 10 for number in range(12)], poses)
-    _, out = flight(tmp_path, RIG.replace('source = "scene:rgb.tif?rate_hz=10&step=20"', ""), seconds=1.0)
+    rig = RIG.replace('source = "scene:rgb.tif?rate_hz=10&step=20"', "") + "[geotiff]\nconfidence = true\n"
+    _, out = flight(tmp_path, rig, seconds=1.0)
     height = ground["ndsm"][..., 0]
-    files = sorted((out / "geotiff").iterdir())
-    assert len(files) == 10
+    files = sorted((out / "geotiff").glob("????????.tif"))
+    assert len(files) == len(list((out / "geotiff").glob("*-confidence.tif"))) == 10
     for path in files:
         with rasterio.open(path) as file:
             mask = file.read(1)

@@ -269,3 +269,25 @@ def test_sensor_whose_deliveries_cannot_be_read_says_so_however_long_it_lasts() 
     assert watch.at(301) == Health("off", "no frame for 201 ms")
     watch.judge.miss("the file is truncated")
     assert watch.at(301) == Health("off", "no frame for 201 ms (the file is truncated)")
+
+
+def test_noise_is_garbage_even_where_most_of_it_is_outside_the_valid_range() -> None:
+    kelvin = dataclasses.replace(HEAT, valid_min=25_000, valid_max=35_000)
+    noise = np.random.default_rng(0).integers(0, 65535, (96, 128, 1)).astype(np.uint16)
+    assert judge_content(noise, kelvin, None).state == "garbage"
+    assert judge_content(clean(HEAT, size=(96, 128)) // 100, kelvin, None).state == "wrong"
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(0.05, 1), (0.2, 170), (1.7, 20)], ids=["night", "fog", "over-exposed"])
+def test_camera_trained_by_day_is_not_accused_in_other_light(gain, offset) -> None:
+    lit = np.clip(clean(RGB, size=(96, 128)) * gain + offset, 0, 255).astype(np.uint8)
+    assert look(RGB, lit) == "ok"
+
+
+def test_picture_of_few_values_in_the_light_of_training_is_garbage() -> None:
+    trained = dataclasses.replace(training_of(RGB), frame_entropy_low=3.0)
+    bars = np.where(clean(RGB, size=(96, 128)) > 120, 168, 72).astype(np.uint8)
+    verdict = judge_content(bars, RGB, trained)
+    assert verdict.state == "garbage"
+    assert "entropy 1.00 bits, expected 2.50" in verdict.reason
+    assert judge_content(bars // 8, RGB, trained).state == "ok"

@@ -100,7 +100,7 @@ sys.exit(main({[*command[3:], "--out", str(out)]!r}))
     assert summary["answered"] == summary["due"] == _rows(out)
     if hanging != "source":
         png = summary["sinks"]["png"]
-        assert png["dropped"] > 0
+        assert png["dropped"] + png["failed"] > 0
         assert "did not finish" in png["reason"] or "it is slow" in png["reason"]
         assert f"sink png: {png['written']} written, {png['dropped']} dropped" in shown
 

@@ -46,7 +46,7 @@ GRID = TASK.grid
 
 
 def outcome(number: int, mask: np.ndarray | None = None, pose: Pose | None = None) -> Outcome:
-    note = SensorNote(Health("ok", ""), True, "", number, None, 0, 0)
+    note = SensorNote(Health("ok", ""), True, "", number, age_ms=8.5, stamped=True, dropped=0, holes=0)
     made = np.random.default_rng(number).integers(0, 2, GRID, np.uint8) if mask is None else mask
     tick = Tick(number, number * 100_000_000, "rate")
     return Outcome(tick, made, "fresh", 0.0, "rgb+ndsm", "all sensors", None, 0.9, {"rgb": note}, pose=pose)
@@ -131,7 +131,7 @@ def test_mask_is_a_palette_picture_and_comes_back_through_our_own_source(tmp_pat
 
 
 def test_rows_fit_their_schema_and_null_is_left_out(tmp_path) -> None:
-    file = written(tmp_path, [outcome(0)])
+    file = written(tmp_path, [outcome(0, pose=Pose(1.0, 2.0, 3.0, 0.1, 32633))])
     ((_, data),) = rows(file, "/telemetry")
     with file.open("rb") as stream:
         schemas = make_reader(stream).get_summary().schemas.values()
@@ -149,6 +149,8 @@ def test_rows_fit_their_schema_and_null_is_left_out(tmp_path) -> None:
     check(row, schema)
     full = set(Outcome.row(dataclasses.replace(outcome(0), expected_miou=0.5)))
     assert full == set(schema["properties"])
+    assert set(row["sensors"]["rgb"]) == set(schema["properties"]["sensors"]["properties"]["rgb"]["properties"])
+    assert set(row["pose"]) == set(schema["properties"]["pose"]["properties"])
 
 
 def test_cut_anywhere_it_gives_every_chunk_before_the_cut(tmp_path) -> None:
@@ -189,6 +191,16 @@ def test_full_disk_loses_a_chunk_and_the_file_goes_on(tmp_path, monkeypatch) -> 
     recording = Recording(file)
     assert recording.indexed
     recording.close()
+
+
+def test_other_sinks_do_without_the_package(tmp_path, monkeypatch) -> None:
+    for name in [
+        name for name in sys.modules if name.split(".")[0] == "mcap" or name.startswith("dis2_runtime.sinks.mcap")
+    ]:
+        monkeypatch.setitem(sys.modules, name, None)
+    sinks = open_sinks(["png", "telemetry"], tmp_path, TASK)
+    for sink in sinks.values():
+        sink.close()
 
 
 def test_folder_that_cannot_be_written_is_told(tmp_path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 import tracemalloc
@@ -291,6 +292,26 @@ def test_a_recording_flies_two_sensors_that_keep_their_distance(two: Bundle, tmp
     summary = read_json(tmp_path / "out" / "summary.json", SourceError)
     assert summary["answered"] == summary["due"]
     assert summary["scenarios"]["rgb+ndsm"] >= 15
+
+
+def test_cut_recording_flies_to_its_end_and_the_reason_is_told(two: Bundle, tmp_path, capsys) -> None:
+    file = record(tmp_path / "cut.mcap", camera(9), chunk_size=1)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    command = ["run", str(two.path), "--out", str(tmp_path / "out"), "--speed", "max", "--seconds", "2"]
+    assert main([*command, "--source", f"rgb=mcap:{file}"]) == 0, capsys.readouterr().err
+    rows = [json.loads(line) for line in (tmp_path / "out" / "telemetry.jsonl").read_text().splitlines()]
+    assert rows[2]["scenario"] == "rgb"
+    assert rows[-1]["sensors"]["rgb"]["health"] == "off"
+    assert "breaks off" in rows[-1]["sensors"]["rgb"]["reason"]
+
+
+def test_without_the_package_the_pip_line_is_told(two: Bundle, tmp_path, capsys, monkeypatch) -> None:
+    for name in [name for name in sys.modules if name in ("dis2_runtime.recording", "dis2_runtime.sources.mcap")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ["mcap", *(name for name in sys.modules if name.startswith("mcap."))]:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert main(["run", str(two.path), "--out", str(tmp_path / "out"), "--source", "rgb=mcap:a.mcap"]) == 2
+    assert "pip install 'dis2-edge[stream]'" in capsys.readouterr().err
 
 
 def test_mcap_is_imported_only_when_its_scheme_is_used() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import zlib
 
 import numpy as np
 import pytest
@@ -50,6 +51,12 @@ RAW = [
     ("rgba8", ALPHA, ALPHA),
     ("bgra8", ALPHA[..., [2, 1, 0, 3]], ALPHA),
 ]
+
+
+def huge(png: bytes) -> bytes:
+    """`png`, which now claims to be 0xa00000 pixels wide."""
+    head = png[:16] + b"\0\xa0\0\0" + png[20:29]
+    return head + zlib.crc32(head[12:]).to_bytes(4, "big") + png[33:]
 
 
 def read(kind: tuple[str, str], data: bytes) -> np.ndarray:
@@ -143,6 +150,7 @@ def test_padding_of_the_last_row_may_be_left_out() -> None:
         (ros_compressed(b"\0" * 40, "h264"), "format 'h264' cannot be read; expected png, jpeg"),
         (ros_compressed(picture_file(COLOUR)[:60], "png"), "damaged or cut short"),
         (ros_compressed(b"", "png"), "cannot be read"),
+        (ros_compressed(huge(picture_file(GREY)), "png"), r"a picture of 7x10485760 in \d+ bytes"),
         (ros_compressed(b"\x89PNG\r\n\x1a\n" + bytes(16) + b"\x10\x02", "png"), "a PNG of 16 bits a colour"),
     ],
 )

@@ -10,7 +10,7 @@ from tiny_bundle import HEAT, NDSM, RGB, ground, task_of
 
 from dis2_edge.bundle import Policy
 from dis2_runtime.frames import Frame, Heard, Mail
-from dis2_runtime.health import WINDOWS
+from dis2_runtime.health import WITNESSED_WINDOW
 from dis2_runtime.motion import likeness
 from dis2_runtime.poses import Pose
 from dis2_runtime.senses import Senses
@@ -67,8 +67,8 @@ def test_camera_that_stands_still_while_another_picture_moves_is_stuck(stuck, mo
     sensors = {"rgb": RGB, "ndsm": NDSM, "heat": HEAT}
     flight = Flight(sensors[stuck], sensors[moving], noise=tuple(name for name in noise if name == moving))
     states = flight.fly(40, moving=(moving,))
-    assert "stuck" in of(states[: int(WINDOWS["stuck"]) + 1], stuck)
-    assert of(states[int(WINDOWS["stuck"]) :], stuck) == {"stuck"}
+    assert "stuck" in of(states[: int(WITNESSED_WINDOW) + 1], stuck)
+    assert of(states[int(WITNESSED_WINDOW) :], stuck) == {"stuck"}
     assert of(states, moving) == {"ok"}
     reason = flight.senses.judges[stuck].health(flight.number * PERIOD_MS * MS - 1).reason
     assert reason.endswith(f"are the same, yet the picture of {moving} moves")
@@ -77,7 +77,7 @@ def test_camera_that_stands_still_while_another_picture_moves_is_stuck(stuck, mo
 def test_pose_that_moves_names_all_cameras_that_stand_still_but_no_height() -> None:
     flight = Flight(RGB, NDSM, HEAT)
     states = flight.fly(30, pose=True)
-    assert of(states[int(WINDOWS["stuck"]) :], "rgb") == of(states[int(WINDOWS["stuck"]) :], "heat") == {"stuck"}
+    assert of(states[int(WITNESSED_WINDOW) :], "rgb") == of(states[int(WITNESSED_WINDOW) :], "heat") == {"stuck"}
     assert of(states, "ndsm") == {"ok"}
     assert "the pose moves" in flight.senses.judges["rgb"].health(29 * PERIOD_MS * MS).reason
 

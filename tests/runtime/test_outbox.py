@@ -102,6 +102,21 @@ def test_many_hanging_sinks_together_take_the_farewell_of_one() -> None:
         gate.set()
 
 
+def test_sink_that_hangs_in_its_last_sync_with_nothing_waiting_has_failed() -> None:
+    gate = threading.Event()
+    sink = Sieve()
+    sink.close = gate.wait
+    outbox = Outbox("x", sink, TASK)
+    outbox.write(outcome_of(TASK, 0))
+    try:
+        outbox.close()
+        table = outbox.tally.table()
+        assert (table["written"], table["dropped"], table["failed"]) == (1, 0, 1)
+        assert table["reason"] == f"it did not finish within {FAREWELL_S} s at the end"
+    finally:
+        gate.set()
+
+
 def test_sink_that_is_slow_for_a_while_takes_the_later_ticks() -> None:
     gate, sink = threading.Event(), None
     sink = Sieve(gate=gate)

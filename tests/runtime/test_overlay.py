@@ -15,6 +15,7 @@ from tiny_bundle import HEAT, NDSM, RGB, frames_of, task_of, write_scene
 
 from dis2_edge.cli import main
 from dis2_edge.errors import StorageError
+from dis2_runtime.sinks.guarded import Guarded
 from dis2_runtime.sinks.overlay import OverlaySink
 from dis2_runtime.sinks.painting import IGNORE_COLOUR, Painter
 from dis2_runtime.sinks.video import Video
@@ -147,6 +148,21 @@ def test_full_disk_is_a_storage_error_and_the_next_success_begins_another_file(t
     assert len(pictures(parts[-1])) >= 20
 
 
+def test_disk_that_stays_full_leaves_one_file_not_one_an_attempt(tmp_path, monkeypatch) -> None:
+    class Full(io.FileIO):
+        def write(self, data: bytes) -> int:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dis2_runtime.sinks.video.io.FileIO", Full)
+    guard = Guarded("overlay", OverlaySink(tmp_path, TASK, 10.0))
+    for number in range(400):
+        guard.write(outcome_of(TASK, number))
+    guard.close()
+    assert guard.tally.failed > 5
+    assert guard.tally.written < 20
+    assert len(list(tmp_path.iterdir())) <= 3
+
+
 def test_file_without_a_picture_and_without_h264_are_no_errors(tmp_path, monkeypatch) -> None:
     OverlaySink(tmp_path / "empty", TASK, 10.0).close()
     codecs = {"no-such-encoder": {}, "mpeg4": {"qscale": "4"}}
@@ -166,3 +182,9 @@ def test_missing_pyav_is_answered_with_the_pip_line(tmp_path, two, monkeypatch, 
     words = ["run", str(two.path), "--rig", str(tmp_path / "rig.toml"), "--out", str(tmp_path / "out"), "--ticks", "1"]
     assert main([*words, "--speed", "max"]) == 2
     assert "pip install 'dis2-edge[stream]'" in capsys.readouterr().err
+
+
+def test_folder_that_cannot_be_made_is_told_before_the_flight(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written"):
+        OverlaySink(tmp_path / "file" / "out", TASK, 10.0)

@@ -7,6 +7,7 @@ from tiny_bundle import NDSM, RGB, task_of
 
 from dis2_edge.bundle import Policy
 from dis2_edge.errors import RecipeError
+from dis2_edge.lens import Lens
 from dis2_runtime.rig import Rig, load
 
 TASK = task_of(RGB, NDSM)
@@ -25,6 +26,8 @@ def rig(tmp_path, text: str) -> Rig:
         ("[sensors.rgb]\nsorce = 'x'", "unknown key 'sorce'; did you mean 'source'"),
         ("[sensors.rgb]\nfit = 'stretch'", "fit is 'stretch'; expected 'resize' or 'crop' or 'tile'"),
         ("[sensors.rgb]\noffset_ms = inf", "offset_ms is inf"),
+        ("[sensors.rgb.lens]\nfx = 1", "lens: missing fy, cx, cy"),
+        ("[sensors.rgb.lens]\nfx = 1\nfy = 1\ncx = 1\ncy = 1\nk9 = 1", "unknown key 'k9'"),
         ("[policy]\nrate = 5", "unknown key 'rate'; did you mean 'rate_hz'"),
         ("sinks = ['mp4']", "sinks is 'mp4'"),
         ("[policy", "not readable TOML"),
@@ -93,6 +96,11 @@ def test_rig_changes_what_it_says_and_nothing_else(tmp_path) -> None:
         "folder:pictures",
         -12.5,
     )
+
+
+def test_rig_gives_a_lens(tmp_path) -> None:
+    text = "[sensors.rgb.lens]\nfx = 500\nfy = 510\ncx = 320\ncy = 240\nk1 = -0.2"
+    assert rig(tmp_path, text).task(TASK).sensor("rgb").lens == Lens(500, 510, 320, 240, k1=-0.2)
 
 
 def test_empty_rig_changes_nothing(tmp_path) -> None:

@@ -200,8 +200,13 @@ def test_signal_ends_a_run_within_a_second_with_its_summary(two: Bundle, scene, 
     assert len(rows) == len(list((out / "masks").iterdir()))
 
 
-def test_flying_needs_no_torch_and_no_onnx(two: Bundle, scene, tmp_path) -> None:
-    blocked = "import sys\nfor name in ('torch', 'onnx', 'scipy', 'cv2', 'matplotlib'): sys.modules[name] = None\n"
+STREAM = ("av", "mcap", "zstandard", "rasterio")
+"""What only some sources and sinks need."""
+
+
+def test_flying_needs_no_torch_no_onnx_and_nothing_of_the_extra_stream(two: Bundle, scene, tmp_path) -> None:
+    names = ("torch", "onnx", "scipy", "cv2", "matplotlib", *STREAM)
+    blocked = f"import sys\nfor name in {names!r}: sys.modules[name] = None\n"
     words = ["run", str(two.path), *sources(scene), "--out", str(tmp_path / "out"), "--ticks", "3", "--speed", "max"]
     code = f"{blocked}from dis2_edge.cli import main, parser_of\nsys.exit(main({words!r}))"
     done = subprocess.run([sys.executable, "-c", code], env=_environment(), capture_output=True, text=True, timeout=60)

@@ -133,6 +133,6 @@ def test_row_that_a_full_disk_takes_in_part_is_cut_off_and_the_next_one_stands_a
 
 def test_folder_that_cannot_be_made_is_told_before_the_flight(tmp_path) -> None:
     (tmp_path / "file").write_text("")
-    for name in ("png", "telemetry", "overlay"):
+    for name in ("png", "telemetry"):
         with pytest.raises(StorageError, match="cannot be written"):
             open_sinks([name], tmp_path / "file" / "out", TASK)

@@ -12,7 +12,7 @@ from tiny_bundle import HEAT, NDSM, RGB, ground, task_of, write_scene
 from dis2_edge.errors import SourceError
 from dis2_edge.images import write_png
 from dis2_runtime.frames import Delivery, Frame
-from dis2_runtime.sources import Source, make_source, parse
+from dis2_runtime.sources import Source, make_source, parse, shown
 from dis2_runtime.sources.flight import corner
 from dis2_runtime.sources.shifted import ShiftedSource
 
@@ -59,6 +59,26 @@ def pictures(folder: Path, count: int) -> list[np.ndarray]:
 def test_uri_that_says_nothing_is_refused(uri, message) -> None:
     with pytest.raises(SourceError, match=message):
         parse(uri)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "video:rtsp://me:hush@cam/1",
+        "video:rtsp://me:hu@hush/x@cam/1?y=2",
+        "video:https://cam/1?token=hush&y=2",
+        "gst:rtspsrc location=rtsp://cam/1 user-id=hush user-pw=hush ! decodebin",
+        'gst:rtspsrc location=rtsp://cam/1 user-pw="hush hush" ! decodebin',
+        "gst:srtsrc uri=srt://cam passphrase = hush ! decodebin",
+    ],
+)
+def test_password_in_a_uri_is_shown_nowhere(uri) -> None:
+    assert "hush" not in shown(uri)
+    assert "hush" not in parse(uri).uri
+    assert "cam" in shown(uri)
+    with pytest.raises(SourceError) as refusal:
+        parse("x" + uri)
+    assert "hush" not in str(refusal.value)
 
 
 def test_bare_folder_is_told_its_scheme(tmp_path) -> None:

@@ -110,6 +110,13 @@ def test_file_that_is_no_video_is_refused_on_the_ground(tmp_path, name, message)
         opened(f"video:{tmp_path}/{name}")
 
 
+def test_file_whose_name_holds_a_colon_is_no_url(tmp_path, monkeypatch) -> None:
+    write_video(tmp_path / "a.mkv", [picture(0)])
+    (tmp_path / "a.mkv").rename(tmp_path / "tcp:b.mkv")
+    monkeypatch.chdir(tmp_path)
+    assert len(deliveries(opened("video:tcp:b.mkv"))) == 1
+
+
 def test_file_cut_short_or_damaged_loses_pictures_with_a_reason_and_ends(tmp_path) -> None:
     write_video(tmp_path / "v.mkv", [picture(number) for number in range(8)])
     whole = (tmp_path / "v.mkv").read_bytes()
@@ -127,6 +134,16 @@ def test_file_cut_short_or_damaged_loses_pictures_with_a_reason_and_ends(tmp_pat
             continue
         assert len(found) < 100
         assert all(delivery.frame is not None or delivery.problem for delivery in found)
+
+
+def test_picture_whose_parts_were_lost_on_the_way_is_a_lost_frame_and_no_guess(tmp_path) -> None:
+    data = stream_bytes(60, size=(240, 320))
+    pieces = [data[start : start + 188] for start in range(0, len(data), 188)]
+    kept = [piece for place, piece in enumerate(pieces) if place < len(pieces) // 3 or place % 7]
+    (tmp_path / "v.ts").write_bytes(b"".join(kept))
+    found = deliveries(opened(f"video:{tmp_path}/v.ts"), most=100)
+    assert all(delivery.frame for delivery in found[:5])
+    assert "parts of the picture are missing in the stream" in {delivery.problem for delivery in found[5:]}
 
 
 def test_other_depth_is_handed_on_for_health_to_name_and_never_rescaled(tmp_path) -> None:

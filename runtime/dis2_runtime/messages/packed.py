@@ -14,6 +14,8 @@ from dis2_runtime.messages.picture import Packed, Pixels
 
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error, zlib.error, MemoryError)
 _FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
+_SMALL, _DENSEST = 4 * 2**20, 1100
+"""Pixels that are believed anyway; the most that a byte of a PNG can hold."""
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _DEPTH_AT, _GREY = 24, 0
 """Where a PNG tells its bits a channel; the byte behind it says which channels."""
@@ -27,6 +29,7 @@ def unpack(packed: Packed) -> Pixels:
     _refuse_deep_colour(bytes(packed.data[: _DEPTH_AT + 2]))
     try:
         with Image.open(io.BytesIO(packed.data), formats=_FORMATS) as opened:
+            _refuse_bomb(opened.size, len(packed.data))
             return _channels_last(np.asarray(_plain(opened)))
     except UnidentifiedImageError as error:
         raise DataError(f"format {packed.format[:60]!r} cannot be read", expected="png, jpeg, tiff or webp") from error
@@ -41,6 +44,12 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode == "1":
         return image.convert("L")
     return image.convert("RGB") if image.mode in ("P", "PA", "CMYK", "YCbCr", "HSV", "LAB") else image
+
+
+def _refuse_bomb(size: tuple[int, int], length: int) -> None:
+    """No format packs tighter: a damaged size must not take the memory of the flight."""
+    if size[0] * size[1] > max(_SMALL, _DENSEST * length):
+        raise DataError(f"a picture of {size[1]}x{size[0]} in {length} bytes", expected="one that could be in them")
 
 
 def _refuse_deep_colour(head: bytes) -> None:

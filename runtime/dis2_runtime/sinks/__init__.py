@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from dis2_edge.task import Task
 from dis2_runtime.outcome import Outcome
 from dis2_runtime.output import Output
-from dis2_runtime.sinks.geotiff import GeotiffSettings
+
+if TYPE_CHECKING:
+    from dis2_runtime.sinks.geotiff import GeotiffSettings
 
 __all__ = ["Sink", "Syncing", "Wants", "open_sinks"]
 
@@ -61,25 +63,31 @@ def open_sinks(
 ) -> dict[str, Sink]:
     """The sinks called `names` below `folder`, by name; telemetry comes last, so that it sees the others' times.
 
+    Only their modules are imported, as some want packages that a board may do without.
+
     `output` and `geotiff` are the rig's tables; `rate_hz` that of the ticks. `durable` sinks bring files to the disk
     before they name them.
     """
-    from dis2_runtime.sinks.geotiff import GeotiffSink
-    from dis2_runtime.sinks.mcap import McapSink
-    from dis2_runtime.sinks.overlay import OverlaySink
-    from dis2_runtime.sinks.png import PngSink
-    from dis2_runtime.sinks.telemetry import TelemetrySink
-
     chosen, output = set(names), output or Output()
     sinks: dict[str, Sink] = {}
     if "overlay" in chosen:
+        from dis2_runtime.sinks.overlay import OverlaySink
+
         sinks["overlay"] = OverlaySink(folder, task, rate_hz)
     if "png" in chosen:
+        from dis2_runtime.sinks.png import PngSink
+
         sinks["png"] = PngSink(folder, task, confidence=output.confidence, sidecar=output.sidecar, durable=durable)
     if "mcap" in chosen:
+        from dis2_runtime.sinks.mcap import McapSink
+
         sinks["mcap"] = McapSink(folder, task)
     if "geotiff" in chosen:
-        sinks["geotiff"] = GeotiffSink(folder, task, geotiff)
+        from dis2_runtime.sinks.geotiff import GeotiffSink
+
+        sinks["geotiff"] = GeotiffSink(folder, task, geotiff, durable=durable)
     if "telemetry" in chosen:
+        from dis2_runtime.sinks.telemetry import TelemetrySink
+
         sinks["telemetry"] = TelemetrySink(folder)
     return sinks

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +13,12 @@ import numpy.typing as npt
 
 from dis2_edge import tiff
 from dis2_edge.errors import StorageError
-from dis2_edge.files import storage_errors
 from dis2_edge.labels import rgb_of
 from dis2_edge.task import Task
 from dis2_runtime.outcome import Outcome
 from dis2_runtime.poses import Pose
+from dis2_runtime.sinks import Wants
+from dis2_runtime.sinks.whole_files import WholeFiles
 
 _USER_DEFINED = 32767
 _SHORT, _ASCII, _DOUBLE = 3, 2, 12
@@ -38,15 +37,17 @@ class GeotiffSettings:
 class GeotiffSink:
     """Writes geotiff/NUMBER.tif. Held and blind masks show no new ground and are not written."""
 
-    def __init__(self, folder: Path, task: Task, settings: GeotiffSettings | None = None) -> None:
-        self._folder = folder / "geotiff"
+    def __init__(
+        self, folder: Path, task: Task, settings: GeotiffSettings | None = None, *, durable: bool = False
+    ) -> None:
+        """A `durable` sink brings files to the disk before it names them."""
         self._task, self._settings = task, settings or GeotiffSettings()
+        self.wants = Wants(confidence=self._settings.confidence)
         self._described = _mask_tags(task)
         self._unposed = 0
         if self._settings.cog:
             import rasterio.shutil  # noqa: F401  # what is missing is told before the flight
-        with storage_errors(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
+        self._files = WholeFiles(folder / "geotiff", durable=durable)
 
     @property
     def remark(self) -> str:
@@ -65,12 +66,17 @@ class GeotiffSink:
         if self._settings.confidence and outcome.confidence_map is not None:
             self._put(f"{name}-confidence.tif", outcome.confidence_map, place)
 
+    def sync(self) -> None:
+        """Bring what was written to the disk and name it."""
+        self._files.sync()
+
     def close(self) -> None:
-        """Every file stands already."""
+        """Name what is still hidden."""
+        self._files.sync()
 
     def _put(self, name: str, pixels: npt.NDArray[np.uint8], tags: dict[int, tuple[int, tuple[Any, ...]]]) -> None:
         data = tiff.encode(pixels[..., None], tags)
-        _replace(self._folder / name, _optimised(data) if self._settings.cog else data)
+        self._files.write(name, _optimised(data) if self._settings.cog else data)
 
 
 def _mask_tags(task: Task) -> dict[int, tuple[int, tuple[Any, ...]]]:
@@ -109,16 +115,3 @@ def _optimised(data: bytes) -> bytes:
             return bytes(made.read())
     except RasterioError as error:
         raise StorageError(f"a mask cannot be written as COG ({error})", mend="leave out cog = true") from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write by rename, without waiting for the disk."""
-    scratch = path.with_name(f".{path.name}.part")
-    with storage_errors(path):
-        try:
-            scratch.write_bytes(data)
-            os.replace(scratch, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                scratch.unlink()
-            raise

@@ -6,34 +6,30 @@ at the first tick, plus the run's clock from there on, so that a clock set in fl
 
 from __future__ import annotations
 
-import io
 import json
 import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
-
 from dis2_edge.task import Task
 from dis2_runtime.messages import foxglove
 from dis2_runtime.outcome import Outcome
+from dis2_runtime.sinks import Wants
 from dis2_runtime.sinks.mcap_file import McapFile
 from dis2_runtime.sinks.mcap_schemas import pose_row, pose_schema, telemetry_schema
+from dis2_runtime.sinks.png import palette_of
+from dis2_runtime.sinks.png_bytes import PngEncoder
 
 FILE_NAME = "flight.mcap"
 SYNC_S = 0.4
 """A chunk that is this old is closed and brought to the disk with the next tick."""
-_GREY = (128, 128, 128)
-"""Colour of what is no class."""
 _FRAME = "grid"
-_RLE = 3
-"""Kind of zlib's compression that only looks for runs: masks are made of them."""
 
 
 class McapSink:
     """Writes flight.mcap, which even a killed run leaves readable up to its last half second."""
+
+    wants = Wants(confidence=False)
 
     def __init__(self, folder: Path, task: Task) -> None:
         self._file = McapFile(folder / FILE_NAME)
@@ -42,16 +38,14 @@ class McapSink:
         schema = "dis2_edge.Telemetry"
         self._telemetry = self._file.channel("/telemetry", "json", schema, "jsonschema", telemetry_schema(task))
         self._pose: int | None = None
-        self._palette = _palette(task)
-        self._encoded = b""
-        self._shown: npt.NDArray[np.uint8] | None = None
+        self._encoder = PngEncoder(task.grid, palette_of(task))
         self._start_ns: int | None = None
         self._synced_s = time.monotonic()
 
     def write(self, outcome: Outcome) -> None:
         """Take one tick; about every half second what was taken is brought to the disk."""
         log_ns, number = self._log_ns(outcome), outcome.tick.number
-        picture = foxglove.write_compressed_image(log_ns, _FRAME, "png", self._picture(outcome.mask))
+        picture = foxglove.write_compressed_image(log_ns, _FRAME, "png", self._encoder.encode(outcome.mask))
         self._file.add(self._mask, log_ns, number, picture)
         self._file.add(self._telemetry, log_ns, number, _json(_told(outcome.row())))
         if outcome.pose is not None:
@@ -73,26 +67,10 @@ class McapSink:
             self._start_ns = time.time_ns() - outcome.tick.time_ns - round(outcome.latency_ms * 1e6)
         return self._start_ns + outcome.tick.time_ns
 
-    def _picture(self, mask: npt.NDArray[np.uint8]) -> bytes:
-        """`mask` as a PNG, encoded only when it is another one than before."""
-        if self._shown is None or not np.array_equal(mask, self._shown):
-            image = Image.fromarray(mask)
-            image.putpalette(self._palette)
-            buffer = io.BytesIO()
-            image.save(buffer, "PNG", compress_level=1, compress_type=_RLE)
-            self._encoded, self._shown = buffer.getvalue(), mask.copy()
-        return self._encoded
-
     def _pose_channel(self) -> int:
         if self._pose is None:
             self._pose = self._file.channel("/pose", "json", "foxglove.PoseInFrame", "jsonschema", pose_schema())
         return self._pose
-
-
-def _palette(task: Task) -> bytes:
-    """RGB of the indices 0..255."""
-    colours = [tuple(bytes.fromhex(colour.lstrip("#"))) for colour in task.colours]
-    return bytes(value for colour in colours + [_GREY] * (256 - len(colours)) for value in colour)
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:

@@ -18,9 +18,11 @@ _SENSOR = {
     "left_out": _TEXT,
     "frame": _WHOLE,
     "age_ms": _NUMBER,
+    "stamp": _TEXT,
     "dropped": _WHOLE,
     "holes": _WHOLE,
 }
+_POSE = {**dict.fromkeys(("x", "y", "heading_deg", "gsd_m"), _NUMBER), "epsg": _WHOLE}
 _STAGES = ("health", "align", "engine", "sink")
 _ROW = {
     "tick": _WHOLE,
@@ -31,7 +33,12 @@ _ROW = {
     "state": _TEXT,
     "mask_age_ms": _NUMBER,
     "expected_miou": _NUMBER,
+    "engine": _TEXT,
     "confidence": _NUMBER,
+    "pose": {
+        "type": "object",
+        "properties": {**dict.fromkeys(("x", "y", "heading_deg", "gsd_m"), _NUMBER), "epsg": _WHOLE},
+    },
     "latency_ms": _NUMBER,
 }
 
@@ -40,7 +47,7 @@ def telemetry_schema(task: Task) -> bytes:
     """The schema of a telemetry row of `task`: docs/runtime.md tells its fields. What is null is left out."""
     sensors = {name: _object(_SENSOR) for name in task.sensor_names}
     stages = {**_object(dict.fromkeys(_STAGES, _NUMBER)), "additionalProperties": _NUMBER}
-    schema = _object({**_ROW, "sensors": _object(sensors), "stages_ms": stages})
+    schema = _object({**_ROW, "pose": _object(_POSE), "sensors": _object(sensors), "stages_ms": stages})
     return json.dumps({"title": "dis2_edge.Telemetry", **schema}).encode()
 
 

@@ -44,6 +44,7 @@ class OverlaySink:
                 self._append(video, self._last)
         except BaseException:
             self._video = None
+            self._parts -= not video.count  # an empty file is begun again
             video.abandon()
             raise
 

@@ -50,7 +50,8 @@ class Video:
         stream.codec_context.thread_count = 1  # the cores are the engine's
         stream.codec_context.gop_size = max(1, round(2 * rate_hz))
         self._stream = stream
-        self._count = 0
+        self.count = 0
+        """Pictures so far."""
 
     @property
     def codec(self) -> str:
@@ -62,9 +63,10 @@ class Video:
         import av
 
         frame = av.VideoFrame.from_ndarray(picture, "rgb24")
-        frame.pts, self._count = self._count, self._count + 1
+        frame.pts = self.count
         with self._errors():
             self._container.mux(self._stream.encode(frame))
+        self.count += 1
 
     def sync(self) -> None:
         """Bring the finished fragments to the disk."""
@@ -74,7 +76,7 @@ class Video:
     def close(self) -> None:
         """Finish the file."""
         with self._errors():
-            if self._count:
+            if self.count:
                 self._container.mux(self._stream.encode(None))
             self._container.close()
             self._file.close()

@@ -35,8 +35,10 @@ def pixels_of(picture: Any, sensor: Sensor) -> Pixels:
     """HxWxC of `sensor` from a decoded av.VideoFrame: uint8, or uint16 from grey of more than 8 bits.
 
     A picture of another depth than the sensor's is handed on in its own, for health to name. SourceError on a thermal
-    picture in false colours.
+    picture in false colours, and on one that the decoder had to guess parts of.
     """
+    if picture.is_corrupt:
+        raise SourceError("parts of the picture are missing in the stream")
     form = picture.format.name
     if form.startswith(GREYS):
         return np.ascontiguousarray(picture.to_ndarray()[..., None])

@@ -64,9 +64,9 @@ class DemSource:
         if (sensor.dtype, sensor.channels) != ("float32", 1):
             found = f"{address.uri}: sensor {sensor.name!r} is {sensor.dtype} of {sensor.channels} channels"
             raise SourceError(found, expected="heights, float32 of 1")
-        if sensor.to_grid != IDENTITY or (sensor.fit != "resize" and self._size != grid):
-            found = f"{address.uri}: the terrain is cut on the grid, and {sensor.name!r} has a to_grid or a fit"
-            raise SourceError(found, expected="neither", mend=f"leave them out of [sensors.{sensor.name}] of the rig")
+        if sensor.to_grid != IDENTITY or sensor.lens or (sensor.fit != "resize" and self._size != grid):
+            found = f"{address.uri}: the terrain is cut on the grid, and {sensor.name!r} has a geometry of its own"
+            raise SourceError(found, expected="none", mend=f"leave it out of [sensors.{sensor.name}] of the rig")
 
     def open(self) -> None:
         """Open the raster and read its head."""

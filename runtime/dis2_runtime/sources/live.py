@@ -66,7 +66,7 @@ class LiveSource:
         self._frame: Frame | None = None
         self._problem = ""
         self._sequence, self._heard_ns = 0, 0
-        self._wait_s = FIRST_WAIT_S
+        self._wait_s = min(FIRST_WAIT_S, most_wait_s)
 
     def open(self) -> None:
         """Check what can be checked on the ground; the device is reached for in `next`."""
@@ -88,6 +88,8 @@ class LiveSource:
 
     def close(self) -> None:
         """Tell the thread to let the device go; one that hangs in a driver is left behind."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(FAREWELL_S)

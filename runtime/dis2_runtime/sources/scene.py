@@ -163,7 +163,8 @@ class SceneSource:
     def _pose(self, georeference: Georeference | None, row: int, column: int) -> Pose | None:
         """Where the grid of a window lies; None unless the whole frame becomes the grid, evenly enlarged."""
         even = math.isclose(*self._scale, rel_tol=1e-3)
-        whole = self._sensor.to_grid == IDENTITY and (self._sensor.fit == "resize" or self._size == self._grid)
+        plain = self._sensor.to_grid == IDENTITY and self._sensor.lens is None
+        whole = plain and (self._sensor.fit == "resize" or self._size == self._grid)
         if georeference is None or not (even and whole):
             return None
         x, y = georeference.ground(column + self._size[1] / 2, row + self._size[0] / 2)

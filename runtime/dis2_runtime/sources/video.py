@@ -106,7 +106,7 @@ class VideoFile:
     def _begin(self) -> None:
         """Open the file at `start`."""
         self.close()
-        self._container = container = opened_video(str(self._path), {}, None)
+        self._container = container = opened_video(str(self._path.absolute()), {}, None)  # "a:b.mp4" is no URL
         rate = container.streams.video[0].average_rate
         if rate and not self._options.rate_hz:
             self._period_ns = round(1e9 / rate)

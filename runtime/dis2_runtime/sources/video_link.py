@@ -55,7 +55,7 @@ class VideoLink:
 
     def grabs(self, stop: threading.Event) -> Generator[Grab, None, None]:
         """Pictures until the connection is lost."""
-        settings = {"fflags": "nobuffer", "flags": "low_delay", "analyzeduration": "1000000"}
+        settings = {"fflags": "nobuffer", "flags": "low_delay", "analyzeduration": "1000000", "fpsprobesize": "0"}
         if self._url.lower().startswith("rtsp"):
             settings["rtsp_transport"] = self._options.transport
         with opened_video(self._url, settings, self._options.timeout_s) as container:

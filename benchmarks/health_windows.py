@@ -1,0 +1,124 @@
+"""Windows for `benchmarks.health`: a few seconds of flight or hover over one picture, in any light, noisy or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dis2_edge.sensors import Sensor
+from dis2_runtime.frames import Delivery, Frame
+
+Pixels = npt.NDArray[Any]
+MARGIN_PX, SPEED_PX = 48, 3
+"""Border that is mirrored around a picture, and how far a flight goes over it from frame to frame at 10 Hz."""
+NOISE_DN, NOISE_SHARE, NOISE_STD = 1.5, 0.2, 0.03
+"""Noise of integers in numbers, at most that share of the picture's standard deviation by day; of float32 a share."""
+JITTER, LAG_MS = 0.1, 8.0
+
+
+@dataclass(frozen=True)
+class Light:
+    """What happens to visible light: value x gain + offset."""
+
+    gain: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of clean window."""
+
+    name: str
+    """What it is called in the table."""
+    moves: bool
+    """Whether the aircraft flies on."""
+    noisy: tuple[int, ...]
+    """Which sensors are noisy, by their place; negative: all."""
+    light: Light = Light()
+    """What the optical sensors see by."""
+
+
+ALL = (-1,)
+KINDS = (
+    Kind("flight, noise", True, ALL),
+    Kind("flight, no noise", True, ()),
+    Kind("hover, noise", False, ALL),
+    Kind("hover, no noise", False, ()),
+    Kind("hover, only the first noisy", False, (0,)),
+    Kind("hover, only the second noisy", False, (1,)),
+    Kind("night flight, noise", True, ALL, Light(0.08, 2)),
+    Kind("night hover, noise", False, ALL, Light(0.08, 2)),
+    Kind("fog, flight, noise", True, ALL, Light(0.2, 170)),
+    Kind("over-exposed flight, noise", True, ALL, Light(1.7, 20)),
+)
+
+
+class WindowSource:
+    """One sensor's deliveries over one picture HxWxC; `noise` draws from a few fields made once."""
+
+    def __init__(self, sensor: Sensor, picture: Pixels, kind: Kind, place: int, seed: int, seconds: float) -> None:
+        self._sensor, self._kind, self._seconds = sensor, kind, seconds
+        self._random = np.random.default_rng(seed)
+        self._noisy = kind.noisy == ALL or place in kind.noisy
+        border = ((MARGIN_PX, MARGIN_PX), (MARGIN_PX, MARGIN_PX), (0, 0))
+        self._fields = _noise(picture, self._random) if self._noisy else []
+        picture = _lit(picture, kind.light, sensor)
+        self._picture, self._size = np.pad(picture, border, mode="reflect"), picture.shape
+        self._number = 0
+
+    def open(self) -> None:
+        """Nothing to do."""
+
+    def next(self) -> Delivery | None:
+        """The next look, with jitter and lag."""
+        period_ms = self._sensor.period_ms
+        time_ms = max(0.0, (self._number + self._random.uniform(-JITTER, JITTER)) * period_ms)
+        if time_ms > self._seconds * 1000:
+            return None
+        due_ms = time_ms + self._random.uniform(0.5, 1.5) * LAG_MS
+        frame = Frame(self._sensor.name, self._look(time_ms), round(time_ms * 1e6), self._number)
+        self._number += 1
+        return Delivery(round(due_ms * 1e6), frame)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _look(self, time_ms: float) -> Pixels:
+        way = round(time_ms / 100 * SPEED_PX) if self._kind.moves else MARGIN_PX
+        place = abs((way + 2 * MARGIN_PX) % (4 * MARGIN_PX) - 2 * MARGIN_PX)  # to and fro
+        height, width, _ = self._size
+        pixels = self._picture[place // 2 : place // 2 + height, place : place + width]
+        if not self._fields:
+            return pixels.copy()
+        field = self._fields[self._random.integers(len(self._fields))]
+        shift = self._random.integers(0, min(height, width), 2)
+        values = pixels + np.roll(field, shift, axis=(0, 1))
+        return np.clip(values, self._sensor.valid_min, self._sensor.valid_max).astype(self._sensor.dtype)
+
+
+def _lit(picture: Pixels, light: Light, sensor: Sensor) -> Pixels:
+    if sensor.kind != "optical" or light == Light():
+        return picture
+    values = picture.astype(np.float32) * light.gain + light.offset
+    return np.clip(values, sensor.valid_min, sensor.valid_max).astype(sensor.dtype)
+
+
+def _noise(picture: Pixels, random: np.random.Generator) -> list[Pixels]:
+    std = float(np.nanstd(picture))
+    if picture.dtype.kind == "u":
+        scale = min(NOISE_DN, NOISE_SHARE * std)
+        return [np.rint(random.normal(0, scale, picture.shape)).astype(np.int16) for _ in range(3)]
+    scale = max(NOISE_STD * std, 0.02)
+    return [random.normal(0, scale, picture.shape).astype(np.float32) for _ in range(3)]
+
+
+def clean_kinds(sensors: tuple[Sensor, ...]) -> Iterator[Kind]:
+    """The kinds that mean something for these sensors."""
+    for kind in KINDS:
+        lit = kind.light == Light() or any(sensor.kind == "optical" for sensor in sensors)
+        if lit and max(kind.noisy, default=0) < len(sensors):
+            yield kind
