@@ -12,9 +12,11 @@ import numpy as np
 
 from dis2_edge.errors import DataError, MissingExtraError
 from dis2_edge.report import plots
+from dis2_edge.report.faulted import strips
 from dis2_edge.report.plots import ms
 from dis2_edge.report.schema import Measured, Picture, Profiled, Report, Stream, Tile
 from dis2_edge.report.timeline import changes, timeline
+from dis2_edge.report.waterfall import waterfall
 from dis2_edge.scenario import BLIND, sensors_of
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ def render(report: Report, folder: Path) -> str:
     environment.globals.update(
         plots=plots,
         timeline=timeline,
+        strips=strips,
+        waterfall=waterfall,
         changes=changes,
         summary=summary,
         sentences=sentences,
@@ -176,6 +180,8 @@ def _worst_class(bundle: Profiled, before: Measured | None, after: Measured | No
 def _styles(report: Report) -> dict[str, str]:
     """Scenario -> the style of its colour, the same in every plot."""
     names = [row.scenario for bundle in report.bundles for row in bundle.rows]
+    flights = [flight for bundle in report.bundles for flight in bundle.through]
+    names += [span.scenario for flight in flights for span in flight.spans if span.scenario != BLIND]
     names += [tick.scenario for stream in report.streams for tick in stream.ticks if tick.scenario != BLIND]
     return {name: f"sc{place % 7}" for place, name in enumerate(dict.fromkeys(names))}
 

@@ -10,12 +10,16 @@ from typing import Any, Literal
 import numpy as np
 
 from dis2_edge.errors import DataError
+from dis2_edge.percentiles import Spread
+from dis2_edge.report.through import Through
 from dis2_edge.scores import Scores, scores
 from dis2_edge.settings import from_table
 from dis2_edge.timing import Latency, Machine
 
-FORMAT = 1
-"""Version of this shape."""
+FORMAT = 2
+"""Version of this shape. Reports of format 1, which knew no faults and no stages, are read as well."""
+
+PHASES = ("before", "during", "after")
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,10 @@ class Profiled:
     """Precision of the masks in `tiles`."""
     provenance: dict[str, str] = field(default_factory=dict)
     """What the bundle says of its origin."""
+    through: tuple[Through, ...] = ()
+    """Flights through faults; empty when none were asked for."""
+    stages: dict[str, Spread] = field(default_factory=dict)
+    """Times of each stage over the fresh ticks of these flights, and of the `total`."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +139,8 @@ class Stream:
     """In order of time."""
     masks: tuple[Picture, ...] = ()
     """Masks around the changes of scenario."""
+    stages: dict[str, Spread] = field(default_factory=dict)
+    """Times of each stage over the fresh ticks, and of the `total`; empty when the recording does not tell."""
 
 
 @dataclass(frozen=True)
@@ -168,16 +178,23 @@ class Report:
         for bundle, plain in zip(self.bundles, table["bundles"], strict=True):
             for row, cells in zip(bundle.rows, plain["rows"], strict=True):
                 cells["scores"] = _score_table(row.scores)
+            for flight, cells in zip(bundle.through, plain["through"], strict=True):
+                for phase in PHASES:
+                    cells[phase]["miou"] = number(getattr(flight, phase).miou)
         return table
 
     @classmethod
     def from_table(cls, table: Any, where: str = "report.json") -> Report:
         """The report written by `to_table`; what does not fit is a DataError."""
-        if not isinstance(table, dict) or table.get("format") != FORMAT:
+        if not isinstance(table, dict) or table.get("format") not in (1, FORMAT):
             raise DataError(f"{where} is no report of format {FORMAT}")
+        table = {**table, "format": FORMAT}
         for bundle in table.get("bundles", ()):
             for row in bundle.get("rows", ()):
                 row.pop("scores", None)
+            for flight in bundle.get("through", ()):
+                for phase in PHASES:
+                    flight[phase].pop("miou", None)
         return from_table(cls, table, where=where, error=DataError)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dis2_edge.errors import DataError
 from dis2_edge.files import write_bytes
+from dis2_edge.percentiles import Spread
 from dis2_edge.report.schema import Picture, Stream, Tick
 from dis2_edge.settings import from_table
 
@@ -27,7 +30,21 @@ def read_stream(folder: Path) -> Stream:
     if not ticks:
         raise DataError(f"{path} holds no tick", expected="one line a tick")
     about = _about(folder / SUMMARY)
-    return Stream(about.get("id", ""), about.get("network", ""), folder.resolve().name, ticks)
+    stages = stages_of([json.loads(line) for line in lines if line.strip()])
+    return Stream(about.get("id", ""), about.get("network", ""), folder.resolve().name, ticks, stages=stages)
+
+
+def stages_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Spread]:
+    """The spread of each stage over the fresh ticks among telemetry `rows`, of the total, and of what is left over."""
+    taken: dict[str, list[float]] = {}
+    for row in rows:
+        if row["state"] != "fresh" or not row.get("stages_ms"):
+            continue
+        times = {name: float(value) for name, value in row["stages_ms"].items()}
+        rest = row["latency_ms"] - sum(value for name, value in times.items() if name != "health")
+        for name, value in {**times, "rest": max(0.0, rest), "total": row["latency_ms"]}.items():
+            taken.setdefault(name, []).append(value)
+    return {name: Spread.of(values) for name, values in taken.items()}
 
 
 def with_masks(stream: Stream, folder: Path, out: Path, stem: str) -> Stream:

@@ -20,6 +20,7 @@ from dis2_edge.report.write import write
 from dis2_edge.timing import describe_machine, usable_cores
 from dis2_runtime.measure import Findings, Images, Precision, measure_bundle
 from dis2_runtime.showcase import show, telling
+from dis2_runtime.through import fly_through
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Choices:
     """Timed calls of each model."""
     seconds: float = 20.0
     """Time after which a slow model is timed no longer, once there are 20 calls."""
+    faults: bool = False
+    """Whether labelled pictures are flown through each kind of fault of each sensor as well."""
 
 
 def profile(
@@ -124,6 +127,7 @@ def _shared(error_shares: Sequence[Mapping[str, list[float]]]) -> dict[str, list
 def _profiled(job: _Job, found: Findings, chosen: Mapping[str, str], choices: Choices, folder: Path) -> Profiled:
     manifest, task = job.bundle.manifest, job.bundle.manifest.task
     pictured = cast(Precision, job.precisions[-1])
+    through, stages = fly_through(job.bundle, job.images, pictured, choices.threads) if choices.faults else ((), {})
     return Profiled(
         id=job.bundle.id,
         name=manifest.name,
@@ -138,6 +142,8 @@ def _profiled(job: _Job, found: Findings, chosen: Mapping[str, str], choices: Ch
         tiles=show(job.bundle, job.images, chosen, pictured, choices.threads, folder),
         pictured=pictured,
         provenance=dict(manifest.provenance),
+        through=through,
+        stages=stages,
     )
 
 

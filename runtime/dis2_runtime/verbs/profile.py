@@ -10,7 +10,8 @@ from pathlib import Path
 from dis2_edge.errors import UserError
 from dis2_edge.report.page import percent, points, summary
 from dis2_edge.report.plots import ms
-from dis2_edge.report.schema import Report
+from dis2_edge.report.schema import PHASES, Report
+from dis2_edge.report.waterfall import ORDER, TOTAL, bounded
 from dis2_edge.terminal import say, table
 from dis2_runtime.profile import Choices, profile
 
@@ -37,6 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         dest="streams",
         help="show a stream that `dis2-edge run` recorded in DIR; may be given again",
     )
+    parser.add_argument(
+        "--faults", action="store_true", help="fly the images through each fault of each sensor as well (minutes)"
+    )
     parser.add_argument("--title", default="", help="heading of the page")
 
 
@@ -51,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
         precisions=tuple(name for name in args.precision.split(",") if name),
         threads=args.threads,
         calls=args.calls,
+        faults=args.faults,
     )
     report = profile(
         args.bundles,
@@ -63,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
         command=shlex.join(["dis2-edge", *sys.argv[1:]]),
     )
     print_summary(report)
+    print_faults(report)
     say(f"the page is {args.out / 'report.html'}")
     return 0
 
@@ -86,3 +92,21 @@ def print_summary(report: Report) -> None:
         )
     columns = ("network", "scenario", "mIoU FP32 (%)", "mIoU INT8 (%)", "INT8 - FP32", "ms FP32", "ms INT8", "speed-up")
     table(f"{report.images} images of {report.data} ({report.split}), {report.threads} threads", columns, rows)
+
+
+def print_faults(report: Report) -> None:
+    """Accuracy through each fault, and where the time of a tick went, for a terminal."""
+    for bundle in report.bundles:
+        if not bundle.through:
+            continue
+        rows = []
+        for flight in bundle.through:
+            on, told = flight.during, [percent(getattr(flight, phase).miou) for phase in PHASES]
+            rows.append(
+                (flight.sensor, flight.kind, *told, *(percent(n / on.ticks) for n in (on.fresh, on.held, on.blind)))
+            )
+        columns = ("sensor", "fault", "mIoU before", "during", "after", "fresh %", "held %", "blind %")
+        table(f"{bundle.name}, {bundle.pictured} through faults, {on.ticks} ticks a phase", columns, rows)
+        spreads = [(name, bundle.stages[name]) for name in (*ORDER, TOTAL) if name in bundle.stages]
+        stages = [(name, bounded(row.p50), bounded(row.p95), bounded(row.p99), row.n) for name, row in spreads]
+        table("Where the time goes, ms [95 %]", ("stage", "p50", "p95", "p99", "n"), stages)
