@@ -56,7 +56,7 @@ def judge(leg: Leg, noted: Sequence[Noted], task: Task, policy: Policy, crash: s
     found.latencies_ms = [row.latency_ms for row in noted if row.mask == "fresh"]
     for sensor in task.sensors:
         faults = [fault for fault in leg.faults.fault if fault.sensor == sensor.name]
-        _judge_sensor(_Case(sensor, faults, policy, leg, period_s, task.sensor_names), noted, found)
+        _judge_sensor(_Case(sensor, faults, policy, leg, period_s, task.sensors), noted, found)
     return found
 
 
@@ -92,16 +92,17 @@ class _Case:
     policy: Policy
     leg: Leg
     tick_s: float
-    names: Sequence[str]
+    sensors: Sequence[Sensor]
 
     @property
     def period_s(self) -> float:
         return self.sensor.period_ms / 1e3
 
     def expected(self, fault: Fault) -> Expected:
-        others = [name for name in self.names if name != self.sensor.name]
         hit = {other.sensor for other in self.leg.faults.fault if _meet(fault, other)}
-        return expected(fault, self.sensor, self.policy.return_after, witnessed=any(name not in hit for name in others))
+        well = [other.period_ms for other in self.sensors if other.name not in {*hit, self.sensor.name}]
+        witness = min(well, default=0.0) / self.sensor.period_ms
+        return expected(fault, self.sensor, self.policy.return_after, witness=witness)
 
     def may_have_gaps(self, time_s: float) -> bool:
         """Whether so many gaps are remembered at `time_s` that the sensor is rightly intermittent."""
