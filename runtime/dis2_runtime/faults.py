@@ -128,7 +128,8 @@ class FaultedSource(WrappedSource):
         suffered = self._suffered(delivery)
         if suffered is not None and (suffered.frame is not None or suffered.problem):
             self._waiting.append(suffered)
-        if self._waiting and self._waiting[0].due_ns <= self._now_ns:
+        soon_ns = self._now_ns + round(self._sensor.period_ms * 0.5e6)
+        if self._waiting and self._waiting[0].due_ns <= soon_ns:
             return self._waiting.popleft()
         return Delivery(self._now_ns, None)
 

@@ -106,8 +106,15 @@ class _Case:
 
     def may_have_gaps(self, time_s: float) -> bool:
         """Whether so many gaps are remembered at `time_s` that the sensor is rightly intermittent."""
-        past = [fault for fault in self.faults if fault.start_s <= time_s < forgotten(fault, self.sensor)]
+        past = [fault for fault in self.faults if fault.start_s <= time_s < self._forgotten_s(fault)]
         return sum(self.expected(fault).gaps for fault in past) >= self.sensor.health.gaps
+
+    def _forgotten_s(self, fault: Fault) -> float:
+        """When the gaps of `fault` are forgotten: later than `forgotten`, where later faults keep frames away."""
+        later = [
+            other.length_s for other in self.faults if other.start_s + other.length_s > fault.start_s + fault.length_s
+        ]
+        return forgotten(fault, self.sensor) + sum(later)
 
     def touching(self, time_s: float) -> list[Fault]:
         """The faults that are on at `time_s`, or whose time to recover is not over yet."""
