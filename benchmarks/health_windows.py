@@ -108,7 +108,7 @@ def _lit(picture: Pixels, light: Light, sensor: Sensor) -> Pixels:
 
 
 def _noise(picture: Pixels, random: np.random.Generator) -> list[Pixels]:
-    std = float(np.nanstd(picture))
+    std = float(np.nanstd(picture, axis=(0, 1)).mean())
     if picture.dtype.kind == "u":
         scale = min(NOISE_DN, NOISE_SHARE * std)
         return [np.rint(random.normal(0, scale, picture.shape)).astype(np.int16) for _ in range(3)]

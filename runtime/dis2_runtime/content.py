@@ -28,6 +28,8 @@ LOUD_STD, LOUD_RANGE = 0.5, 0.1
 """Noise fainter than this share of training's standard deviation, or else of the valid range, is no fault."""
 SPANS_OUT, STDS_OUT = 2.0, 1.0
 """A frame's mean may lie outside training's range of frame means by so many widths of it and standard deviations."""
+CLIPPED = 0.05
+"""Share of values at one end from which entropy says nothing: over-exposure piles them up there."""
 BITS_OUT = 0.5
 """How far a frame's entropy may lie outside training's range, in bits."""
 
@@ -107,6 +109,8 @@ class Inspector:
         if not self._means[0] <= seen.mean <= self._means[1]:
             return f"mean {seen.mean:.4g}, expected {self._means[0]:.4g}..{self._means[1]:.4g}"
         if self._entropies == _ANY or (training is not None and not _as_trained(seen, training)):
+            return ""
+        if any(end in (seen.low, seen.high) and seen.share_of(end) > CLIPPED for end in seen.ends):
             return ""
         bits = entropy_bits(seen.some, seen.mean, seen.std)
         if self._entropies[0] <= bits <= self._entropies[1]:
