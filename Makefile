@@ -1,9 +1,11 @@
-# The words of this project: install check test demo bench reproduce kills, and test-runtime. Each sets up .venv by itself.
+# The words of this project: install check test demo bench reproduce kills campaign soak, and test-runtime. Each sets up .venv by itself.
 #
 #   make demo                      the whole way at a small size, in minutes
 #   make test                      all tests; PYTEST_ARGS="-m 'not slow' -x" are handed on
 #   make reproduce                 the comparison, in hours to days; REPRODUCE_ARGS="--list" tells, killed it goes on
 #   make kills                     kill a flight a hundred times and look at what it left, in minutes
+#   make campaign BUNDLES="A B"     every fault on real data, over every type of source; CAMPAIGN_ARGS are handed on
+#   make soak                      a hundred thousand ticks with faults, in seven minutes; SOAK_ARGS are handed on
 #   make TORCH=path/to/torch.whl   set up with that torch wheel
 #   make test-runtime PYTHON=python3.10   what flies, without torch, on another Python
 
@@ -11,6 +13,8 @@ VENV ?= .venv
 TORCH ?=
 PYTEST_ARGS ?=
 REPRODUCE_ARGS ?=
+BUNDLES ?= out/ombria-bundle out/fusion-bundle
+CAMPAIGN_DATA ?= ../shared/data/ombria_s1s2_flood
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 EXTRAS = report,quantize,geo,dev
@@ -22,7 +26,7 @@ ifeq ($(origin PYTHON), undefined)
 PYTHON = $(firstword $(foreach each,$(CANDIDATES),$(shell $(each) -c '$(SUITABLE)' 2>/dev/null && echo $(each))))
 endif
 
-.PHONY: install check test demo bench reproduce kills test-runtime
+.PHONY: install check test demo bench reproduce kills campaign soak test-runtime
 
 install: $(STAMP)
 
@@ -46,6 +50,12 @@ reproduce: $(STAMP)
 
 kills: $(STAMP)
 	$(BIN)/python -m benchmarks.kills $(KILLS_ARGS)
+
+campaign: $(STAMP)
+	$(BIN)/python -m benchmarks.campaign $(BUNDLES) --data $(CAMPAIGN_DATA) $(CAMPAIGN_ARGS)
+
+soak: $(STAMP)
+	$(BIN)/python -m benchmarks.soak $(SOAK_ARGS)
 
 $(STAMP): pyproject.toml constraints.txt
 	@python="$(PYTHON)"; if [ -z "$$python" ]; then \

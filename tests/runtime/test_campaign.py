@@ -121,10 +121,10 @@ def test_gaps_that_are_remembered_are_no_false_alarm() -> None:
 
 
 def test_nobody_can_tell_a_stuck_camera_from_a_hovering_one_alone() -> None:
-    assert not expected(Fault("rgb", "stuck", 1.0), RGB, 3, witnessed=True).usable
-    assert expected(Fault("rgb", "stuck", 1.0), RGB, 3, witnessed=False).usable
+    assert not expected(Fault("rgb", "stuck", 1.0), RGB, 3, witness=1.0).usable
+    assert expected(Fault("rgb", "stuck", 1.0), RGB, 3, witness=0.0).usable
     noisy = dataclasses.replace(RGB, health=HealthLimits(never_repeats=True))
-    assert not expected(Fault("rgb", "stuck", 1.0), noisy, 3, witnessed=False).usable
+    assert not expected(Fault("rgb", "stuck", 1.0), noisy, 3, witness=0.0).usable
 
 
 def test_the_same_heights_again_are_no_fault() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dis2_edge.sensors import Sensor
 from dis2_runtime.faults import Fault
-from dis2_runtime.health import REMEMBERED, WINDOWS
+from dis2_runtime.health import REMEMBERED, WINDOWS, WITNESSED_WINDOW
 
 JITTER = 0.25
 """Slack on every window, in periods: how far an arrival may lie from the sensor's rhythm."""
@@ -30,18 +30,19 @@ class Expected:
     """Whether the state must stay; else it is enough that it is shown once in a fault as long as the window."""
 
 
-def expected(fault: Fault, sensor: Sensor, return_after: int, *, witnessed: bool = True) -> Expected:
+def expected(fault: Fault, sensor: Sensor, return_after: int, *, witness: float = 1.0) -> Expected:
     """What `fault` on `sensor` must lead to when a lost sensor returns after so many good frames.
 
-    `witnessed`: whether another sensor is well meanwhile, and so tells that the aircraft moves: without one, a picture
-    that stands still is a fault only of a sensor whose frames never repeat.
+    `witness`: the period of a sensor that is well meanwhile, and so tells that the aircraft moves, in periods of this
+    one; 0 without any: then a picture that stands still is a fault only of a sensor whose frames never repeat.
     """
     kind, back = fault.kind, return_after + 1 + JITTER
     pause = sensor.pause_ms / sensor.period_ms
     if kind == "stuck":
-        if sensor.kind == "height" or not (witnessed or sensor.health.never_repeats):
+        if sensor.kind == "height" or not (witness or sensor.health.never_repeats):
             return Expected(frozenset({"ok", "stuck", "paused"}), 0.0, True, back, 0)
-        return Expected(frozenset({"stuck"}), WINDOWS["stuck"] + pause + JITTER, False, back, 0)
+        window = WINDOWS["stuck"] if sensor.health.never_repeats else WITNESSED_WINDOW * max(1.0, witness)
+        return Expected(frozenset({"stuck"}), window + pause + JITTER, False, back, 0)
     if kind == "slow":
         return Expected(frozenset({"slow"}), WINDOWS["slow"] + JITTER, True, back + 4, 3)
     if kind == "delayed":

@@ -56,7 +56,7 @@ def judge(leg: Leg, noted: Sequence[Noted], task: Task, policy: Policy, crash: s
     found.latencies_ms = [row.latency_ms for row in noted if row.mask == "fresh"]
     for sensor in task.sensors:
         faults = [fault for fault in leg.faults.fault if fault.sensor == sensor.name]
-        _judge_sensor(_Case(sensor, faults, policy, leg, period_s, task.sensor_names), noted, found)
+        _judge_sensor(_Case(sensor, faults, policy, leg, period_s, task.sensors), noted, found)
     return found
 
 
@@ -92,21 +92,29 @@ class _Case:
     policy: Policy
     leg: Leg
     tick_s: float
-    names: Sequence[str]
+    sensors: Sequence[Sensor]
 
     @property
     def period_s(self) -> float:
         return self.sensor.period_ms / 1e3
 
     def expected(self, fault: Fault) -> Expected:
-        others = [name for name in self.names if name != self.sensor.name]
         hit = {other.sensor for other in self.leg.faults.fault if _meet(fault, other)}
-        return expected(fault, self.sensor, self.policy.return_after, witnessed=any(name not in hit for name in others))
+        well = [other.period_ms for other in self.sensors if other.name not in {*hit, self.sensor.name}]
+        witness = min(well, default=0.0) / self.sensor.period_ms
+        return expected(fault, self.sensor, self.policy.return_after, witness=witness)
 
     def may_have_gaps(self, time_s: float) -> bool:
         """Whether so many gaps are remembered at `time_s` that the sensor is rightly intermittent."""
-        past = [fault for fault in self.faults if fault.start_s <= time_s < forgotten(fault, self.sensor)]
+        past = [fault for fault in self.faults if fault.start_s <= time_s < self._forgotten_s(fault)]
         return sum(self.expected(fault).gaps for fault in past) >= self.sensor.health.gaps
+
+    def _forgotten_s(self, fault: Fault) -> float:
+        """When the gaps of `fault` are forgotten: later than `forgotten`, where later faults keep frames away."""
+        later = [
+            other.length_s for other in self.faults if other.start_s + other.length_s > fault.start_s + fault.length_s
+        ]
+        return forgotten(fault, self.sensor) + sum(later)
 
     def touching(self, time_s: float) -> list[Fault]:
         """The faults that are on at `time_s`, or whose time to recover is not over yet."""
