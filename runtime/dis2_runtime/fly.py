@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +29,7 @@ from dis2_runtime.outlets import Outlets
 from dis2_runtime.poses_track import PoseTrack
 from dis2_runtime.poses_track import load as load_track
 from dis2_runtime.rig import Rig, RigSensor
-from dis2_runtime.sinks import open_sinks
+from dis2_runtime.sinks import Sink, open_sinks
 from dis2_runtime.sources import Source
 from dis2_runtime.sources.held import HeldSource
 from dis2_runtime.sources.scene import refuse_apart
@@ -71,12 +71,14 @@ def fly(
     flight: Flight,
     stop: threading.Event | None = None,
     announce: Callable[[str], None] = lambda text: None,
+    watchers: Sequence[Sink] = (),
 ) -> dict[str, Any]:
     """Run the bundle at `bundle_path` and write masks/, telemetry.jsonl and summary.json to `out`; returns the summary.
 
     Without `out` that is a new folder among the rig's flights, whose name is the summary's `flight`. Everything is read
     and checked before a folder is made. `stop` ends the run from another thread or a signal handler. `announce` gets a
-    line for every change of scenario and for the first loss of a sink. Raises UserErrors only.
+    line for every change of scenario and for the first loss of a sink. `watchers` see every outcome, in line, before
+    it is written: they must be quick. Raises UserErrors only.
     """
     if out is not None:
         _refuse_full(out)
@@ -95,7 +97,7 @@ def fly(
         outlets = _open_outlets(flight, folder, task, policy, announce, barrier)
         stack.callback(outlets.close)
         aligner = Aligner(task, flight.rig.remaps())
-        stream = Stream(bundle.manifest, task, policy, guard, outlets.sinks, aligner, track)
+        stream = Stream(bundle.manifest, task, policy, guard, [*watchers, *outlets.sinks], aligner, track)
         feed: Feed = SteppedFeed(sources) if flight.speed == "max" else LiveFeed(sources, stop, clock)
         try:
             ended_by = stream.run(feed, flight.limits, stop, announce)

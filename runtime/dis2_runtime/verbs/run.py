@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import math
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 from dis2_edge import bundle as bundles
 from dis2_edge.errors import SourceError, UserError
-from dis2_edge.terminal import say, table
+from dis2_edge.terminal import progress, say, table
 from dis2_runtime import faults, rig
 from dis2_runtime.fly import Flight, fly
+from dis2_runtime.outcome import Outcome
 from dis2_runtime.sources import SCHEMES
 from dis2_runtime.stream import Limits
 
@@ -63,10 +66,38 @@ def run(args: argparse.Namespace) -> int:
         limits=limits,
         threads=args.threads,
     )
-    with _ended_by_signals() as stop:
-        summary = fly(args.bundle, args.out, flight, stop, say)
+    with _ended_by_signals() as stop, contextlib.closing(_Bar(flight, args.bundle)) as bar:
+        summary = fly(args.bundle, args.out, flight, stop, say, [bar])
     _show(summary, args.out or flight.flights / summary["flight"])
     return 0
+
+
+class _Bar:
+    """A sink that writes nothing: it moves a bar by one with every tick."""
+
+    def __init__(self, flight: Flight, bundle: Path) -> None:
+        self._bar = iter(progress(itertools.count(), "fly", _ticks(flight, bundle)))
+        next(self._bar)
+
+    def write(self, outcome: Outcome) -> None:
+        """A tick was answered."""
+        next(self._bar)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if isinstance(self._bar, Generator):
+            self._bar.close()
+
+
+def _ticks(flight: Flight, bundle: Path) -> int | None:
+    """How many ticks the flight is to have, as far as that can be told."""
+    if flight.limits.seconds is None:
+        return flight.limits.ticks
+    manifest = bundles.read(bundle).manifest
+    task = flight.rig.task(manifest.task)
+    policy = flight.rig.policy_over(manifest.policy, task)
+    rate_hz = task.sensor(policy.anchor).rate_hz if policy.anchor else policy.rate_hz
+    return min(round(flight.limits.seconds * rate_hz), flight.limits.ticks or sys.maxsize)
 
 
 def sources_of_words(words: list[str]) -> dict[str, str]:
