@@ -25,10 +25,10 @@ from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 from dis2_edge.terminal import say, table
 from dis2_edge.timing import WARM_UP, describe_machine, measure, take_turns
-from dis2_runtime.align import Aligner
+from dis2_runtime.align.aligner import Aligner
+from dis2_runtime.align.tiler import Tiler
 from dis2_runtime.engine import Answer
 from dis2_runtime.frames import Frame
-from dis2_runtime.tiler import Tiler
 
 Pixels = npt.NDArray[np.generic]
 GRID = (512, 512)

@@ -37,7 +37,7 @@ from dis2_runtime.faults import KINDS as FAULTS
 from dis2_runtime.faults import Fault, FaultedSource, FaultPlan
 from dis2_runtime.feed import SteppedFeed
 from dis2_runtime.frames import Frame, Heard
-from dis2_runtime.health import WINDOWS, WITNESSED_WINDOW, Judge
+from dis2_runtime.health.judge import WINDOWS, WITNESSED_WINDOW, Judge
 from dis2_runtime.senses import Senses
 from dis2_runtime.sources import Source
 

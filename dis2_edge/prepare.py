@@ -207,5 +207,5 @@ def _nearest(source: int, target: int) -> npt.NDArray[np.intp]:
 
 @functools.lru_cache(maxsize=16)
 def _places(sensor: Sensor, size: Size, grid: Size) -> Places:
-    """For training, whose few geometries come again with every sample; flight keeps its own (`dis2_runtime.align`)."""
+    """For training, whose few geometries come again with every sample; flight keeps its own."""
     return places(sensor, size, grid)

@@ -18,24 +18,24 @@ from dis2_edge.settings import nearest
 from dis2_edge.task import Task
 from dis2_edge.timing import describe_machine
 from dis2_runtime import sources as source_uris
-from dis2_runtime.align import Aligner
+from dis2_runtime.align.aligner import Aligner
+from dis2_runtime.align.tiler import output_task, tiled
 from dis2_runtime.clock import RunClock
 from dis2_runtime.engines import rungs
 from dis2_runtime.faults import FaultedSource, FaultPlan
 from dis2_runtime.feed import Feed, LiveFeed, SteppedFeed
 from dis2_runtime.flights import QUOTA_MB, Quota, new_flight
 from dis2_runtime.guard import EngineGuard, Rung
-from dis2_runtime.outlets import Outlets
-from dis2_runtime.poses_track import PoseTrack
-from dis2_runtime.poses_track import load as load_track
+from dis2_runtime.poses.track import PoseTrack
+from dis2_runtime.poses.track import load as load_track
 from dis2_runtime.rig import Rig, RigSensor
 from dis2_runtime.sinks import Sink, open_sinks
+from dis2_runtime.sinks.outlets import Outlets
 from dis2_runtime.sources import Source
 from dis2_runtime.sources.held import HeldSource
 from dis2_runtime.sources.scene import refuse_apart
 from dis2_runtime.sources.shifted import ShiftedSource
 from dis2_runtime.stream import Limits, Stream
-from dis2_runtime.tiler import output_task, tiled
 
 _LIVE = "leave out --speed max"
 

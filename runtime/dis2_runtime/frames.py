@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from dis2_runtime.poses import Pose
+from dis2_runtime.poses.pose import Pose
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dis2_edge.errors import EngineError
-from dis2_runtime.align import Aligned
+from dis2_runtime.align.aligner import Aligned
 from dis2_runtime.engine import Answer
 from dis2_runtime.guard import EngineGuard
 from dis2_runtime.senses import View

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dis2_edge.task import Task
-from dis2_runtime.health import Health
-from dis2_runtime.poses import Pose
+from dis2_runtime.health.judge import Health
+from dis2_runtime.poses.pose import Pose
 from dis2_runtime.ticks import Tick
 
 MaskState = Literal["fresh", "held", "blind"]

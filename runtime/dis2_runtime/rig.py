@@ -21,9 +21,9 @@ from dis2_edge.limits import HealthLimits
 from dis2_edge.sensors import Fit, Sensor
 from dis2_edge.settings import from_table, nearest
 from dis2_edge.task import Task
+from dis2_runtime.align.remaps import read_remap
 from dis2_runtime.output import Output
-from dis2_runtime.poses_track import PoseSettings
-from dis2_runtime.remaps import read_remap
+from dis2_runtime.poses.track import PoseSettings
 from dis2_runtime.sinks.geotiff import GeotiffSettings
 
 _TABLES = ("sensors.NAME", "policy", "output", "poses", "geotiff")

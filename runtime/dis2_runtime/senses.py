@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from dis2_edge.bundle import Policy
 from dis2_edge.statistics import SensorStatistics
 from dis2_edge.task import Task
-from dis2_runtime.content import Verdict
 from dis2_runtime.frames import Frame, Mail
-from dis2_runtime.health import Health, Judge
-from dis2_runtime.motion import Motion
+from dis2_runtime.health.content import Verdict
+from dis2_runtime.health.judge import Health, Judge
+from dis2_runtime.health.motion import Motion
 from dis2_runtime.sync import Choice, Sync
 
 

@@ -19,14 +19,14 @@ from dis2_edge.bundle import Manifest, Policy
 from dis2_edge.errors import UserError
 from dis2_edge.scenario import BLIND, best_served
 from dis2_edge.task import Task
-from dis2_runtime.align import Aligned, Aligner
+from dis2_runtime.align.aligner import Aligned, Aligner
 from dis2_runtime.engine import Answer
 from dis2_runtime.feed import Feed
 from dis2_runtime.guard import EngineGuard
-from dis2_runtime.health import Health
+from dis2_runtime.health.judge import Health
 from dis2_runtime.inference import Inference, InlineInference, Request, Result, ThreadedInference
 from dis2_runtime.outcome import Outcome
-from dis2_runtime.poses_track import PoseTrack
+from dis2_runtime.poses.track import PoseTrack
 from dis2_runtime.senses import Senses, View
 from dis2_runtime.sinks import Sink
 from dis2_runtime.teller import Teller, why

@@ -12,7 +12,7 @@ from dis2_edge.bundle import Policy
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 from dis2_runtime.frames import Frame
-from dis2_runtime.health import Health
+from dis2_runtime.health.judge import Health
 
 STRAGGLERS = 3
 """Frames older than the newest, by stamp and number, that are passed over; more mean that the sensor started anew."""

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dis2_edge.bundle import Manifest, Policy
 from dis2_edge.scenario import BLIND
 from dis2_edge.task import Task
-from dis2_runtime.align import Aligned
+from dis2_runtime.align.aligner import Aligned
 from dis2_runtime.inference import Result
 from dis2_runtime.outcome import LastMask, Outcome, SensorNote
-from dis2_runtime.poses_track import PoseTrack, pose_of
+from dis2_runtime.poses.track import PoseTrack, pose_of
 from dis2_runtime.senses import Senses, View
 from dis2_runtime.ticks import Tick
 

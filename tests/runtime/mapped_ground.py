@@ -8,8 +8,8 @@ import numpy as np
 from tiny_bundle import NDSM, RGB, ground
 
 from dis2_edge.images import write_tiff
-from dis2_runtime.poses import Pose
-from dis2_runtime.poses_track import PoseTrack
+from dis2_runtime.poses.pose import Pose
+from dis2_runtime.poses.track import PoseTrack
 
 EAST, NORTH, EPSG, PIXEL_M = 500_000.0, 5_200_000.0, 32633, 0.5
 

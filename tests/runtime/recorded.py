@@ -21,6 +21,24 @@ ROS, ROS_COMPRESSED = ("sensor_msgs/msg/Image", "cdr"), ("sensor_msgs/msg/Compre
 FOX, FOX_COMPRESSED = ("foxglove.RawImage", "protobuf"), ("foxglove.CompressedImage", "protobuf")
 FOX_JSON, FOX_COMPRESSED_JSON = ("foxglove.RawImage", "json"), ("foxglove.CompressedImage", "json")
 
+RANDOM = np.random.default_rng(3)
+COLOUR = RANDOM.integers(0, 256, (7, 5, 3), np.uint8)
+ALPHA = RANDOM.integers(0, 256, (7, 5, 4), np.uint8)
+GREY = RANDOM.integers(0, 256, (7, 5, 1), np.uint8)
+DEEP = RANDOM.integers(0, 65536, (7, 5, 1), np.uint16)
+METRES = RANDOM.normal(0, 9, (7, 5, 1)).astype(np.float32)
+RAW = [
+    ("mono8", GREY, GREY),
+    ("8UC1", GREY, GREY),
+    ("mono16", DEEP, DEEP),
+    ("16UC1", DEEP, DEEP),
+    ("32FC1", METRES, METRES),
+    ("rgb8", COLOUR, COLOUR),
+    ("bgr8", COLOUR[..., ::-1], COLOUR),
+    ("rgba8", ALPHA, ALPHA),
+    ("bgra8", ALPHA[..., [2, 1, 0, 3]], ALPHA),
+]
+
 
 class Said(NamedTuple):
     """A message to record."""

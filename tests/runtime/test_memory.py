@@ -16,8 +16,8 @@ from dis2_runtime.engine import Answer
 from dis2_runtime.feed import SteppedFeed
 from dis2_runtime.frames import Delivery, Frame
 from dis2_runtime.guard import EngineGuard, Rung
-from dis2_runtime.outlets import Outlets
 from dis2_runtime.sinks import open_sinks
+from dis2_runtime.sinks.outlets import Outlets
 from dis2_runtime.stream import Limits, Stream
 
 GRID = (512, 512)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from opened import ROOTS, flight_words
 from PIL import Image
 from tiny_bundle import HEAT, NDSM, RGB, make_bundle, task_of, write_scene
 
@@ -19,16 +20,10 @@ from dis2_edge.bundle import Bundle
 from dis2_edge.cli import main, parser_of
 from dis2_runtime.verbs import run as verb
 
-ROOTS = [Path(__file__).parents[2] / name for name in (".", "train", "quantize", "boards", "runtime")]
-
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory) -> Path:
     return write_scene(tmp_path_factory.mktemp("flight"), task_of(RGB, NDSM, HEAT))
-
-
-def sources(scene: Path, *names: str) -> list[str]:
-    return [word for name in names or ("rgb", "ndsm") for word in ("--source", f"{name}=flight:{scene}")]
 
 
 def refused(capsys, words: list[str], *messages: str) -> None:
@@ -41,28 +36,28 @@ def refused(capsys, words: list[str], *messages: str) -> None:
 def test_no_source_unknown_sensor_double_and_broken_words_are_refused(capsys, two: Bundle, scene, tmp_path) -> None:
     bundle, out = str(two.path), ["--out", str(tmp_path / "out")]
     refused(capsys, [bundle, *out], "no sensor has a source", "--source SENSOR=URI")
-    refused(capsys, [bundle, *out, *sources(scene, "rbg")], "unknown sensor 'rbg'", "did you mean 'rgb'")
-    refused(capsys, [bundle, *out, *sources(scene, "rgb", "rgb")], "gives 'rgb' twice")
+    refused(capsys, [bundle, *out, *flight_words(scene, "rbg")], "unknown sensor 'rbg'", "did you mean 'rgb'")
+    refused(capsys, [bundle, *out, *flight_words(scene, "rgb", "rgb")], "gives 'rgb' twice")
     refused(capsys, [bundle, *out, "--source", "rgb"], "expected SENSOR=URI")
     refused(capsys, [bundle, *out, "--source", "rgb=http://x"], "no known scheme", "folder:, flight:")
     refused(capsys, [bundle, *out, "--source", f"rgb=folder:{tmp_path}/none"], "is not a folder")
-    refused(capsys, [bundle, *out, *sources(scene), "--seconds", "0"], "--seconds is 0.0; expected above 0")
-    refused(capsys, [bundle, *out, *sources(scene), "--ticks", "-1"], "--ticks is -1")
-    refused(capsys, [bundle, *out, *sources(scene), "--threads", "-1"], "--threads is -1")
-    refused(capsys, [bundle, *out, *sources(scene), "--rig", str(tmp_path / "none.toml")], "does not exist")
-    refused(capsys, [str(tmp_path / "none"), *out, *sources(scene)], "is not a folder; expected a bundle")
+    refused(capsys, [bundle, *out, *flight_words(scene), "--seconds", "0"], "--seconds is 0.0; expected above 0")
+    refused(capsys, [bundle, *out, *flight_words(scene), "--ticks", "-1"], "--ticks is -1")
+    refused(capsys, [bundle, *out, *flight_words(scene), "--threads", "-1"], "--threads is -1")
+    refused(capsys, [bundle, *out, *flight_words(scene), "--rig", str(tmp_path / "none.toml")], "does not exist")
+    refused(capsys, [str(tmp_path / "none"), *out, *flight_words(scene)], "is not a folder; expected a bundle")
     assert not (tmp_path / "out").exists()
 
 
 def test_out_folder_with_files_is_refused_and_left_alone(capsys, two: Bundle, scene, tmp_path) -> None:
     (tmp_path / "keep.txt").write_text("mine")
-    refused(capsys, [str(two.path), "--out", str(tmp_path), *sources(scene)], "exists already and is not empty")
+    refused(capsys, [str(two.path), "--out", str(tmp_path), *flight_words(scene)], "exists already and is not empty")
     assert [path.name for path in tmp_path.iterdir()] == ["keep.txt"]
 
 
 def test_an_out_folder_within_the_bundle_is_refused_and_the_bundle_left_whole(capsys, two: Bundle, scene) -> None:
     before = sorted(two.path.rglob("*"))
-    refused(capsys, [str(two.path), "--out", str(two.path / "flight"), *sources(scene)], "lies within the bundle")
+    refused(capsys, [str(two.path), "--out", str(two.path / "flight"), *flight_words(scene)], "lies within the bundle")
     assert sorted(two.path.rglob("*")) == before
 
 
@@ -72,7 +67,7 @@ def test_bundle_with_one_flipped_bit_never_flies(capsys, scene, tmp_path) -> Non
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    refused(capsys, [str(bundle.path), "--out", str(tmp_path / "out"), *sources(scene)], file.name, "altered")
+    refused(capsys, [str(bundle.path), "--out", str(tmp_path / "out"), *flight_words(scene)], file.name, "altered")
     assert not (tmp_path / "out").exists()
 
 
@@ -90,7 +85,7 @@ def test_full_disk_is_told_once_leaves_no_half_mask_and_ends_no_flight(
         return real(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", write)
-    words = [str(two.path), "--out", str(tmp_path / "out"), *sources(scene), "--seconds", "2", "--speed", "max"]
+    words = [str(two.path), "--out", str(tmp_path / "out"), *flight_words(scene), "--seconds", "2", "--speed", "max"]
     assert main(["run", *words]) == 0
     shown = capsys.readouterr().out
     assert shown.count("sink png loses output: no space left while writing") == 1
@@ -113,7 +108,7 @@ def test_sources_that_break_at_once_still_give_blind_ticks(two: Bundle, tmp_path
 
 def test_run_leaves_a_palette_mask_a_row_a_tick_and_a_summary(three: Bundle, scene, tmp_path, capsys) -> None:
     (tmp_path / "faults.toml").write_text('[[fault]]\nsensor = "rgb"\nkind = "off"\nstart_s = 1\nlength_s = 1\n')
-    words = [str(three.path), *sources(scene, "rgb", "ndsm", "heat"), "--out", str(tmp_path / "out")]
+    words = [str(three.path), *flight_words(scene, "rgb", "ndsm", "heat"), "--out", str(tmp_path / "out")]
     words += ["--faults", str(tmp_path / "faults.toml"), "--seconds", "4", "--speed", "max", "--precision", "fp32"]
     assert main(["run", *words]) == 0
     shown = capsys.readouterr().out
@@ -171,7 +166,7 @@ def test_run_by_rig_takes_sources_beside_it_and_ends_with_them(two: Bundle, scen
 
 def test_real_time_ticks_are_counted_against_the_clock(two: Bundle, scene, tmp_path, capsys) -> None:
     began = time.monotonic()
-    words = [str(two.path), *sources(scene), "--out", str(tmp_path / "out"), "--seconds", "1.5", "--threads", "1"]
+    words = [str(two.path), *flight_words(scene), "--out", str(tmp_path / "out"), "--seconds", "1.5", "--threads", "1"]
     assert main(["run", *words]) == 0
     assert 1.4 < time.monotonic() - began < 6
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
@@ -181,7 +176,7 @@ def test_real_time_ticks_are_counted_against_the_clock(two: Bundle, scene, tmp_p
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_a_run_within_a_second_with_its_summary(two: Bundle, scene, tmp_path, number) -> None:
     out = tmp_path / "out"
-    words = [sys.executable, "-m", "dis2_edge", "run", str(two.path), *sources(scene), "--out", str(out)]
+    words = [sys.executable, "-m", "dis2_edge", "run", str(two.path), *flight_words(scene), "--out", str(out)]
     process = subprocess.Popen([*words, "--threads", "1"], env=_environment(), stdout=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 20
@@ -207,7 +202,17 @@ STREAM = ("av", "mcap", "zstandard", "rasterio")
 def test_flying_needs_no_torch_no_onnx_and_nothing_of_the_extra_stream(two: Bundle, scene, tmp_path) -> None:
     names = ("torch", "onnx", "scipy", "cv2", "matplotlib", *STREAM)
     blocked = f"import sys\nfor name in {names!r}: sys.modules[name] = None\n"
-    words = ["run", str(two.path), *sources(scene), "--out", str(tmp_path / "out"), "--ticks", "3", "--speed", "max"]
+    words = [
+        "run",
+        str(two.path),
+        *flight_words(scene),
+        "--out",
+        str(tmp_path / "out"),
+        "--ticks",
+        "3",
+        "--speed",
+        "max",
+    ]
     code = f"{blocked}from dis2_edge.cli import main, parser_of\nsys.exit(main({words!r}))"
     done = subprocess.run([sys.executable, "-c", code], env=_environment(), capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

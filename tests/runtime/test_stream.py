@@ -16,7 +16,7 @@ from tiny_bundle import HEAT, NDSM, RGB, expected, ground, make_bundle, task_of
 
 from dis2_edge.bundle import Bundle, Policy
 from dis2_edge.errors import EngineError
-from dis2_runtime.align import Aligner
+from dis2_runtime.align.aligner import Aligner
 from dis2_runtime.engines import open_engine, rungs
 from dis2_runtime.faults import KINDS, Fault
 from dis2_runtime.feed import SteppedFeed

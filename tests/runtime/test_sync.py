@@ -11,7 +11,7 @@ from tiny_bundle import HEAT, NDSM, RGB, task_of
 
 from dis2_edge.bundle import Policy
 from dis2_runtime.frames import Frame
-from dis2_runtime.health import USABLE, Health
+from dis2_runtime.health.judge import USABLE, Health
 from dis2_runtime.sync import STRAGGLERS, Sync
 
 MS = 1_000_000

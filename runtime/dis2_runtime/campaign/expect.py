@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dis2_edge.sensors import Sensor
 from dis2_runtime.faults import Fault
-from dis2_runtime.health import REMEMBERED, WINDOWS, WITNESSED_WINDOW
+from dis2_runtime.health.judge import REMEMBERED, WINDOWS, WITNESSED_WINDOW
 
 JITTER = 0.25
 """Slack on every window, in periods: how far an arrival may lie from the sensor's rhythm."""

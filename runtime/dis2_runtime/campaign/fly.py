@@ -13,7 +13,8 @@ from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle, Policy
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress
-from dis2_runtime.align import Aligner
+from dis2_runtime.align.aligner import Aligner
+from dis2_runtime.align.tiler import output_task
 from dis2_runtime.campaign.judge import Judged, judge
 from dis2_runtime.campaign.plan import Leg
 from dis2_runtime.campaign.witness import Witness
@@ -21,9 +22,8 @@ from dis2_runtime.clock import RunClock
 from dis2_runtime.feed import Feed, LiveFeed, SteppedFeed
 from dis2_runtime.fly import Flight, opened, rungs_of, sources_of
 from dis2_runtime.guard import EngineGuard
-from dis2_runtime.poses_track import load as load_track
+from dis2_runtime.poses.track import load as load_track
 from dis2_runtime.stream import Limits, Stream
-from dis2_runtime.tiler import output_task
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Foxglove: RawImage and CompressedImage, in protobuf and in JSON; and the CompressedImage that we write.
 
-The numbers of the fields are those of Foxglove's published schemas; tests/runtime/test_mcap_sink.py tells how they were
-checked against them.
+The numbers of the fields are those of Foxglove's published schemas; tests/runtime/sinks/test_mcap_sink.py tells how
+they were checked against them.
 """
 
 from __future__ import annotations

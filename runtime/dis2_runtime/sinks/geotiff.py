@@ -16,7 +16,7 @@ from dis2_edge.errors import StorageError
 from dis2_edge.labels import rgb_of
 from dis2_edge.task import Task
 from dis2_runtime.outcome import Outcome
-from dis2_runtime.poses import Pose
+from dis2_runtime.poses.pose import Pose
 from dis2_runtime.sinks import Wants
 from dis2_runtime.sinks.whole_files import WholeFiles
 

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from dis2_edge.task import Task
-from dis2_runtime.poses import Pose
+from dis2_runtime.poses.pose import Pose
 
 _NUMBER, _WHOLE, _TEXT, _TRUTH = ({"type": kind} for kind in ("number", "integer", "string", "boolean"))
 _TIME = {"type": "object", "properties": {"sec": _WHOLE, "nsec": _WHOLE}}

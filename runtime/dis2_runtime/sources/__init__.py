@@ -20,7 +20,7 @@ from dis2_edge.sensors import Sensor
 from dis2_edge.settings import from_table, nearest
 from dis2_runtime.clock import RunClock
 from dis2_runtime.frames import Delivery
-from dis2_runtime.poses_track import PoseTrack
+from dis2_runtime.poses.track import PoseTrack
 
 __all__ = ["SCHEMES", "Address", "Scheme", "Source", "is_live", "make_source", "options_of", "parse", "shown"]
 

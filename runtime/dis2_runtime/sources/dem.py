@@ -18,8 +18,8 @@ from dis2_edge.errors import DataError, SourceError
 from dis2_edge.sensors import IDENTITY, Sensor
 from dis2_runtime.clock import RunClock
 from dis2_runtime.frames import Delivery, Frame
-from dis2_runtime.poses import Pose
-from dis2_runtime.poses_track import PoseTrack
+from dis2_runtime.poses.pose import Pose
+from dis2_runtime.poses.track import PoseTrack
 from dis2_runtime.rasters import Raster, open_raster
 from dis2_runtime.sources import Address, options_of
 

@@ -18,7 +18,7 @@ from dis2_runtime.clock import RunClock
 from dis2_runtime.frames import Delivery, Frame
 from dis2_runtime.messages import READERS, pixels_of
 from dis2_runtime.messages.fitting import fitted
-from dis2_runtime.recording import Logged, Recording, Topic
+from dis2_runtime.messages.recording import Logged, Recording, Topic
 from dis2_runtime.sources import Address, options_of
 
 STAMP_LIMIT_NS = 10 * 10**9

@@ -13,7 +13,7 @@ from dis2_edge.errors import DataError, SourceError
 from dis2_edge.sensors import IDENTITY, Sensor
 from dis2_runtime.clock import RunClock
 from dis2_runtime.frames import Delivery, Frame
-from dis2_runtime.poses import Pose
+from dis2_runtime.poses.pose import Pose
 from dis2_runtime.rasters import Georeference, Raster, open_raster
 from dis2_runtime.sources import Address, Source, options_of
 from dis2_runtime.sources.wrapped import innermost

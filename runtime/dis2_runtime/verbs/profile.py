@@ -13,7 +13,7 @@ from dis2_edge.report.plots import ms
 from dis2_edge.report.schema import PHASES, Report
 from dis2_edge.report.waterfall import ORDER, TOTAL, bounded
 from dis2_edge.terminal import say, table
-from dis2_runtime.profile import Choices, profile
+from dis2_runtime.profiling.profile import Choices, profile
 
 EXAMPLE = "dis2-edge profile bundles/ombria --data DATA --describe train/datasets/ombria.toml --out reports/ombria"
 

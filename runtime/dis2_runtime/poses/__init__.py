@@ -1,0 +1,1 @@
+"""Where the aircraft flies, and where a mask lies on the ground."""

@@ -1,0 +1,156 @@
+"""Profile bundles side by side: accuracy and latency of every scenario, as report.json and a page for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from dis2_edge import __version__
+from dis2_edge import bundle as bundles
+from dis2_edge.bundle import Bundle
+from dis2_edge.dataset import DataSet, open_dataset
+from dis2_edge.errors import BundleError, EngineError
+from dis2_edge.files import new_folder
+from dis2_edge.report import page
+from dis2_edge.report.schema import Profiled, Report
+from dis2_edge.report.streams import read_stream, with_masks
+from dis2_edge.report.write import write
+from dis2_edge.timing import describe_machine, usable_cores
+from dis2_runtime.profiling.measure import Findings, Images, Precision, measure_bundle
+from dis2_runtime.profiling.showcase import show, telling
+from dis2_runtime.profiling.through import fly_through
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How a profile is taken."""
+
+    split: str = "test"
+    """Split that is counted."""
+    images: int = 0
+    """Images of it, spread evenly; 0 takes all."""
+    precisions: tuple[str, ...] = ()
+    """fp32, int8; empty takes all that a bundle holds."""
+    threads: int = 0
+    """Threads of one inference; 0 takes all cores that this process may use."""
+    calls: int = 200
+    """Timed calls of each model."""
+    seconds: float = 20.0
+    """Time after which a slow model is timed no longer, once there are 20 calls."""
+    faults: bool = False
+    """Whether labelled pictures are flown through each kind of fault of each sensor as well."""
+
+
+def profile(
+    paths: Sequence[Path],
+    data: Path,
+    out: Path,
+    *,
+    describe: Path | None = None,
+    choices: Choices | None = None,
+    streams: Sequence[Path] = (),
+    title: str = "",
+    command: str = "",
+) -> Report:
+    """Measure the bundles at `paths` on the data set in `data`; write the new folder `out`, return its report.
+
+    `streams` are folders that `dis2-edge run` wrote, shown in the same report. Raises BundleError on an altered bundle,
+    DataError on data that does not fit it, EngineError, StorageError.
+    """
+    if not paths:
+        raise BundleError("no bundle was given", expected="one or more")
+    page.need_templates()
+    choices = choices or Choices()
+    opened = [_proven(path) for path in paths]
+    dataset = open_dataset(data, describe)
+    flown = [read_stream(path) for path in streams]
+    jobs = [
+        _job(bundle, dataset, choices) for bundle in opened
+    ]  # all that can be refused is, before the first is timed
+    with new_folder(out) as folder:
+        measured = [_measure(job, choices) for job in jobs]
+        chosen = telling(_shared([found.error_shares for found in measured]))
+        images = jobs[0].images
+        report = Report(
+            title=title or f"{' and '.join(bundle.manifest.name for bundle in opened)} on {dataset.name}",
+            command=command,
+            version=__version__,
+            machine=describe_machine(),
+            threads=choices.threads or usable_cores(),
+            data=dataset.name,
+            split=choices.split,
+            images=len(images.names),
+            images_in_split=images.in_split,
+            bundles=tuple(
+                _profiled(job, found, chosen, choices, folder) for job, found in zip(jobs, measured, strict=True)
+            ),
+            streams=tuple(
+                with_masks(stream, path, folder, f"stream{place}")
+                for place, (stream, path) in enumerate(zip(flown, streams, strict=True))
+            ),
+        )
+        write(report, folder)
+    return report
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One bundle, and what it is measured on."""
+
+    bundle: Bundle
+    images: Images
+    precisions: tuple[str, ...]
+
+
+def _proven(path: Path) -> Bundle:
+    bundle = bundles.read(path)
+    bundles.verify_hashes(bundle)
+    return bundle
+
+
+def _job(bundle: Bundle, data: DataSet, choices: Choices) -> _Job:
+    return _Job(bundle, Images(bundle, data, choices.split, choices.images), _precisions(bundle, choices.precisions))
+
+
+def _measure(job: _Job, choices: Choices) -> Findings:
+    return measure_bundle(job.bundle, job.images, job.precisions, choices.threads, choices.calls, choices.seconds)
+
+
+def _shared(error_shares: Sequence[Mapping[str, list[float]]]) -> dict[str, list[float]]:
+    """Image -> error shares of all bundles, for the images that every bundle saw: the same tiles for each."""
+    common = [name for name in error_shares[0] if all(name in table for table in error_shares)]
+    return {name: [share for table in error_shares for share in table[name]] for name in common}
+
+
+def _profiled(job: _Job, found: Findings, chosen: Mapping[str, str], choices: Choices, folder: Path) -> Profiled:
+    manifest, task = job.bundle.manifest, job.bundle.manifest.task
+    pictured = cast(Precision, job.precisions[-1])
+    through, stages = fly_through(job.bundle, job.images, pictured, choices.threads) if choices.faults else ((), {})
+    return Profiled(
+        id=job.bundle.id,
+        name=manifest.name,
+        network=manifest.network,
+        board=manifest.board,
+        recipe_hash=manifest.recipe_hash,
+        sensors=task.sensor_names,
+        classes=task.classes,
+        colours=task.colours,
+        grid=task.grid,
+        rows=tuple(found.rows),
+        tiles=show(job.bundle, job.images, chosen, pictured, choices.threads, folder),
+        pictured=pictured,
+        provenance=dict(manifest.provenance),
+        through=through,
+        stages=stages,
+    )
+
+
+def _precisions(bundle: Bundle, wanted: Sequence[str]) -> tuple[str, ...]:
+    """The precisions to measure, FP32 first; EngineError for one that the bundle does not hold."""
+    held = {row.precision for row in bundle.manifest.models if (row.dialect, row.io) == ("ort", "frame")}
+    for precision in wanted:
+        if precision not in held:
+            raise EngineError(f"{bundle.path} holds no {precision} model", expected=f"one of {', '.join(sorted(held))}")
+    return tuple(kind for kind in ("fp32", "int8") if kind in (wanted or held))
