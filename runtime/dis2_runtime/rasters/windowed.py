@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import rasterio
+from rasterio._err import CPLE_BaseError  # GDAL's own, which rasterio lets through here and there
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
-from dis2_edge.errors import DamagedError, DataError
+from dis2_edge.errors import DamagedError, DataError, UserError
 from dis2_runtime.rasters.georeference import Georeference, geographic
 
 CACHE_BYTES = 64 << 20
@@ -31,14 +32,22 @@ class WindowedRaster:
         with _rasterio_errors(path), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             self._file = rasterio.open(path)
+        try:
+            with _rasterio_errors(path):
+                self._describe(epsg)
+        except UserError:
+            self.close()
+            raise
+
+    def _describe(self, epsg: int) -> None:
+        """Palette, scale, shape and place of the opened file."""
         self._table = _palette(self._file)
         self._scaled = any(scale != 1 for scale in self._file.scales) or any(self._file.offsets)
         self.shape = (self._file.height, self._file.width, 3 if self._table is not None else self._file.count)
         try:
             self.georeference = _georeference(self._file, epsg)
         except DataError as error:
-            self.close()
-            raise DataError(f"{path}: {error.found}", expected=error.expected, mend=error.mend) from error
+            raise DataError(f"{self.path}: {error.found}", expected=error.expected, mend=error.mend) from error
 
     def read(self, top: int, left: int, height: int, width: int) -> npt.NDArray[Any]:
         """That window, read from the file."""
@@ -85,5 +94,5 @@ def _rasterio_errors(path: Path) -> Iterator[None]:
     """Turn whatever rasterio raises on a bad file into an error that names it."""
     try:
         yield
-    except (RasterioError, OSError, ValueError) as error:
+    except (RasterioError, CPLE_BaseError, OSError, ValueError) as error:
         raise DamagedError(f"{path} is damaged or no picture ({error})", mend="copy or download it again") from error

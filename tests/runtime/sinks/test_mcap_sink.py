@@ -262,10 +262,8 @@ def test_run_writes_it_and_the_recording_flies_again(two: Bundle, tmp_path, caps
     scene = write_scene(tmp_path / "scene", TASK)
     (tmp_path / "rig.toml").write_text('sinks = ["mcap"]\n')
     out, rig = tmp_path / "out", ["--rig", str(tmp_path / "rig.toml")]
-    assert (
-        main(["run", str(two.path), *rig, "--out", str(out), "--speed", "max", "--ticks", "30", *flight_words(scene)])
-        == 0
-    )
+    limits = ["--speed", "max", "--ticks", "30"]
+    assert main(["run", str(two.path), *rig, "--out", str(out), *limits, *flight_words(scene)]) == 0
     assert len(rows(out / "flight.mcap", "/mask")) == len(rows(out / "flight.mcap", "/telemetry")) == 30
     again = ["run", str(two.path), *rig, "--out", str(tmp_path / "again"), "--speed", "max"]
     assert main([*again, "--source", f"rgb=mcap:{out / 'flight.mcap'}?topic=/mask"]) == 0, capsys.readouterr().err
