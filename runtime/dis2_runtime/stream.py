@@ -83,7 +83,7 @@ class Stream:
 
     @property
     def due(self) -> int:
-        """Ticks that fell due: elapsed time times rate, or those that an anchor started, whose rhythm no clock knows."""
+        """Ticks that fell due: elapsed time times rate, or those an anchor started, whose rhythm no clock knows."""
         return max(self.totals.answered + self._ticker.missed, self._due)
 
     def run(
