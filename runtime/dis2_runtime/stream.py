@@ -71,7 +71,7 @@ class Stream:
         self._aligner = aligner or Aligner(task)
         self._teller = Teller(manifest, task, policy, self._senses, track)
         self._deadline_ns = round(policy.deadline_ms * 1e6) or self._ticker.period_ns
-        self._stall_ns = round(policy.stall_ms * 1e6)
+        self._stall_ns = self._patience_ns = round(policy.stall_ms * 1e6)
         self._spare = [Answer.empty(*task.grid), Answer.empty(*task.grid)]
         self._pending: deque[Tick] = deque()
         self._result: Result | None = None
@@ -161,6 +161,7 @@ class Stream:
         self._result = result
         if not result.problem:
             self._teller.keep(result)
+            self._patience_ns = self._stall_ns
             self._spare.reverse()  # the other buffer is filled next: this one may have to be held
 
     def _answer(self, tick: Tick, feed: Feed, inference: Inference) -> Outcome | None:
@@ -181,8 +182,9 @@ class Stream:
 
     def _while_busy(self, tick: Tick, now_ns: int, inference: Inference, running: Request) -> Outcome | None:
         """Wait until the tick's deadline; an engine that does not come back at all is given up."""
-        if now_ns - running.chosen_ns > self._stall_ns:
+        if now_ns - running.chosen_ns > self._patience_ns:
             inference.give_up()
+            self._patience_ns *= 2  # what needs long to open would else be given up again and again
             self._spare[0] = Answer.empty(*self._task.grid)  # the lost engine may still write into the old one
         elif now_ns < tick.time_ns + self._deadline_ns:
             return None

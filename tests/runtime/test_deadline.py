@@ -114,6 +114,26 @@ def test_engine_that_never_comes_back_is_opened_anew(two: Bundle) -> None:
     assert "reloaded after it stalled" in outcomes[-1].engine
 
 
+def test_engine_that_opens_more_slowly_than_it_may_stall_is_given_more_time_each_time(two: Bundle) -> None:
+    opened: list[Slow] = []
+    dead = threading.Event()
+
+    def make() -> Slow:
+        opened.append(Slow(lambda call: 0.001))
+        if len(opened) == 1:
+            opened[0].needs_s = lambda call: dead.wait(20) and 0 if call == 4 else 0.001
+        else:
+            time.sleep(0.5)
+        return opened[-1]
+
+    try:
+        outcomes = fly(two, make, 3.0, stall_ms=200)
+    finally:
+        dead.set()
+    assert len(opened) <= 4
+    assert [outcome.state for outcome in outcomes][-8:].count("fresh") >= 4
+
+
 def test_engine_that_dies_leaves_every_tick_answered_and_goes_blind(two: Bundle) -> None:
     class Dead(Slow):
         def infer(self, scenario, frames, into=None):
