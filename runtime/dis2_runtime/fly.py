@@ -210,6 +210,6 @@ def _summary(
         "machine": dataclasses.asdict(describe_machine()),
         "ended_by": ended_by,
         "elapsed_s": round(elapsed_s, 3),
-        "due": stream.totals.answered + stream.missed,
+        "due": stream.due,
         **stream.totals.table(),
     }

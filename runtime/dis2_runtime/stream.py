@@ -77,13 +77,14 @@ class Stream:
         self._result: Result | None = None
         self._health_ms = 0.0
         self._began = 0.0
+        self._due = 0
         self.totals = Totals()
         """What was counted so far."""
 
     @property
-    def missed(self) -> int:
-        """Ticks that were noticed too late to answer at all."""
-        return self._ticker.missed
+    def due(self) -> int:
+        """Ticks that fell due: elapsed time times rate, or those an anchor started, whose rhythm no clock knows."""
+        return max(self.totals.answered + self._ticker.missed, self._due)
 
     def run(
         self,
@@ -114,9 +115,12 @@ class Stream:
                         return "end of the sources"
                 if end_ns is not None and feed.now_ns() >= end_ns and not self._pending:
                     return "seconds"
+            self._queue_up(feed.now_ns(), end_ns)
             self._let_go(feed, announce)
             return "request"
         finally:
+            if limits.ticks is None:
+                self._due = self._ticker.due_until(min(feed.now_ns(), end_ns or feed.now_ns()))
             inference.stop()
 
     def _next_ns(self, end_ns: int | None) -> int:

@@ -52,6 +52,10 @@ class Ticker:
         """Time from one tick to the next when all goes well."""
         return round(self._period_ns)
 
+    def due_until(self, now_ns: int) -> int:
+        """Ticks of a fixed rate until `now_ns`, by the clock and not by what was handed out; 0 with an anchor."""
+        return 0 if self.anchor else int(now_ns / self._period_ns + 1e-6)
+
     @property
     def next_ns(self) -> int:
         """When the next tick falls due if no anchor frame comes before."""
