@@ -19,7 +19,7 @@ from dis2_runtime.feed import SteppedFeed
 from dis2_runtime.frames import Mail
 from dis2_runtime.health.learning import Learner, Lesson
 from dis2_runtime.rig import Rig, RigSensor
-from dis2_runtime.sources import SCHEMES, Source
+from dis2_runtime.sources import Source
 from dis2_runtime.sources.shifted import ShiftedSource
 
 
@@ -102,7 +102,7 @@ def _sources(task: Task, recording: Recording) -> dict[str, Source]:
         if name not in task.sensor_names:
             raise SourceError(f"--source: unknown sensor {name!r}", mend=nearest(name, task.sensor_names))
         address = source_uris.parse(uri, base)
-        if SCHEMES[address.scheme].live:
+        if source_uris.is_live(address):
             raise SourceError(f"{address.uri} is a live source", expected="a recording", mend="record it first")
         offset_ms = rig.sensors.get(name, RigSensor()).offset_ms
         source = source_uris.make_source(task.sensor(name), task.grid, address)

@@ -131,6 +131,9 @@ def test_what_cannot_be_learned_from_is_refused_and_leaves_no_file(tmp_path, two
         ({"rbg": source}, SourceError, "did you mean 'rgb'"),
         ({"rgb": source}, DataError, "20 good frames in 1.9 s"),
         ({"rgb": "folder:nowhere"}, SourceError, "nowhere"),
+        ({"rgb": "video:tcp://127.0.0.1:1"}, SourceError, "is a live source"),
+        ({"rgb": "python:nowhere:frames"}, SourceError, "is a live source"),
+        ({"rgb": "python:nowhere:frames?paced=1"}, SourceError, "nowhere"),
     ):
         with pytest.raises(error, match=text):
             fit(two.path, Recording(sources), out)
