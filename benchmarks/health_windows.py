@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ MARGIN_PX, SPEED_PX = 48, 3
 NOISE_DN, NOISE_SHARE, NOISE_STD = 1.5, 0.2, 0.03
 """Noise of integers in numbers, at most that share of the picture's standard deviation by day; of float32 a share."""
 JITTER, LAG_MS = 0.1, 8.0
+DAY_SHARE = 0.2
+"""Mean of a picture by day, as a share of the range, at least."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Kind:
     """Which sensors are noisy, by their place; negative: all."""
     light: Light = Light()
     """What the optical sensors see by."""
+    by_day: bool = False
+    """Whether it is of pictures by day only: over-exposed, a night's noise alone would be left."""
 
 
 ALL = (-1,)
@@ -53,7 +57,7 @@ KINDS = (
     Kind("night flight, noise", True, ALL, Light((0.06, 0.12), (1, 4))),
     Kind("night hover, noise", False, ALL, Light((0.06, 0.12), (1, 4))),
     Kind("fog, flight, noise", True, ALL, Light((0.15, 0.35), (130, 180))),
-    Kind("over-exposed flight, noise", True, ALL, Light((1.3, 2.2), (10, 30))),
+    Kind("over-exposed flight, noise", True, ALL, Light((1.3, 2.2), (10, 30)), by_day=True),
 )
 
 
@@ -103,8 +107,10 @@ class WindowSource:
             return pixels.copy()
         field = self._fields[self._random.integers(len(self._fields))]
         shift = self._random.integers(0, min(height, width), 2)
-        values = pixels + np.roll(field, shift, axis=(0, 1))
-        return np.clip(values, self._sensor.valid_min, self._sensor.valid_max).astype(self._sensor.dtype)
+        low, high = self._sensor.valid_min, self._sensor.valid_max
+        values = np.clip(pixels + np.roll(field, shift, axis=(0, 1)), low, high)
+        holes = ~((pixels >= low) & (pixels <= high))  # a dead pixel stays dead
+        return np.where(holes, pixels, values).astype(self._sensor.dtype)
 
 
 def _drawn(light: Light, random: np.random.Generator) -> tuple[float, float]:
@@ -127,9 +133,15 @@ def _noise(picture: Pixels, random: np.random.Generator) -> list[Pixels]:
     return [random.normal(0, scale, picture.shape).astype(np.float32) for _ in range(3)]
 
 
-def clean_kinds(sensors: tuple[Sensor, ...]) -> Iterator[Kind]:
-    """The kinds that mean something for these sensors."""
+def clean_kinds(sensors: tuple[Sensor, ...], picture: Mapping[str, Pixels]) -> Iterator[Kind]:
+    """The kinds that mean something for these sensors over this picture."""
     for kind in KINDS:
-        lit = kind.light == Light() or any(sensor.kind == "optical" for sensor in sensors)
+        optical = [sensor for sensor in sensors if sensor.kind == "optical"]
+        lit = kind.light == Light() or (bool(optical) and (not kind.by_day or _by_day(optical[0], picture)))
         if lit and max(kind.noisy, default=0) < len(sensors):
             yield kind
+
+
+def _by_day(sensor: Sensor, picture: Mapping[str, Pixels]) -> bool:
+    share = (float(picture[sensor.name].mean()) - sensor.valid_min) / (sensor.valid_max - sensor.valid_min)
+    return share > DAY_SHARE
