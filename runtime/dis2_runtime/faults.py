@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import zlib
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,14 +99,10 @@ def _check(fault: Fault, sensors: dict[str, Sensor], path: Path) -> None:
 
 
 class FaultedSource(WrappedSource):
-    """A source whose frames suffer the faults of its sensor.
+    """A source whose frames suffer the faults of its sensor. Late frames of a live one wait in a `HeldSource`."""
 
-    A live source is asked on while late frames wait: else it would drop what comes meanwhile, and be slow, not late.
-    """
-
-    def __init__(self, source: Source, sensor: Sensor, plan: FaultPlan, *, live: bool = False) -> None:
+    def __init__(self, source: Source, sensor: Sensor, plan: FaultPlan) -> None:
         super().__init__(source)
-        self._live, self._waiting, self._now_ns = live, deque[Delivery](), 0
         self._sensor = sensor
         self._faults = [fault for fault in plan.fault if fault.sensor == sensor.name]
         self._seed = [plan.seed, zlib.crc32(sensor.name.encode())]
@@ -117,23 +112,7 @@ class FaultedSource(WrappedSource):
 
     def next(self) -> Delivery | None:
         """The next delivery after every fault that is on has had its way with it."""
-        if not self._live:
-            return self._suffered(self._source.next())
-        if self._waiting and self._waiting[0].due_ns <= self._now_ns:
-            return self._waiting.popleft()
         delivery = self._source.next()
-        if delivery is None:
-            return self._waiting.popleft() if self._waiting else None
-        self._now_ns = delivery.due_ns
-        suffered = self._suffered(delivery)
-        if suffered is not None and (suffered.frame is not None or suffered.problem):
-            self._waiting.append(suffered)
-        soon_ns = self._now_ns + round(self._sensor.period_ms * 0.5e6)
-        if self._waiting and self._waiting[0].due_ns <= soon_ns:
-            return self._waiting.popleft()
-        return Delivery(self._now_ns, None)
-
-    def _suffered(self, delivery: Delivery | None) -> Delivery | None:
         if delivery is None:
             return None
         faults = [fault for fault in self._faults if fault.covers(delivery.due_ns)]

@@ -153,7 +153,7 @@ def sources_of(flight: Flight, task: Task, clock: RunClock, track: PoseTrack | N
         if offset_ms:
             made[name] = ShiftedSource(made[name], offset_ms)
         if any(fault.sensor == name for fault in flight.faults.fault):
-            made[name] = FaultedSource(made[name], sensor, flight.faults, live=source_uris.is_live(address))
+            made[name] = FaultedSource(made[name], sensor, flight.faults)
             made[name] = HeldSource(made[name], clock) if live else made[name]
     return made
 

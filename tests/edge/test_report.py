@@ -160,7 +160,10 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("precisions", [("fp32",), ("int8",), ("fp16",)])
 def test_a_bundle_of_one_precision_has_a_page(tmp_path: Path, precisions: tuple[str, ...]) -> None:
-    stands_alone(page.render(report(profiled("only", precisions)), tmp_path))
+    text = page.render(report(profiled("only", precisions)), tmp_path)
+    stands_alone(text)
+    for precision, words in (("fp32", ("mIoU FP32", "</i>FP32")), ("int8", ("mIoU INT8", ", INT8</span>"))):
+        assert all((word in text) == (precision in precisions) for word in words)  # no empty column, no idle legend
 
 
 def test_the_page_says_the_figures_of_the_counts(tmp_path: Path) -> None:

@@ -173,19 +173,3 @@ def test_picture_that_cannot_be_read_keeps_its_reason_under_a_fault() -> None:
     for kind, problem in (("delayed", broken.problem), ("off", "")):
         source = FaultedSource(ScriptedSource(iter([broken])), RGB, FaultPlan((Fault("rgb", kind, 0.0),)))
         assert source.next() == Delivery(0, None, problem)
-
-
-def test_a_delayed_live_source_is_late_and_not_slow() -> None:
-    fault = Fault("rgb", "delayed", 1.0, 1.0, delay_ms=450)
-    source = FaultedSource(ScriptedSource(steady(RGB, GRID, 40)), RGB, FaultPlan((fault,)), live=True)
-    heard, asked_ns = {}, 0
-    while (delivery := source.next()) is not None:
-        asked_ns = max(asked_ns, delivery.due_ns)
-        if delivery.frame:
-            heard[delivery.frame.sequence] = asked_ns / 1e6
-    assert list(heard) == list(range(40))  # nothing is lost, nothing overtakes
-    assert heard[5] == 500
-    assert heard[10] == 1450
-    assert heard[11] == 1550
-    assert heard[21] == 2350  # behind frame 19
-    assert heard[30] == 3000

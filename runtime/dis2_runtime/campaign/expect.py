@@ -39,9 +39,10 @@ def expected(fault: Fault, sensor: Sensor, return_after: int, *, witness: float 
     kind, back = fault.kind, return_after + 1 + JITTER
     pause = sensor.pause_ms / sensor.period_ms
     if kind == "stuck":
-        if sensor.kind == "height" or not (witness or sensor.health.never_repeats):
+        if not sensor.health.never_repeats and (sensor.kind == "height" or not witness):
             return Expected(frozenset({"ok", "stuck", "paused"}), 0.0, True, back, 0)
-        window = WINDOWS["stuck"] if sensor.health.never_repeats else WITNESSED_WINDOW * max(1.0, witness)
+        alone = max(WINDOWS["stuck"], sensor.health.stuck_repeats + 1.0)
+        window = alone if sensor.health.never_repeats else WITNESSED_WINDOW * max(1.0, witness)
         return Expected(frozenset({"stuck"}), window + pause + JITTER, False, back, 0)
     if kind == "slow":
         return Expected(frozenset({"slow"}), WINDOWS["slow"] + JITTER, True, back + 4, 3)
@@ -51,7 +52,8 @@ def expected(fault: Fault, sensor: Sensor, return_after: int, *, witness: float 
     if kind == "intermittent":
         return Expected(frozenset({"intermittent"}), WINDOWS["intermittent"], True, back, 3, lasting=False)
     if kind == "off":
-        return Expected(frozenset({"off"}), WINDOWS["off"] + pause + JITTER, False, back, 1)
+        silence = max(WINDOWS["off"], sensor.health.off_periods)
+        return Expected(frozenset({"off"}), silence + pause + JITTER, False, back, 1)
     return Expected(frozenset({"garbage" if kind == "nan" else kind}), WINDOWS["garbage"] + JITTER, False, back, 0)
 
 

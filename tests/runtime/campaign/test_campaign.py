@@ -130,6 +130,14 @@ def test_nobody_can_tell_a_stuck_camera_from_a_hovering_one_alone() -> None:
 def test_the_same_heights_again_are_no_fault() -> None:
     assert expected(Fault("ndsm", "stuck", 1.0), NDSM, 3).usable
     assert not expected(Fault("rgb", "stuck", 1.0), RGB, 3).usable
+    noisy = dataclasses.replace(NDSM, health=HealthLimits(never_repeats=True))
+    assert not expected(Fault("ndsm", "stuck", 1.0), noisy, 3).usable
+
+
+def test_limits_that_were_learned_move_what_is_expected() -> None:
+    patient = dataclasses.replace(RGB, health=HealthLimits(never_repeats=True, stuck_repeats=9, off_periods=4.0))
+    assert expected(Fault("rgb", "stuck", 1.0), patient, 3).window == 10 + JITTER
+    assert expected(Fault("rgb", "off", 1.0), patient, 3).window == 4 + JITTER
 
 
 def test_missing_ticks_are_counted_against_the_clock() -> None:
