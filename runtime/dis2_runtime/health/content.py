@@ -134,7 +134,7 @@ def _wrong_form(pixels: npt.NDArray[Any], sensor: Sensor) -> str:
     """What is wrong with shape and dtype; empty when nothing is."""
     size = sensor.size if min(sensor.size) > 0 else pixels.shape[:2]
     if pixels.ndim != 3 or pixels.shape != (*size, sensor.channels) or min(pixels.shape) < 1:
-        rows, columns = sensor.size if min(sensor.size) > 0 else ("any", "any")
+        rows, columns = sensor.size if min(sensor.size) > 0 else ("H", "W")
         return f"frame of shape {'x'.join(map(str, pixels.shape))}, expected {rows}x{columns}x{sensor.channels}"
     if pixels.dtype != sensor.numpy_dtype:
         return f"values of type {pixels.dtype}, expected {sensor.dtype}"
