@@ -44,7 +44,7 @@ _ROW = {
 
 
 def telemetry_schema(task: Task) -> bytes:
-    """The schema of a telemetry row of `task`: docs/runtime.md tells its fields. What is null is left out."""
+    """The schema of a telemetry row of `task`: docs/sinks.md tells its fields. What is null is left out."""
     sensors = {name: _object(_SENSOR) for name in task.sensor_names}
     stages = {**_object(dict.fromkeys(_STAGES, _NUMBER)), "additionalProperties": _NUMBER}
     schema = _object({**_ROW, "pose": _object(_POSE), "sensors": _object(sensors), "stages_ms": stages})

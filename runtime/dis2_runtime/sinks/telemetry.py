@@ -14,7 +14,7 @@ from dis2_runtime.sinks import Wants
 
 
 class TelemetrySink:
-    """Writes telemetry.jsonl; docs/runtime.md tells its fields. After a failure the file is opened again."""
+    """Writes telemetry.jsonl; docs/sinks.md tells its fields. After a failure the file is opened again."""
 
     wants = Wants(mask=False, confidence=False)
 
