@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from dis2_edge.bundle import Policy
@@ -34,6 +35,7 @@ class Ticker:
         self._period_ns = 1e9 / rate_hz
         self._fallen: list[Tick] = []
         self._count = 0
+        self._heard_ns = -math.inf
         self._last_ns = -self._period_ns  # so that an anchor's frame at 0 starts a tick
         self._silent_ns = policy.silent_periods * self._period_ns
         self._patience_ns = self._silent_ns + self._period_ns
@@ -41,12 +43,15 @@ class Ticker:
         """Ticks that fell due and were never handed out."""
 
     def hear(self, at_ns: int) -> None:
-        """A frame of the anchor arrived at `at_ns`. Even where it is one too many, the timer leaves the next to it."""
+        """A frame of the anchor arrived at `at_ns`; one too soon after a timer's tick leaves the next tick to the anchor."""
         self._run_timer(at_ns - 1)
-        self._patience_ns = self._silent_ns
+        speaks = at_ns - self._heard_ns <= self._silent_ns
+        self._heard_ns = float(at_ns)
         if at_ns - self._last_ns >= CROWDED_PERIODS * self._period_ns:
             self._fall_due(at_ns, self.anchor)
-            self._last_ns = float(at_ns)
+            self._last_ns, self._patience_ns = float(at_ns), self._silent_ns
+        elif speaks:
+            self._patience_ns = self._silent_ns
 
     @property
     def period_ns(self) -> int:
