@@ -43,7 +43,7 @@ class Ticker:
         """Ticks that fell due and were never handed out."""
 
     def hear(self, at_ns: int) -> None:
-        """A frame of the anchor arrived at `at_ns`; one too soon after a timer's tick leaves the next tick to the anchor."""
+        """A frame of the anchor arrived at `at_ns`; too soon after a timer's tick it leaves the next to the anchor."""
         self._run_timer(at_ns - 1)
         speaks = at_ns - self._heard_ns <= self._silent_ns
         self._heard_ns = float(at_ns)
