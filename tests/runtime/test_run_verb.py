@@ -59,6 +59,12 @@ def test_a_geometry_that_can_never_fit_is_refused_before_a_folder_is_made(capsys
     assert not (tmp_path / "out").exists()
 
 
+def test_masks_that_no_map_can_take_are_told(capsys, two: Bundle, scene, tmp_path) -> None:
+    words = ["run", str(two.path), *flight_words(scene), "--out", str(tmp_path / "out"), "--set", 'sinks=["geotiff"]']
+    assert main([*words, "--ticks", "5", "--speed", "max", "--threads", "1"]) == 0
+    assert "geotiff: 5 ticks without a pose" in capsys.readouterr().out
+
+
 def test_out_folder_with_files_is_refused_and_left_alone(capsys, two: Bundle, scene, tmp_path) -> None:
     (tmp_path / "keep.txt").write_text("mine")
     refused(capsys, [str(two.path), "--out", str(tmp_path), *flight_words(scene)], "exists already and is not empty")

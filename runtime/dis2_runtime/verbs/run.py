@@ -138,4 +138,6 @@ def _show(summary: dict[str, Any], out: Path) -> None:
         if row["dropped"] or row["failed"]:
             counts = f"{row['written']} written, {row['dropped']} dropped, {row['failed']} failed"
             say(f"sink {name}: {counts}: {row['reason']}")
+    for remark in summary["remarks"]:
+        say(remark)
     say(f"what was written is in {out}")
