@@ -8,6 +8,7 @@ import json
 import os
 from pathlib import Path
 
+from dis2_edge.errors import StorageError
 from dis2_edge.files import storage_errors
 from dis2_runtime.outcome import Outcome
 from dis2_runtime.sinks import Wants
@@ -31,10 +32,11 @@ class TelemetrySink:
             self._append(self._file or self._open(), row)
 
     def sync(self) -> None:
-        """Bring the rows to the disk."""
+        """Bring the rows to the disk; StorageError when somebody removed the file, and the next row begins a new one."""
         with storage_errors(self._path):
             if self._file:
                 os.fsync(self._file.fileno())
+                self._refuse_removed(self._file)
 
     def close(self) -> None:
         """Close the file."""
@@ -46,6 +48,13 @@ class TelemetrySink:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = io.FileIO(self._path, "a")
         return self._file
+
+    def _refuse_removed(self, file: io.FileIO) -> None:
+        """The system goes on writing to a file that no folder holds any more."""
+        if os.fstat(file.fileno()).st_nlink == 0:
+            self._file = None
+            file.close()
+            raise StorageError(f"{self._path} was removed", mend="leave the folder of a flight alone while it flies")
 
     def _append(self, file: io.FileIO, row: bytes) -> None:
         """Write the whole row, or cut off what was written of it: a full disk may take a part without an error."""

@@ -131,6 +131,20 @@ def test_row_that_a_full_disk_takes_in_part_is_cut_off_and_the_next_one_stands_a
     assert [row["tick"] for row in rows] == [0, 2]
 
 
+def test_rows_whose_file_was_removed_are_told_and_the_next_begin_a_new_one(tmp_path) -> None:
+    sink = TelemetrySink(tmp_path / "flight")
+    sink.write(outcome_of(TASK, 0))
+    shutil.rmtree(tmp_path / "flight")
+    sink.write(outcome_of(TASK, 1))
+    with pytest.raises(StorageError, match="was removed"):
+        sink.sync()
+    sink.write(outcome_of(TASK, 2))
+    sink.sync()
+    sink.close()
+    rows = [json.loads(line) for line in (tmp_path / "flight" / "telemetry.jsonl").read_text().splitlines()]
+    assert [row["tick"] for row in rows] == [2]
+
+
 def test_folder_that_cannot_be_made_is_told_before_the_flight(tmp_path) -> None:
     (tmp_path / "file").write_text("")
     for name in ("png", "telemetry"):
