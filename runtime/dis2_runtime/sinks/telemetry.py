@@ -32,7 +32,7 @@ class TelemetrySink:
             self._append(self._file or self._open(), row)
 
     def sync(self) -> None:
-        """Bring the rows to the disk; StorageError when somebody removed the file, and the next row begins a new one."""
+        """Bring the rows to the disk; StorageError when somebody removed the file: the next row begins a new one."""
         with storage_errors(self._path):
             if self._file:
                 os.fsync(self._file.fileno())
