@@ -189,7 +189,7 @@ def test_real_time_ticks_are_counted_against_the_clock(two: Bundle, scene, tmp_p
     assert summary["due"] == summary["answered"] == 15
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_ends_a_run_within_a_second_with_its_summary(two: Bundle, scene, tmp_path, number) -> None:
     out = tmp_path / "out"
     words = [sys.executable, "-m", "dis2_edge", "run", str(two.path), *flight_words(scene), "--out", str(out)]
