@@ -1,10 +1,12 @@
 """How well health names faults, and how rarely it accuses the healthy: on real pictures, in simulated time.
 
-    python -m benchmarks.health [--data ../shared/data] [--faults-only | --clean-only]
+    python -m benchmarks.health [--data ../shared/data] [--seed 6] [--faults-only | --clean-only]
 
 Limits come from the train split of each data set (of `mini_aerial`: from the other three tiles; of `landsat`: from the
-other half of the scene). Windows come from val and test, of the drawn scenes from another seed. A window is two seconds
-over one picture; all sensors are judged together, and any state but ok after the first frames is a false alarm.
+other half of the scene), of drawn scenes from seed 1. Windows come from val and test, and from scenes drawn with
+`--seed`, which also draws each window's light, noise, jitter and where over the picture, mirrored or not, it begins. A
+window is two seconds over one picture; all sensors are judged together, and any state but ok after the first frames is
+a false alarm. Seeds to 5 were looked at while rules were made; an honest run has one that was not.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.health_windows import ALL, Kind, Pixels, WindowSource, clean_kinds
+from benchmarks.health_windows import ALL, KINDS, Kind, Pixels, WindowSource, clean_kinds
+from dis2_edge.bundle import Policy
 from dis2_edge.dataset import DataSet, open_dataset
 from dis2_edge.errors import UserError
 from dis2_edge.sensors import Sensor
@@ -74,6 +77,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.health", description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets")
     parser.add_argument("--scenes", type=int, default=100, help="drawn scenes of each kind")
+    parser.add_argument("--seed", type=int, default=6, help="of the drawn scenes and of all that happens in windows")
     parser.add_argument("--windows", default="", help="only clean windows whose name holds this")
     parser.add_argument("--faults-only", action="store_true", help="leave the clean windows out")
     parser.add_argument("--clean-only", action="store_true", help="leave the faults out")
@@ -82,25 +86,30 @@ def main(words: list[str] | None = None) -> int:
     say(f"machine: {machine.cpu}, {machine.cores} cores; single thread, simulated time")
     try:
         with tempfile.TemporaryDirectory() as folder:
-            sceneries = list(_sceneries(args.data, Path(folder), args.scenes))
+            sceneries = list(_sceneries(args.data, Path(folder), args.scenes, args.seed))
     except UserError as error:
         say(f"error: {error}")
         return 2
-    alarms = 0 if args.faults_only else clean(sceneries, args.windows)
+    alarms = 0 if args.faults_only else clean(sceneries, args.seed, args.windows)
     late = 0 if args.clean_only else faults(sceneries)
     cost()
     return 1 if alarms or late else 0
 
 
-def clean(sceneries: list[Scenery], part: str = "") -> int:
+def clean(sceneries: list[Scenery], seed: int, part: str = "") -> int:
     """Print how many clean windows raised an alarm; returns the number."""
     windows: Counter[tuple[str, str]] = Counter()
     alarms: Counter[tuple[str, str]] = Counter()
     reasons: Counter[str] = Counter()
-    jobs = [(scenery, kind) for scenery in sceneries for kind in clean_kinds(scenery.task.sensors) if part in kind.name]
+    jobs = [
+        (scenery, kind)
+        for scenery in sceneries
+        for kind in clean_kinds(scenery.task.sensors, scenery.picture)
+        if part in kind.name
+    ]
     for scenery, kind in progress(jobs, "clean windows"):
         windows[scenery.data, kind.name] += 1
-        accused = _accusations(scenery, kind)
+        accused = _accusations(scenery, kind, seed)
         alarms[scenery.data, kind.name] += bool(accused)
         reasons.update({f"{scenery.data}, {kind.name}: {_plain(text)}" for text in accused})
     names, kinds = list(dict.fromkeys(s.data for s in sceneries)), list(dict.fromkeys(k.name for _, k in jobs))
@@ -114,7 +123,7 @@ def clean(sceneries: list[Scenery], part: str = "") -> int:
     )
     rows[-1].append(_share(k, n))
     table("false alarms of clean windows", ["window", *names, "all"], rows)
-    pictures = len({(s.data, s.seed) for s in sceneries})
+    pictures = len({(s.data, s.seed) for s, _ in jobs})
     say(f"{k} of {n} windows over {pictures} pictures; with 95 % confidence at most {_upper(k, n):.3%} of such windows")
     for text, count in reasons.most_common(20):
         say(f"  {count} x {text}")
@@ -176,11 +185,13 @@ def cost(size: int = 512, calls: int = 300) -> None:
     table("cost of a frame, ms", ["frame", "picture", "n", "median", "p95", "p99"], rows)
 
 
-def _accusations(scenery: Scenery, kind: Kind) -> set[str]:
+def _accusations(scenery: Scenery, kind: Kind, seed: int) -> set[str]:
     """What a clean window was accused of."""
+    drawn = (seed, scenery.seed, KINDS.index(kind))
+    mirror = np.random.default_rng(drawn).choice((-1, 1), 2)
     sensors = [_known(sensor, kind, place) for place, sensor in enumerate(scenery.task.sensors)]
     sources: dict[str, Source] = {
-        s.name: WindowSource(s, scenery.picture[s.name], kind, place, scenery.seed + place, CLEAN_S)
+        s.name: WindowSource(s, scenery.picture[s.name][:: mirror[0], :: mirror[1]], kind, place, drawn, CLEAN_S)
         for place, s in enumerate(sensors)
     }
     accused = set()
@@ -204,7 +215,7 @@ def _suffer(scenery: Scenery, sensor: Sensor, fault: str) -> tuple[float, Counte
     played: Any = "stuck" if fault == WITNESSED else fault
     plan = FaultPlan((Fault(sensor.name, played, FAULT_AT_S, FAULT_S),), seed=scenery.seed)
     sources: dict[str, Source] = {
-        s.name: FaultedSource(WindowSource(s, scenery.picture[s.name], kind, place, scenery.seed, end_s), s, plan)
+        s.name: FaultedSource(WindowSource(s, scenery.picture[s.name], kind, place, (scenery.seed,), end_s), s, plan)
         for place, s in enumerate(sensors)
     }
     wanted, named, seen = NAMES.get(fault, fault), math.inf, Counter[str]()
@@ -223,7 +234,7 @@ def _suffer(scenery: Scenery, sensor: Sensor, fault: str) -> tuple[float, Counte
 def _states(scenery: Scenery, sensors: tuple[Sensor, ...], sources: dict[str, Source], end_s: float) -> Iterator:
     """Time and the health of every sensor, at regular times, as the stream would see it."""
     task = dataclasses.replace(scenery.task, sensors=sensors)
-    senses, feed = Senses(task, scenery.training, 3), SteppedFeed(sources)
+    senses, feed = Senses(task, scenery.training, Policy()), SteppedFeed(sources)
     feed.start()
     for number in range(1, round(end_s / SAMPLE_S)):
         until_ns = round(number * SAMPLE_S * 1e9)
@@ -233,17 +244,17 @@ def _states(scenery: Scenery, sensors: tuple[Sensor, ...], sources: dict[str, So
         yield number * SAMPLE_S, senses.view(until_ns).health
 
 
-def _sceneries(data: Path, folder: Path, scenes: int) -> Iterator[Scenery]:
+def _sceneries(data: Path, folder: Path, scenes: int, drawn: int) -> Iterator[Scenery]:
     for name, place in REAL.items():
         found = open_dataset(data / place, Path("train/datasets") / f"{name}.toml")
         yield from _split(name, found)
     for kind in ("aerial", "thermal"):
-        for seed, count in ((1, 40), (3, scenes)):
+        for seed, count in ((1, 40), (drawn, scenes)):
             out = folder / f"{kind}{seed}"
             words = ["data", "synth", "--out", str(out), "--kind", kind, "--count", str(count), "--seed", str(seed)]
             subprocess.run([sys.executable, "-m", "dis2_edge", *words], check=True, stdout=subprocess.DEVNULL)
         train = _pictures(open_dataset(folder / f"{kind}1"))
-        other = open_dataset(folder / f"{kind}3")
+        other = open_dataset(folder / f"{kind}{drawn}")
         yield from _held(f"drawn {kind}", other.task, train, _pictures(other))
 
 

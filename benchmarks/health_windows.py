@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +18,16 @@ MARGIN_PX, SPEED_PX = 48, 3
 NOISE_DN, NOISE_SHARE, NOISE_STD = 1.5, 0.2, 0.03
 """Noise of integers in numbers, at most that share of the picture's standard deviation by day; of float32 a share."""
 JITTER, LAG_MS = 0.1, 8.0
+DAY_SHARE = 0.2
+"""Mean of a picture by day, as a share of the range, at least."""
 
 
 @dataclass(frozen=True)
 class Light:
-    """What happens to visible light: value x gain + offset."""
+    """What happens to visible light: value x gain + offset, both drawn from a range, once a window."""
 
-    gain: float = 1.0
-    offset: float = 0.0
+    gain: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Kind:
     """Which sensors are noisy, by their place; negative: all."""
     light: Light = Light()
     """What the optical sensors see by."""
+    by_day: bool = False
+    """Whether it is of pictures by day only: over-exposed, a night's noise alone would be left."""
 
 
 ALL = (-1,)
@@ -50,23 +54,30 @@ KINDS = (
     Kind("hover, no noise", False, ()),
     Kind("hover, only the first noisy", False, (0,)),
     Kind("hover, only the second noisy", False, (1,)),
-    Kind("night flight, noise", True, ALL, Light(0.08, 2)),
-    Kind("night hover, noise", False, ALL, Light(0.08, 2)),
-    Kind("fog, flight, noise", True, ALL, Light(0.2, 170)),
-    Kind("over-exposed flight, noise", True, ALL, Light(1.7, 20)),
+    Kind("night flight, noise", True, ALL, Light((0.06, 0.12), (1, 4))),
+    Kind("night hover, noise", False, ALL, Light((0.06, 0.12), (1, 4))),
+    Kind("fog, flight, noise", True, ALL, Light((0.15, 0.35), (130, 180))),
+    Kind("over-exposed flight, noise", True, ALL, Light((1.3, 2.2), (10, 30)), by_day=True),
 )
 
 
 class WindowSource:
-    """One sensor's deliveries over one picture HxWxC; `noise` draws from a few fields made once."""
+    """One sensor's deliveries over one picture HxWxC; `noise` draws from a few fields made once.
 
-    def __init__(self, sensor: Sensor, picture: Pixels, kind: Kind, place: int, seed: int, seconds: float) -> None:
+    All sensors of a window have one `seed`: from it come the light and where the flight begins.
+    """
+
+    def __init__(
+        self, sensor: Sensor, picture: Pixels, kind: Kind, place: int, seed: Sequence[int], seconds: float
+    ) -> None:
         self._sensor, self._kind, self._seconds = sensor, kind, seconds
-        self._random = np.random.default_rng(seed)
+        self._random = np.random.default_rng([*seed, place])
+        shared = np.random.default_rng(seed)
+        self._start, self._light = int(shared.integers(4 * MARGIN_PX)), _drawn(kind.light, shared)
         self._noisy = kind.noisy == ALL or place in kind.noisy
         border = ((MARGIN_PX, MARGIN_PX), (MARGIN_PX, MARGIN_PX), (0, 0))
         self._fields = _noise(picture, self._random) if self._noisy else []
-        picture = _lit(picture, kind.light, sensor)
+        picture = _lit(picture, self._light, sensor)
         self._picture, self._size = np.pad(picture, border, mode="reflect"), picture.shape
         self._number = 0
 
@@ -88,7 +99,7 @@ class WindowSource:
         """Nothing is held."""
 
     def _look(self, time_ms: float) -> Pixels:
-        way = round(time_ms / 100 * SPEED_PX) if self._kind.moves else MARGIN_PX
+        way = self._start + (round(time_ms / 100 * SPEED_PX) if self._kind.moves else 0)
         place = abs((way + 2 * MARGIN_PX) % (4 * MARGIN_PX) - 2 * MARGIN_PX)  # to and fro
         height, width, _ = self._size
         pixels = self._picture[place // 2 : place // 2 + height, place : place + width]
@@ -96,14 +107,20 @@ class WindowSource:
             return pixels.copy()
         field = self._fields[self._random.integers(len(self._fields))]
         shift = self._random.integers(0, min(height, width), 2)
-        values = pixels + np.roll(field, shift, axis=(0, 1))
-        return np.clip(values, self._sensor.valid_min, self._sensor.valid_max).astype(self._sensor.dtype)
+        low, high = self._sensor.valid_min, self._sensor.valid_max
+        values = np.clip(pixels + np.roll(field, shift, axis=(0, 1)), low, high)
+        holes = ~((pixels >= low) & (pixels <= high))  # a dead pixel stays dead
+        return np.where(holes, pixels, values).astype(self._sensor.dtype)
 
 
-def _lit(picture: Pixels, light: Light, sensor: Sensor) -> Pixels:
-    if sensor.kind != "optical" or light == Light():
+def _drawn(light: Light, random: np.random.Generator) -> tuple[float, float]:
+    return float(random.uniform(*light.gain)), float(random.uniform(*light.offset))
+
+
+def _lit(picture: Pixels, light: tuple[float, float], sensor: Sensor) -> Pixels:
+    if sensor.kind != "optical" or light == (1, 0):
         return picture
-    values = picture.astype(np.float32) * light.gain + light.offset
+    values = picture.astype(np.float32) * light[0] + light[1]
     return np.clip(values, sensor.valid_min, sensor.valid_max).astype(sensor.dtype)
 
 
@@ -116,9 +133,15 @@ def _noise(picture: Pixels, random: np.random.Generator) -> list[Pixels]:
     return [random.normal(0, scale, picture.shape).astype(np.float32) for _ in range(3)]
 
 
-def clean_kinds(sensors: tuple[Sensor, ...]) -> Iterator[Kind]:
-    """The kinds that mean something for these sensors."""
+def clean_kinds(sensors: tuple[Sensor, ...], picture: Mapping[str, Pixels]) -> Iterator[Kind]:
+    """The kinds that mean something for these sensors over this picture."""
     for kind in KINDS:
-        lit = kind.light == Light() or any(sensor.kind == "optical" for sensor in sensors)
+        optical = [sensor for sensor in sensors if sensor.kind == "optical"]
+        lit = kind.light == Light() or (bool(optical) and (not kind.by_day or _by_day(optical[0], picture)))
         if lit and max(kind.noisy, default=0) < len(sensors):
             yield kind
+
+
+def _by_day(sensor: Sensor, picture: Mapping[str, Pixels]) -> bool:
+    share = (float(picture[sensor.name].mean()) - sensor.valid_min) / (sensor.valid_max - sensor.valid_min)
+    return share > DAY_SHARE

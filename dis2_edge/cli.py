@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -91,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done, 1 a fault of ours (with trace), 2 something the user can mend (one message), 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    _mend_streams()
     # Torch's OpenMP threads spin while they wait. Beside other work on the same cores that makes small networks ten
     # times slower, so they sleep instead, unless the user chose. It must be said before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -167,6 +169,19 @@ def _missing_extra(extra: str) -> Iterator[None]:
         if not package or package.startswith("dis2_"):
             raise
         raise MissingExtraError(package, _EXTRA_OF.get(package, extra or "host")) from error
+
+
+def _mend_streams() -> None:
+    """Where a caller closed stdout or stderr, write to nowhere; what a terminal cannot show is shown by its number.
+
+    The next file to be opened would take a closed stream's number, and whatever a library prints with it.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _close_stdout() -> None:

@@ -15,7 +15,7 @@ LOOKS = 48
 LEVELS = 32
 """Steps of value that entropy is counted in."""
 SPREADS = 2.5
-"""The steps reach from so many standard deviations below a frame's mean to as many above; the last hold the rest."""
+"""The steps reach from so many spreads below a frame's mean to as many above; the last hold the rest."""
 ENTROPY_MOST = math.log2(LEVELS)
 """Entropy, in bits, of a frame that has all levels equally often."""
 
@@ -31,14 +31,18 @@ def pairs(pixels: Pixels) -> tuple[Pixels, Pixels]:
     return pixels[::rows, : pixels.shape[1] - 1 : columns], pixels[::rows, 1::columns]
 
 
-def entropy_bits(values: Values, mean: float, std: float) -> float:
-    """Entropy of `values` (any shape, of that mean and standard deviation) over LEVELS steps around the mean, in bits.
+def entropy_bits(values: Values, mean: float) -> float:
+    """Entropy of `values` (any shape, of that mean) over LEVELS steps around the mean, in bits.
 
-    As the steps are the frame's own, a picture keeps its entropy when it gets darker or fainter.
+    As the steps are the frame's own, a picture keeps its entropy when it gets darker or fainter. Their width comes from
+    the mean distance from the mean, which a few hot pixels or a small fire hardly change; a standard deviation they
+    would double.
     """
-    if not std > 0:
+    levels = values - mean
+    spread = math.sqrt(math.pi / 2) * float(np.abs(levels).mean())  # as a normal distribution's standard deviation
+    if not spread > 0:
         return 0.0
-    levels = (values - mean) * (LEVELS / (2 * SPREADS * std))
+    levels *= LEVELS / (2 * SPREADS * spread)
     levels += LEVELS / 2
     np.clip(levels, 0, LEVELS - 1, out=levels)
     counts = np.bincount(levels.ravel().astype(np.intp), minlength=LEVELS)
@@ -50,4 +54,4 @@ def frame_entropy(pixels: Pixels, valid_min: float, valid_max: float) -> float:
     """Entropy of a whole frame HxWxC by a glance at it, holes left out, in bits; NaN when all of it is holes."""
     values = pairs(pixels)[0].astype(np.float64)
     values = values[(values >= valid_min) & (values <= valid_max)]
-    return entropy_bits(values, float(values.mean()), float(values.std())) if values.size else float("nan")
+    return entropy_bits(values, float(values.mean())) if values.size else float("nan")

@@ -6,16 +6,18 @@ arrival or tick when it waits: a run gives the same ticks on every machine.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Mapping
 from typing import Protocol
 
 from dis2_edge.errors import UserError
+from dis2_edge.terminal import warn
 from dis2_runtime.clock import RunClock
 from dis2_runtime.frames import Delivery, Heard, Mail
 from dis2_runtime.mailbox import Mailbox
-from dis2_runtime.sources import Source
+from dis2_runtime.sources import Source, shown
 
 AT_END = "the source has come to its end"
 _GLANCE_S = 0.05
@@ -89,7 +91,7 @@ class SteppedFeed:
 
     def stop(self) -> None:
         """Close the sources."""
-        _close(self._sources)
+        close_sources(self._sources)
 
     def _draw(self, name: str) -> None:
         try:
@@ -172,7 +174,17 @@ class LiveFeed:
         except Exception as error:
             box.end(_reason(error), failed=True)
         finally:
+            close_sources({name: source})
+
+
+def close_sources(sources: Mapping[str, Source]) -> None:
+    """Close all; one that cannot be is warned of: it was the last thing asked of it, and the others wait their turn."""
+    for name, source in sources.items():
+        try:
             source.close()
+        except Exception as error:
+            with contextlib.suppress(OSError, ValueError):  # nobody listens any more
+                warn(f"the source of {name!r} was not closed well: {_reason(error)}")
 
 
 def _mail(name: str, delivery: Delivery, at_ns: int) -> Mail:
@@ -182,10 +194,5 @@ def _mail(name: str, delivery: Delivery, at_ns: int) -> Mail:
 
 
 def _reason(error: Exception) -> str:
-    """What ended a source, for the sensor's state."""
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-
-
-def _close(sources: Mapping[str, Source]) -> None:
-    for source in sources.values():
-        source.close()
+    """What ended a source, for the sensor's state; a driver's or a user's error may tell a password."""
+    return shown(str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")

@@ -23,7 +23,7 @@ from dis2_runtime.align.tiler import output_task, tiled
 from dis2_runtime.clock import RunClock
 from dis2_runtime.engines import rungs
 from dis2_runtime.faults import FaultedSource, FaultPlan
-from dis2_runtime.feed import Feed, LiveFeed, SteppedFeed
+from dis2_runtime.feed import Feed, LiveFeed, SteppedFeed, close_sources
 from dis2_runtime.flights import QUOTA_MB, Quota, new_flight
 from dis2_runtime.guard import EngineGuard, Rung
 from dis2_runtime.poses.track import PoseTrack
@@ -93,10 +93,10 @@ def fly(
         clock, track = RunClock(), load_track(flight.rig.poses, flight.rig.base)
         sources = stack.enter_context(opened(sources_of(flight, task, clock, track)))
         guard = stack.enter_context(EngineGuard(rungs_of(bundle, flight, modelled)))
+        aligner = Aligner(task, flight.rig.remaps())
         folder, barrier = stack.enter_context(_place(flight, out))
         outlets = _open_outlets(flight, folder, task, policy, announce, barrier)
         stack.callback(outlets.close)
-        aligner = Aligner(task, flight.rig.remaps())
         stream = Stream(bundle.manifest, task, policy, guard, [*watchers, *outlets.sinks], aligner, track)
         feed: Feed = SteppedFeed(sources) if flight.speed == "max" else LiveFeed(sources, stop, clock)
         try:
@@ -167,8 +167,7 @@ def opened(sources: dict[str, Source]) -> Iterator[dict[str, Source]]:
         refuse_apart(sources)
         yield sources
     finally:
-        for source in sources.values():
-            source.close()
+        close_sources(sources)
 
 
 @contextlib.contextmanager

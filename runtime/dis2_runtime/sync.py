@@ -29,7 +29,7 @@ class Choice:
     sequences: dict[str, int]
     """Number of that frame."""
     stamped: dict[str, bool]
-    """Whether its time is the sensor's own; else it is that of arrival."""
+    """Whether its age counts from the sensor's own stamp; else from its arrival."""
     left_out: dict[str, str]
     """The reason for each sensor that is not used."""
 
@@ -48,6 +48,11 @@ class _Presence:
     def captured_ns(self) -> int:
         """When the frame was captured; a stamp that lies after its arrival is not believed."""
         return self.at_ns if self.frame is None else min(self.frame.time_ns, self.at_ns)
+
+    @property
+    def stamped(self) -> bool:
+        """Whether that is the frame's own stamp."""
+        return self.frame is not None and self.frame.stamped and self.frame.time_ns <= self.at_ns
 
 
 class Sync:
@@ -80,7 +85,7 @@ class Sync:
             known = self._known[sensor.name]
             if known.frame is not None:
                 choice.sequences[sensor.name] = known.frame.sequence
-                choice.stamped[sensor.name] = known.frame.stamped
+                choice.stamped[sensor.name] = known.stamped
                 choice.ages_ms[sensor.name] = max(0.0, (now_ns - known.captured_ns) / 1e6)
             reason = self._reason_against(sensor, known, health[sensor.name], choice.ages_ms.get(sensor.name))
             if reason or known.frame is None:

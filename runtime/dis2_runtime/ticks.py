@@ -41,11 +41,12 @@ class Ticker:
         """Ticks that fell due and were never handed out."""
 
     def hear(self, at_ns: int) -> None:
-        """A frame of the anchor arrived at `at_ns`."""
+        """A frame of the anchor arrived at `at_ns`. Even where it is one too many, the timer leaves the next to it."""
         self._run_timer(at_ns - 1)
+        self._patience_ns = self._silent_ns
         if at_ns - self._last_ns >= CROWDED_PERIODS * self._period_ns:
             self._fall_due(at_ns, self.anchor)
-            self._last_ns, self._patience_ns = float(at_ns), self._silent_ns
+            self._last_ns = float(at_ns)
 
     @property
     def period_ns(self) -> int:

@@ -157,6 +157,21 @@ def test_a_reader_that_closed_the_pipe_is_no_fault() -> None:
         assert process.wait(30) == cli.PIPE_CLOSED
 
 
+@pytest.mark.parametrize("closed", ["<&- >&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_are_no_error(closed) -> None:
+    command = f'"{sys.executable}" -m dis2_edge --version {closed}'
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    shown = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=30)
+    assert (shown.returncode, shown.stderr) == (0, "")
+
+
+def test_what_a_terminal_cannot_show_is_shown_by_its_number() -> None:
+    code = "import sys; from dis2_edge import cli; cli.help_text = lambda: 'a\u65e5'; sys.exit(cli.main([]))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "latin-1"}
+    shown = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, timeout=30)
+    assert (shown.returncode, shown.stdout) == (0, b"a\\u65e5\n")
+
+
 def test_parser_of_gives_what_the_verb_declared(verb: Any) -> None:
     verb(lambda: 0)
     parser, module = cli.parser_of("try")

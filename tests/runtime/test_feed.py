@@ -129,3 +129,19 @@ def test_unreadable_delivery_is_mail_without_a_frame() -> None:
         feed.start()
         mails = feed.wait(0) + feed.wait(0)
         assert [mail.problem for mail in mails if mail.problem] == ["cut short"]
+
+
+@pytest.mark.parametrize("make", [SteppedFeed, lambda sources: live(**sources)], ids=["stepped", "live"])
+def test_a_source_that_cannot_be_closed_is_told_and_the_others_are_closed_all_the_same(make, capsys) -> None:
+    class Stuck(ScriptedSource):
+        def close(self) -> None:
+            raise OSError("bus gone: rtsp://me:hush@cam")
+
+    other = ScriptedSource(iter(()))
+    feed = make({"rgb": Stuck(iter(())), "ndsm": other})
+    feed.start()
+    feed.stop()
+    shown = capsys.readouterr().err
+    assert "the source of 'rgb' was not closed well: OSError: bus gone" in shown
+    assert "hush" not in shown
+    assert other.closed

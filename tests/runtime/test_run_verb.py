@@ -49,6 +49,16 @@ def test_no_source_unknown_sensor_double_and_broken_words_are_refused(capsys, tw
     assert not (tmp_path / "out").exists()
 
 
+def test_a_geometry_that_can_never_fit_is_refused_before_a_folder_is_made(capsys, two: Bundle, scene, tmp_path) -> None:
+    words = [str(two.path), "--out", str(tmp_path / "out"), *flight_words(scene), "--set"]
+    refused(capsys, [*words, "sensors.rgb.to_grid=[0,0,0,0,0,0,0,0,1]"], "cannot be inverted")
+    refused(capsys, [*words, f'sensors.rgb.remap="{tmp_path}/none.npz"'], "none.npz cannot be read")
+    numpy_file = tmp_path / "small.npz"
+    np.savez(numpy_file, map=np.zeros((3, 3, 2), np.float32))
+    refused(capsys, [*words, f'sensors.rgb.remap="{numpy_file}"'], "a remap table of 3x3x2", "expected")
+    assert not (tmp_path / "out").exists()
+
+
 def test_out_folder_with_files_is_refused_and_left_alone(capsys, two: Bundle, scene, tmp_path) -> None:
     (tmp_path / "keep.txt").write_text("mine")
     refused(capsys, [str(two.path), "--out", str(tmp_path), *flight_words(scene)], "exists already and is not empty")

@@ -47,6 +47,15 @@ def test_frame_older_than_its_sensor_allows_is_left_out() -> None:
     assert choice.left_out["rgb"] == "ok: its frame is 251 ms old, at most 250 ms are used"
 
 
+def test_a_stamp_from_the_future_is_not_believed_and_the_age_is_said_to_be_that_of_arrival() -> None:
+    sync = Sync(TWO, Policy(return_after=1))
+    sync.receive(frame("rgb", 5_000, 0), 0, good=True)
+    sync.receive(frame("ndsm", 0, 0), 0, good=True)
+    choice = sync.choose(20 * MS, healthy(TWO))
+    assert choice.ages_ms == {"rgb": 20.0, "ndsm": 20.0}
+    assert choice.stamped == {"rgb": False, "ndsm": True}
+
+
 def test_lost_sensor_comes_back_with_its_third_good_frame_and_a_bad_one_starts_the_count_anew() -> None:
     sync = Sync(TWO, Policy(return_after=3))
     sync.receive(frame("rgb", 0, 0), 0, good=True)

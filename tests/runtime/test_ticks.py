@@ -104,3 +104,9 @@ def test_ticks_noticed_late_are_handed_out_in_order_and_the_oldest_of_too_many_a
     assert len(ticks) == BACKLOG
     assert ticker.missed == 20
     assert ticks[-1].number == BACKLOG + 22
+
+
+def test_an_anchor_that_comes_back_soon_after_a_tick_of_the_timer_sets_the_ticks_again() -> None:
+    ticks = played(anchored(), [0, *range(1013, 2000, 100)], 2000)
+    late = [tick.cause for tick in ticks if tick.time_ns > 1_100 * MS]
+    assert set(late) == {"rgb"}

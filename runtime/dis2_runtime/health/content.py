@@ -112,7 +112,7 @@ class Inspector:
             return ""
         if any(end in (seen.low, seen.high) and seen.share_of(end) > CLIPPED for end in seen.ends):
             return ""
-        bits = entropy_bits(seen.some, seen.mean, seen.std)
+        bits = entropy_bits(seen.some, seen.mean)
         if self._entropies[0] <= bits <= self._entropies[1]:
             return ""
         return f"entropy {bits:.2f} bits, expected {self._entropies[0]:.2f}..{self._entropies[1]:.2f}"

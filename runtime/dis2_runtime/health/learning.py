@@ -72,7 +72,7 @@ class Learner:
             return
         seen = self._inspector.glimpse
         saturated = max((seen.share_of(end) for end in seen.ends), default=0.0)
-        bits = entropy_bits(seen.some, seen.mean, seen.std)
+        bits = entropy_bits(seen.some, seen.mean)
         self._looks.append((seen.hole_share, saturated, seen.mean, seen.std, bits, seen.noise_ratio()))
         self._repeats += seen.repeated
         self._still += not seen.repeated and self._stands(seen)

@@ -58,7 +58,8 @@ SCHEMES = {
 _VIDEO_URLS = ("rtsp", "rtsps", "udp", "tcp", "http", "https")
 _LOGIN = re.compile(r"(?<=://)\S*@")
 _SECRET = re.compile(
-    r"(?i)((?:user-(?:id|pw)|proxy-pw|passw(?:or)?d|passphrase|token|secret|key)\s*=\s*)(\"[^\"]*\"|[^\s&#!;]+)"
+    r"(?i)((?:user-(?:id|pw)|proxy-pw|pass|passw(?:or)?d|pwd|passphrase|token|secret|key|auth|signature)\s*=\s*)"
+    r"(\"[^\"]*\"|[^\s&#!;]+)"
 )
 
 

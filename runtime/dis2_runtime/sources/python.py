@@ -65,9 +65,9 @@ class _Function:
         raise StopIteration
 
     def close(self) -> None:
-        """Let a generator run its `finally`; SourceError when that raises."""
+        """Let a generator run its `finally`; SourceError when that raises. One that hangs is left behind."""
         close = getattr(self._iterator, "close", None)
-        if close is not None:
+        if close is not None and not getattr(self._iterator, "gi_running", False):
             try:
                 close()
             except Exception as error:

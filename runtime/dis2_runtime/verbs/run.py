@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import math
 import signal
 import sys
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dis2_edge import bundle as bundles
 from dis2_edge.errors import SourceError, UserError
-from dis2_edge.terminal import progress, say, table
+from dis2_edge.terminal import say, table
 from dis2_runtime import faults, rig
 from dis2_runtime.fly import Flight, fly
-from dis2_runtime.outcome import Outcome
 from dis2_runtime.sources import SCHEMES
 from dis2_runtime.stream import Limits
+from dis2_runtime.voice import InlineVoice, ThreadedVoice
 
 EXAMPLE = (
     "dis2-edge run out/bundle --source rgb=flight:DATA/flight --source ndsm=flight:DATA/flight "
@@ -66,27 +65,11 @@ def run(args: argparse.Namespace) -> int:
         limits=limits,
         threads=args.threads,
     )
-    with _ended_by_signals() as stop, contextlib.closing(_Bar(flight, args.bundle)) as bar:
-        summary = fly(args.bundle, args.out, flight, stop, say, [bar])
+    voice = (ThreadedVoice if args.speed == "real" else InlineVoice)(_ticks(flight, args.bundle))
+    with _ended_by_signals() as stop, contextlib.closing(voice):
+        summary = fly(args.bundle, args.out, flight, stop, voice.say, [voice])
     _show(summary, args.out or flight.flights / summary["flight"])
     return 0
-
-
-class _Bar:
-    """A sink that writes nothing: it moves a bar by one with every tick."""
-
-    def __init__(self, flight: Flight, bundle: Path) -> None:
-        self._bar = iter(progress(itertools.count(), "fly", _ticks(flight, bundle)))
-        next(self._bar)
-
-    def write(self, outcome: Outcome) -> None:
-        """A tick was answered."""
-        next(self._bar)
-
-    def close(self) -> None:
-        """Take the bar away."""
-        if isinstance(self._bar, Generator):
-            self._bar.close()
 
 
 def _ticks(flight: Flight, bundle: Path) -> int | None:
@@ -121,9 +104,12 @@ def _above_zero(name: str, value: Any) -> Any:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, so that a run ends with its summary."""
+    """An event that SIGINT, SIGTERM and a hang-up set, so that a run ends with its summary; nohup's run goes on."""
     stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
     try:
         yield stop
     finally:

@@ -299,3 +299,17 @@ def test_function_that_is_not_there_is_refused(camera, tmp_path, monkeypatch, pl
     (tmp_path / "hungry_camera.py").write_text("import no_such_driver\n")
     with pytest.raises(SourceError, match=message):
         make_source(RGB, GRID, parse(f"python:{place}", tmp_path)).open()
+
+
+def test_a_recorded_iterator_that_hangs_is_left_behind_and_the_flight_has_its_summary(camera, two, tmp_path) -> None:
+    freed = threading.Event()
+
+    def frames(sensor: Any) -> Iterator[Any]:
+        yield PIXELS, 0.0
+        freed.wait(10)
+
+    camera.frames = frames
+    flight = Flight(sources={"rgb": "python:my_camera:frames?paced=1"}, limits=Limits(seconds=0.5), threads=1)
+    summary = fly(two.path, tmp_path / "out", flight)
+    freed.set()
+    assert summary["ended_by"] == "seconds"

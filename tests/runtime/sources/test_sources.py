@@ -52,6 +52,8 @@ def test_uri_that_says_nothing_is_refused(uri, message) -> None:
         "video:rtsp://me:hush@cam/1",
         "video:rtsp://me:hu@hush/x@cam/1?y=2",
         "video:https://cam/1?token=hush&y=2",
+        "video:rtsp://cam/1?user=me&pwd=hush",
+        "video:http://cam/1?auth=hush&signature=hush",
         "gst:rtspsrc location=rtsp://cam/1 user-id=hush user-pw=hush ! decodebin",
         'gst:rtspsrc location=rtsp://cam/1 user-pw="hush hush" ! decodebin',
         "gst:srtsrc uri=srt://cam passphrase = hush ! decodebin",
