@@ -160,7 +160,7 @@ class Judge:
     def _timing(self, intervals: list[float], typical_ms: float) -> Health:
         period_ms, limits = self._sensor.period_ms, self._limits
         late_ms = statistics.median((heard.at_ns - heard.time_ns) / 1e6 for heard in list(self._heard)[-LATEST:])
-        if late_ms > (limits.late_ms or max(period_ms, self._sensor.max_age_ms / 2)):
+        if late_ms > (limits.late_ms or usual_late_ms(self._sensor)):
             return Health("delayed", f"frames arrive {late_ms:.0f} ms after their capture")
         if typical_ms > period_ms:
             return Health("slow", f"a frame every {typical_ms:.0f} ms, expected every {period_ms:.0f} ms")
@@ -188,6 +188,11 @@ class Judge:
         self._echoes = self._echoes + 1 if echo else 0
         self._repeats = self._repeats + 1 if same else 0
         self.moved = self.moved if same else ""
+
+
+def usual_late_ms(sensor: Sensor) -> float:
+    """From how late frames of `sensor` are delayed, where no limit says it, in milliseconds."""
+    return max(sensor.period_ms, sensor.max_age_ms / 2)
 
 
 def _same_bits(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
