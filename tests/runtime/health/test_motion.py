@@ -74,6 +74,17 @@ def test_camera_that_stands_still_while_another_picture_moves_is_stuck(stuck, mo
     assert reason.endswith(f"are the same, yet the picture of {moving} moves")
 
 
+def test_few_roofs_on_a_plain_are_witness_enough() -> None:
+    flight, plain = Flight(RGB, NDSM), np.zeros((64, 400, 1), np.float32)
+    for place in range(0, 400, 13):
+        plain[(7 * place) % 56 :][:8, place : place + 5] = 9.0
+    flight.look = lambda sensor, column: (
+        SCENE["rgb"][:, :96] if sensor is flight.sensors[0] else plain[:, column:][:, :96]
+    )
+    states = flight.fly(40, moving=("ndsm",), speed_px=3.3)
+    assert of(states[int(WITNESSED_WINDOW) :], "rgb") == {"stuck"}
+
+
 def test_pose_that_moves_names_all_cameras_that_stand_still_but_no_height() -> None:
     flight = Flight(RGB, NDSM, HEAT)
     states = flight.fly(30, pose=True)
