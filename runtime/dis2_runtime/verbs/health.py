@@ -12,8 +12,8 @@ from dis2_edge.errors import UserError
 from dis2_edge.statistics import SensorStatistics
 from dis2_edge.terminal import say, table, warn
 from dis2_runtime import rig
-from dis2_runtime.health.fit import Recording, fit
 from dis2_runtime.health.learning import Lesson
+from dis2_runtime.health_fit import Recording, fit
 from dis2_runtime.verbs.run import sources_of_words
 
 EXAMPLE = (

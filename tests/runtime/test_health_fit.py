@@ -15,9 +15,9 @@ from dis2_edge.limits import HealthLimits
 from dis2_runtime import rig
 from dis2_runtime.frames import Frame, Heard
 from dis2_runtime.health.content import Inspector
-from dis2_runtime.health.fit import Recording, fit, fragment
 from dis2_runtime.health.judge import Judge
 from dis2_runtime.health.learning import Learner
+from dis2_runtime.health_fit import Recording, fit, fragment
 
 MS, GRID = 1_000_000, (48, 64)
 SCENE = {sensor.name: ground(sensor, (48, 900), np.random.default_rng(3)) for sensor in (RGB, NDSM, HEAT)}
