@@ -28,19 +28,20 @@ from dis2_edge.files import read_json, write_text
 from dis2_edge.settings import nearest
 from dis2_edge.terminal import say
 
-_ENDING_S = 5
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Fly all; 0 when every campaign was without fault."""
     args = _parser().parse_args(argv)
     try:
-        flights = list(_chosen(args))
+        return _campaigns(args)
     except UserError as error:
         say(f"error: {error}")
         return 2
+
+
+def _campaigns(args: argparse.Namespace) -> int:
     worst = 0
-    for bundle, way in flights:
+    for bundle, way in list(_chosen(args)):
         say(f"\n{bundle.name} over {way.name}:")
         worst = max(worst, _fly(bundle, way, args))
     _sum_up(args.out)
@@ -83,13 +84,13 @@ def _fly(bundle: Path, way: Way, args: argparse.Namespace) -> int:
 def _cameras(way: Way) -> Iterator[None]:
     """The cameras that send meanwhile, each a process of its own."""
     command = [sys.executable, "-m", "benchmarks.live_camera"]
-    cameras = [subprocess.Popen([*command, folder, url]) for folder, url in way.cameras]
-    try:
+    with contextlib.ExitStack() as stack:
+        for folder, url in way.cameras:
+            camera = stack.enter_context(subprocess.Popen([*command, folder, url], stdout=subprocess.PIPE))
+            stack.callback(camera.kill)
+            if camera.stdout is None or not camera.stdout.readline():
+                raise UserError(f"the camera at {url} does not start", mend="look at its message above")
         yield
-    finally:
-        for camera in cameras:
-            camera.kill()
-            camera.wait(_ENDING_S)
 
 
 def _sum_up(out: Path) -> None:
@@ -118,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     data = Path("../shared/data/ombria_s1s2_flood")
     parser.add_argument("--data", type=Path, default=data, help=f"folder with test/opt and test/sar (default: {data})")
     out = Path("out/campaigns")
-    parser.add_argument("--out", type=Path, default=out, help=f"a folder a campaign is made in it (default: {out})")
+    parser.add_argument("--out", type=Path, default=out, help=f"each campaign gets a new folder in it (default: {out})")
     parser.add_argument("--only", default="", metavar="WAY,WAY", help="fly these ways only, such as folder,gst")
     parser.add_argument("--storms", type=int, default=5, metavar="N", help="random storms on each way (default: 5)")
     parser.add_argument("--threads", type=int, default=1, help="threads of one inference (default: 1)")

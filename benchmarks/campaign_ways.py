@@ -80,7 +80,7 @@ def ways(data: Path, work: Path) -> list[Way]:
         "video": {name: f"video:{_video(name, pictures[name], work)}?loop=1" for name in SENSORS},
         "mcap": {name: f"mcap:{_recording(pictures, work)}?topic=/{name}" for name in SENSORS},
         "gst": {name: "gst:" + _GST.format(folder=_numbered(name, pictures[name], work)) for name in SENSORS},
-        "live": {name: f"video:{place}" for name, (place, _) in _LIVE.items()},
+        "live": {name: f"video:{place}#most_wait_s=0.5" for name, (place, _) in _LIVE.items()},
     }
     words: dict[str, list[str]] = {"folder": [], "hover": [], "gst": REAL, "live": REAL}
     cameras = {"live": tuple((str(test / name), place + how) for name, (place, how) in _LIVE.items())}

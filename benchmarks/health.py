@@ -1,12 +1,12 @@
 """How well health names faults, and how rarely it accuses the healthy: on real pictures, in simulated time.
 
-    python -m benchmarks.health [--data ../shared/data] [--seed 6] [--faults-only | --clean-only]
+    python -m benchmarks.health [--data ../shared/data] [--seed 7] [--faults-only | --clean-only]
 
 Limits come from the train split of each data set (of `mini_aerial`: from the other three tiles; of `landsat`: from the
 other half of the scene), of drawn scenes from seed 1. Windows come from val and test, and from scenes drawn with
 `--seed`, which also draws each window's light, noise, jitter and where over the picture, mirrored or not, it begins. A
 window is two seconds over one picture; all sensors are judged together, and any state but ok after the first frames is
-a false alarm. Seeds to 5 were looked at while rules were made; an honest run has one that was not.
+a false alarm. Seeds to 6 were looked at while rules were made; an honest run has one that was not.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.health", description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets")
     parser.add_argument("--scenes", type=int, default=100, help="drawn scenes of each kind")
-    parser.add_argument("--seed", type=int, default=6, help="of the drawn scenes and of all that happens in windows")
+    parser.add_argument("--seed", type=int, default=7, help="of the drawn scenes and of all that happens in windows")
     parser.add_argument("--windows", default="", help="only clean windows whose name holds this")
     parser.add_argument("--faults-only", action="store_true", help="leave the clean windows out")
     parser.add_argument("--clean-only", action="store_true", help="leave the faults out")

@@ -18,8 +18,8 @@ MARGIN_PX, SPEED_PX = 48, 3
 NOISE_DN, NOISE_SHARE, NOISE_STD = 1.5, 0.2, 0.03
 """Noise of integers in numbers, at most that share of the picture's standard deviation by day; of float32 a share."""
 JITTER, LAG_MS = 0.1, 8.0
-DAY_SHARE = 0.2
-"""Mean of a picture by day, as a share of the range, at least."""
+NOTHING_BUT_NOISE = 1.5
+"""Mean squared step between neighbours over the variance, from which a picture shows nothing but noise."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Kind:
     """Which sensors are noisy, by their place; negative: all."""
     light: Light = Light()
     """What the optical sensors see by."""
-    by_day: bool = False
-    """Whether it is of pictures by day only: over-exposed, a night's noise alone would be left."""
+    louder: bool = False
+    """Whether it makes noise louder, and so is of pictures only that show more than noise."""
 
 
 ALL = (-1,)
@@ -57,7 +57,7 @@ KINDS = (
     Kind("night flight, noise", True, ALL, Light((0.06, 0.12), (1, 4))),
     Kind("night hover, noise", False, ALL, Light((0.06, 0.12), (1, 4))),
     Kind("fog, flight, noise", True, ALL, Light((0.15, 0.35), (130, 180))),
-    Kind("over-exposed flight, noise", True, ALL, Light((1.3, 2.2), (10, 30)), by_day=True),
+    Kind("over-exposed flight, noise", True, ALL, Light((1.3, 2.2), (10, 30)), louder=True),
 )
 
 
@@ -137,11 +137,13 @@ def clean_kinds(sensors: tuple[Sensor, ...], picture: Mapping[str, Pixels]) -> I
     """The kinds that mean something for these sensors over this picture."""
     for kind in KINDS:
         optical = [sensor for sensor in sensors if sensor.kind == "optical"]
-        lit = kind.light == Light() or (bool(optical) and (not kind.by_day or _by_day(optical[0], picture)))
+        lit = kind.light == Light() or (bool(optical) and (not kind.louder or _shows(picture[optical[0].name])))
         if lit and max(kind.noisy, default=0) < len(sensors):
             yield kind
 
 
-def _by_day(sensor: Sensor, picture: Mapping[str, Pixels]) -> bool:
-    share = (float(picture[sensor.name].mean()) - sensor.valid_min) / (sensor.valid_max - sensor.valid_min)
-    return share > DAY_SHARE
+def _shows(picture: Pixels) -> bool:
+    """Whether there is more to see than noise: some drawn nights have nothing else."""
+    values = picture.astype(np.float64)
+    step, variance = np.square(np.diff(values, axis=1)).mean(), values.var(axis=(0, 1)).mean()
+    return bool(step < NOTHING_BUT_NOISE * variance)

@@ -3,7 +3,7 @@
     python -m benchmarks.live_camera FOLDER tcp://127.0.0.1:5004?listen=1
     python -m benchmarks.live_camera FOLDER udp://127.0.0.1:5005?pkt_size=1316
 
-By TCP it serves one reader after the other, by UDP it sends whether anybody reads or not.
+By TCP it serves one reader after the other, by UDP it sends whether anybody reads or not. A line says that it is there.
 """
 
 from __future__ import annotations
@@ -49,4 +49,6 @@ def _send(pictures: Sequence[Pixels], url: str) -> None:
 
 
 if __name__ == "__main__":
-    serve([read_image(file) for file in sorted(Path(sys.argv[1]).glob("*.png"))], sys.argv[2])
+    shown = [read_image(file) for file in sorted(Path(sys.argv[1]).glob("*.png"))]
+    print(f"{len(shown)} pictures, {sys.argv[2]}", flush=True)
+    serve(shown, sys.argv[2])

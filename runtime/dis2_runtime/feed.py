@@ -190,7 +190,7 @@ def close_sources(sources: Mapping[str, Source]) -> None:
 def _mail(name: str, delivery: Delivery, at_ns: int) -> Mail:
     frame = delivery.frame
     heard = () if frame is None else (Heard(at_ns, frame.time_ns, frame.sequence),)
-    return Mail(name, heard, frame, delivery.problem)
+    return Mail(name, heard, frame, delivery.problem, delivery.lost)
 
 
 def _reason(error: Exception) -> str:

@@ -37,7 +37,7 @@ from dis2_runtime.sources.scene import refuse_apart
 from dis2_runtime.sources.shifted import ShiftedSource
 from dis2_runtime.stream import Limits, Stream
 
-_LIVE = "leave out --speed max"
+_LIVE = "record it first, or fly without --speed max"
 
 
 @dataclass(frozen=True)

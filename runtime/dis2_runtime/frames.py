@@ -41,6 +41,8 @@ class Delivery:
     """The frame; None when nothing usable arrives."""
     problem: str = ""
     """Why the frame could not be read; empty when it was read or none was sent."""
+    lost: bool = False
+    """Whether `problem` keeps anything from being sent, such as no connection, no pose: the sensor is off then."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Mail:
     """The newest frame: the latest wins, the others are gone."""
     problem: str = ""
     """Why the newest delivery could not be read."""
+    lost: bool = False
+    """Whether that problem keeps anything from being sent; see `Delivery`."""
     ended: str = ""
     """Why nothing more will come; empty while the source lives."""
     failed: bool = False

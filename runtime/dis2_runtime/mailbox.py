@@ -19,16 +19,16 @@ class Mailbox:
         self._heard: deque[Heard] = deque(maxlen=MOST_HEARD)
         self._frame: Frame | None = None
         self._problem = self._ended = ""
-        self._failed = self._news = False
+        self._lost = self._failed = self._news = False
 
     def put(self, delivery: Delivery, at_ns: int) -> None:
         """Put a delivery that arrived at `at_ns` over the last one, and wake the stream."""
         with self._gate:
             if delivery.frame is not None:
                 self._heard.append(Heard(at_ns, delivery.frame.time_ns, delivery.frame.sequence))
-                self._frame, self._problem = delivery.frame, ""
+                self._frame, self._problem, self._lost = delivery.frame, "", False
             elif delivery.problem:
-                self._problem = delivery.problem
+                self._problem, self._lost = delivery.problem, delivery.lost
             self._wake()
 
     def end(self, reason: str, *, failed: bool) -> None:
@@ -41,9 +41,10 @@ class Mailbox:
         """All that is new, or None; the caller holds `gate`."""
         if not self._news:
             return None
-        mail = Mail(self._sensor, tuple(self._heard), self._frame, self._problem, self._ended, self._failed)
+        heard = tuple(self._heard)
+        mail = Mail(self._sensor, heard, self._frame, self._problem, self._lost, self._ended, self._failed)
         self._heard.clear()
-        self._frame, self._problem, self._news = None, "", False
+        self._frame, self._problem, self._lost, self._news = None, "", False, False
         return mail
 
     def _wake(self) -> None:

@@ -10,6 +10,7 @@ from dis2_edge.statistics import SensorStatistics
 from dis2_edge.task import Task
 from dis2_runtime.frames import Frame, Mail
 from dis2_runtime.health.content import Verdict
+from dis2_runtime.health.glimpse import Glimpse
 from dis2_runtime.health.judge import Health, Judge
 from dis2_runtime.health.motion import Motion
 from dis2_runtime.sync import Choice, Sync
@@ -44,7 +45,7 @@ class Senses:
             self._testify(judge, mail.frame, mail.heard[-1].at_ns)
             self._hand_on(verdict, mail.frame, mail.heard[-1].at_ns)
         if mail.problem:
-            judge.miss(mail.problem)
+            judge.miss(mail.problem, lost=mail.lost)
         if mail.ended:
             judge.end(mail.ended, failed=mail.failed)
 
@@ -66,9 +67,15 @@ class Senses:
     def _testify(self, judge: Judge, frame: Frame, at_ns: int) -> None:
         """Let a frame be evidence for sensors whose pictures stand still, its own among them."""
         if judge.wants_witness:
-            self._motion.stand(frame.sensor, at_ns, {name: other.glimpse for name, other in self.judges.items()})
+            now = {name: _up_to_date(other, at_ns) for name, other in self.judges.items()}
+            self._motion.stand(frame.sensor, at_ns, now)
         else:
             self._motion.go(frame.sensor)
-        self._motion.saw(frame.sensor, judge.glimpse, frame.pose)
+        self._motion.saw(frame.sensor, _up_to_date(judge, at_ns), frame.pose)
         for name, other in self.judges.items():
             other.moved = self._motion.moved(name)
+
+
+def _up_to_date(judge: Judge, at_ns: int) -> Glimpse | None:
+    """What a sensor sees at `at_ns`, if that is how things are now: an old picture is no evidence of motion."""
+    return judge.glimpse if judge.health(at_ns).state not in ("off", "delayed") else None

@@ -124,11 +124,14 @@ def test_driver_that_hangs_does_not_hold_up_the_end() -> None:
     assert time.monotonic() - began < 0.6
 
 
-def test_unreadable_delivery_is_mail_without_a_frame() -> None:
-    for feed in (SteppedFeed({"rgb": ScriptedSource(iter([Delivery(0, None, "cut short")]))}),):
-        feed.start()
-        mails = feed.wait(0) + feed.wait(0)
-        assert [mail.problem for mail in mails if mail.problem] == ["cut short"]
+@pytest.mark.parametrize("make", [SteppedFeed, lambda sources: live(**sources)], ids=["stepped", "live"])
+@pytest.mark.parametrize("lost", [False, True], ids=["damaged", "lost"])
+def test_unreadable_delivery_is_mail_without_a_frame(make, lost) -> None:
+    feed = make({"rgb": ScriptedSource(iter([Delivery(0, None, "cut short", lost)]))})
+    feed.start()
+    mails = feed.wait(0) + feed.wait(50_000_000)
+    feed.stop()
+    assert [(mail.problem, mail.lost) for mail in mails if mail.problem] == [("cut short", lost)]
 
 
 @pytest.mark.parametrize("make", [SteppedFeed, lambda sources: live(**sources)], ids=["stepped", "live"])

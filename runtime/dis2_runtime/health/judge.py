@@ -62,7 +62,7 @@ class Judge:
         self._repeats = self._echoes = 0
         self._still_since_ns = 0
         self._content = OK
-        self._problem = ""
+        self._problem, self._lost = "", False
         self._ended, self._failed = "", False
         self.moved = ""
         """What tells that the aircraft moves while this picture repeats: evidence that others have; see `motion`."""
@@ -91,14 +91,16 @@ class Judge:
     def see(self, frame: Frame) -> Verdict:
         """Look into the newest frame, after it was heard; the verdict tells whether it is a good one."""
         at_ns = self._heard[-1].at_ns if self._heard else frame.time_ns
-        self._content, self._problem = self._inspector.inspect(frame.pixels), ""
+        self._content, self._problem, self._lost = self._inspector.inspect(frame.pixels), "", False
         self._count_repeats(frame, at_ns)
         self._last = frame
         return self._content if not self._content.good else self._standing(at_ns) or self._content
 
-    def miss(self, problem: str) -> None:
-        """The newest delivery could not be read, because of `problem`."""
-        self._content, self._problem = Verdict("garbage", problem), problem
+    def miss(self, problem: str, *, lost: bool = False) -> None:
+        """The newest delivery could not be read, because of `problem`; or, when `lost`, nothing can be sent at all."""
+        self._problem, self._lost = problem, lost
+        if not lost:
+            self._content = Verdict("garbage", problem)
 
     def end(self, reason: str, *, failed: bool) -> None:
         """Nothing more will come. After a failure the sensor is off at once, after a plain end by its silence."""
@@ -110,6 +112,8 @@ class Judge:
             return Health("off", self._ended)
         if not self._heard:
             return Health("off", self._ended or f"no frame yet{self._why_none()}")
+        if self._lost:
+            return Health("off", self._ended or self._problem)
         intervals = self._intervals_ms()
         typical_ms = self._typical_ms(intervals)
         silence_ms = (now_ns - self._heard[-1].at_ns) / 1e6
@@ -156,7 +160,7 @@ class Judge:
     def _timing(self, intervals: list[float], typical_ms: float) -> Health:
         period_ms, limits = self._sensor.period_ms, self._limits
         late_ms = statistics.median((heard.at_ns - heard.time_ns) / 1e6 for heard in list(self._heard)[-LATEST:])
-        if late_ms > (limits.late_ms or max(period_ms, self._sensor.max_age_ms / 2)):
+        if late_ms > (limits.late_ms or usual_late_ms(self._sensor)):
             return Health("delayed", f"frames arrive {late_ms:.0f} ms after their capture")
         if typical_ms > period_ms:
             return Health("slow", f"a frame every {typical_ms:.0f} ms, expected every {period_ms:.0f} ms")
@@ -184,6 +188,11 @@ class Judge:
         self._echoes = self._echoes + 1 if echo else 0
         self._repeats = self._repeats + 1 if same else 0
         self.moved = self.moved if same else ""
+
+
+def usual_late_ms(sensor: Sensor) -> float:
+    """From how late frames of `sensor` are delayed, where no limit says it, in milliseconds."""
+    return max(sensor.period_ms, sensor.max_age_ms / 2)
 
 
 def _same_bits(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:

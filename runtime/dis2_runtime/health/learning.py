@@ -14,10 +14,11 @@ from dis2_edge.errors import DataError
 from dis2_edge.glance import ENTROPY_MOST, Values, entropy_bits
 from dis2_edge.limits import HealthLimits
 from dis2_edge.sensors import Sensor
+from dis2_edge.statistics import SensorStatistics
 from dis2_runtime.frames import Frame, Heard
-from dis2_runtime.health.content import BITS_OUT, HOLES_MOST, SPANS_OUT, Inspector
+from dis2_runtime.health.content import BITS_OUT, HOLES_MORE, HOLES_MOST, SPANS_OUT, Inspector
 from dis2_runtime.health.glimpse import Glimpse
-from dis2_runtime.health.judge import RECENT
+from dis2_runtime.health.judge import RECENT, usual_late_ms
 from dis2_runtime.health.motion import likeness
 
 FRAMES_LEAST, SECONDS_LEAST = 100, 10.0
@@ -26,8 +27,13 @@ STILL_LEAST = 50
 """Frames of a scene that stands still, each unlike the one before, from which a sensor is known never to repeat."""
 STILL_LAG, STILL_LIKE, STILL_DRIFT = 5, 0.8, 1.5
 """A scene stands still when a picture is like the one before, and little less like the one so many frames before."""
+SAME_RATE = 0.02
+"""A rate is the declared one when it differs by less than this share."""
+SAME_MOST = 10
+"""Repeated frames from which they are worth a word."""
 OFF_MOST = 5.0
 """Periods of silence that no recording excuses."""
+_TRUST = "if they were good, learn again with --trust"
 
 
 @dataclass(frozen=True)
@@ -51,11 +57,12 @@ class Lesson:
 
 
 class Learner:
-    """Watches one sensor of a recording."""
+    """Watches one sensor of a recording. What looks like a fault by the usual limits teaches only when trusted."""
 
-    def __init__(self, sensor: Sensor) -> None:
-        self.sensor = sensor
-        self._inspector = Inspector(dataclasses.replace(sensor, health=HealthLimits()))
+    def __init__(self, sensor: Sensor, training: SensorStatistics | None = None, *, trust: bool = False) -> None:
+        self.sensor, self._trust = sensor, trust
+        self._inspector = Inspector(dataclasses.replace(sensor, health=HealthLimits()), training)
+        self._doubts: list[tuple[float, str]] = []
         self._heard: list[Heard] = []
         self._looks: list[tuple[float, float, float, float, float, float]] = []
         self._recent: deque[Values] = deque(maxlen=STILL_LAG)
@@ -66,9 +73,13 @@ class Learner:
         self._heard.append(heard)
 
     def see(self, frame: Frame) -> None:
-        """Look into it. Frames of another form, flat or saturated ones teach nothing."""
-        if not self._inspector.inspect(frame.pixels).good and not self._teaches():
+        """Look into it, after it was heard. Frames of another form, flat or saturated ones teach nothing."""
+        verdict = self._inspector.inspect(frame.pixels)
+        if not verdict.good and not self._teaches():
             self._bad += 1
+            return
+        if not verdict.good and not self._trust:
+            self._doubts.append((self._heard[-1].at_ns / 1e9 if self._heard else 0.0, verdict.reason))
             return
         seen = self._inspector.glimpse
         saturated = max((seen.share_of(end) for end in seen.ends), default=0.0)
@@ -82,9 +93,11 @@ class Learner:
         """What was learned; DataError when the recording is too short."""
         seconds = (self._heard[-1].at_ns - self._heard[0].at_ns) / 1e9 if self._heard else 0.0
         if len(self._looks) < FRAMES_LEAST or seconds < SECONDS_LEAST:
-            found = f"sensor {self.sensor.name!r}: {len(self._looks)} good frames in {seconds:.1f} s"
+            doubts = f"; {self._doubted()}" if self._doubts else ""
+            found = f"sensor {self.sensor.name!r}: {len(self._looks)} good frames in {seconds:.1f} s{doubts}"
             needed = f"at least {FRAMES_LEAST} in {SECONDS_LEAST:.0f} s"
-            raise DataError(found, expected=needed, mend="record for longer, with the sensor well")
+            mend = f"; {_TRUST}" if self._doubts else ""
+            raise DataError(found, expected=needed, mend=f"record for longer, with the sensor well{mend}")
         times = np.diff([heard.at_ns for heard in self._heard]) / 1e6
         lags = np.array([(heard.at_ns - heard.time_ns) / 1e6 for heard in self._heard])
         typical_ms = max(float(np.median(times)), 1e-3)
@@ -94,11 +107,16 @@ class Learner:
             self.sensor.name,
             len(self._looks),
             seconds,
-            _rounded(1000 / typical_ms),
+            self._rate_hz(typical_ms),
             HealthLimits(**limits),
             figures,
-            self._remarks(lags, typical_ms),
+            self._remarks(lags, typical_ms, HealthLimits(**limits)),
         )
+
+    def _rate_hz(self, typical_ms: float) -> float:
+        """The real rate; the declared one where that is right but for jitter."""
+        right = abs(self.sensor.period_ms / typical_ms - 1) < SAME_RATE
+        return self.sensor.rate_hz if right else _rounded(1000 / typical_ms)
 
     def _teaches(self) -> bool:
         """Whether a frame that the usual limits refuse is of the right form and says something."""
@@ -114,17 +132,17 @@ class Learner:
         before, long_before = likeness(self._recent[-1], seen.values), likeness(self._recent[0], seen.values)
         return before > STILL_LIKE and 1 - long_before <= STILL_DRIFT * (1 - before)
 
-    def _timing(self, times: Values, lags: Values, typical_ms: float) -> dict[str, float]:
+    def _timing(self, times: Values, lags: Values, typical_ms: float) -> dict[str, float | None]:
         defaults = HealthLimits()
         off = min(OFF_MOST, max(defaults.off_periods, 1.3 * float(np.percentile(times, 99)) / typical_ms))
         gap = min(off, max(defaults.gap_periods, 1.2 * float(np.percentile(times, 95)) / typical_ms))
         rhythm = max(float(np.median(times[begin : begin + RECENT])) for begin in range(max(1, len(times) - RECENT)))
-        late_ms = max(typical_ms, 1.5 * float(np.percentile(lags, 99)))
+        late_ms = 1.5 * float(np.percentile(lags, 99))
         return {
             "off_periods": _rounded(off),
             "gap_periods": _rounded(gap),
             "slow_periods": _rounded(min(3.0, max(defaults.slow_periods, 1.2 * rhythm / typical_ms))),
-            "late_ms": _rounded(late_ms),
+            "late_ms": _rounded(late_ms) if late_ms > usual_late_ms(self.sensor) else None,
         }
 
     def _contents(self) -> dict[str, float | bool | None]:
@@ -134,13 +152,14 @@ class Learner:
         bound = self.sensor.kind != "optical"  # light changes more in a day than in any recording
         bits_low, bits_high = _widened(bits, 0.05)
         plain = self.sensor.kind == "height"
+        bits_low, bits_high = bits_low - BITS_OUT, bits_high + BITS_OUT
         return {
-            "hole_share": _rounded(min(HOLES_MOST, 1.5 * float(holes.max()) + 0.1)),
+            "hole_share": _rounded(min(HOLES_MOST, float(holes.max()) + HOLES_MORE)),
             "saturated_share": _rounded(max(defaults.saturated_share, (1 + float(saturated.max())) / 2)),
             "mean_low": _rounded(low - SPANS_OUT * (high - low)) if bound else None,
             "mean_high": _rounded(high + SPANS_OUT * (high - low)) if bound else None,
-            "entropy_low": None if plain else _rounded(max(0.0, bits_low - BITS_OUT)),
-            "entropy_high": None if plain else _rounded(min(ENTROPY_MOST, bits_high + BITS_OUT)),
+            "entropy_low": None if plain or bits_low <= 0 else _rounded(bits_low),
+            "entropy_high": None if plain or bits_high >= ENTROPY_MOST else _rounded(bits_high),
             "noise_ratio": _rounded(max(defaults.noise_ratio, min(1.98, 1.02 * float(ratios.max())))),
             "never_repeats": self._repeats == 0 and self._still >= STILL_LEAST,
         }
@@ -161,10 +180,19 @@ class Learner:
             "repeated frames": f"{self._repeats} of {len(self._looks)}, {self._still} unlike while still",
         }
 
-    def _remarks(self, lags: Values, typical_ms: float) -> tuple[str, ...]:
+    def _doubted(self) -> str:
+        (first_s, reason), (last_s, _) = self._doubts[0], self._doubts[-1]
+        return f"{len(self._doubts)} frames between {first_s:.1f} and {last_s:.1f} s look like a fault ({reason})"
+
+    def _remarks(self, lags: Values, typical_ms: float, limits: HealthLimits) -> tuple[str, ...]:
         old_ms = float(np.percentile(lags, 99)) + typical_ms
         dropped = sum(max(0, b.sequence - a.sequence - 1) for a, b in itertools.pairwise(self._heard))
+        usual = HealthLimits()
+        uneven = limits.slow_periods > usual.slow_periods or limits.off_periods > usual.off_periods
         remarks = (
+            (bool(self._doubts), f"{self._doubted() if self._doubts else ''}: they were left out; {_TRUST}"),
+            (uneven, "its frames came unevenly, and the limits now allow that: if it was a fault, learn without it"),
+            (self._repeats >= SAME_MOST, f"{self._repeats} {_STOOD}"),
             (self._bad > 0, f"{self._bad} frames of another form, flat or saturated were left out"),
             (dropped > 0, f"{dropped} frames were lost"),
             (
@@ -176,6 +204,7 @@ class Learner:
         return tuple(text for holds, text in remarks if holds)
 
 
+_STOOD = "frames repeat the one before: right over still ground without noise; if it was stuck, learn without that"
 _STAND_STILL = (
     "whether its frames never repeat is not known: record it for some seconds standing still, looking at something"
 )

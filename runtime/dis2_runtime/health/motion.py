@@ -18,8 +18,9 @@ from dis2_edge.task import Task
 from dis2_runtime.health.glimpse import Glimpse
 from dis2_runtime.poses.pose import Pose
 
-DRIFTS, DRIFT_LEAST = 2.0, 0.02
-"""A picture moves when it is this many times less like the one at the start, and a bit, than like the one before."""
+DRIFTS, DRIFT_LEAST, DRIFT_ENOUGH = 2.0, 0.02, 0.3
+"""A picture moves when it is this many times less like the one at the start, and a bit, than like the one before; so
+much less like it is enough, where a few roofs on a plain hardly overlap from one frame to the next."""
 UNLIKE = 0.4
 """A picture with a correlation to the one at the start below this moves, if it is no noise."""
 NOISY = 1.0
@@ -88,7 +89,7 @@ class Motion:
         if glimpse.noise_ratio() > NOISY:
             return False
         since_first, since_last = 1 - likeness(first, now), 1 - likeness(last, now)
-        drifts = since_first > DRIFTS * since_last + DRIFT_LEAST
+        drifts = since_first > min(DRIFTS * since_last + DRIFT_LEAST, since_last + DRIFT_ENOUGH)
         jumps = witness not in self._heights and since_first > 1 - UNLIKE
         mark.strikes[witness] = mark.strikes.get(witness, 0) + (drifts or jumps)
         return mark.strikes[witness] >= STRIKES

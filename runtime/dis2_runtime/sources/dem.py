@@ -98,7 +98,7 @@ class DemSource:
         except DataError as error:
             return Delivery(time_ns, None, str(error))
         if self._cut is None or problem:
-            return Delivery(time_ns, None, problem)
+            return Delivery(time_ns, None, problem, lost=True)
         return Delivery(time_ns, Frame(self._sensor.name, self._cut.pixels, self._cut.known_ns, number))
 
     def close(self) -> None:

@@ -23,8 +23,8 @@ WAIT_S = 0.1
 """How long `next` waits for a frame."""
 FIRST_WAIT_S = 0.5
 """Pause before the second try; it doubles with each try in vain."""
-SILENT_S = 1.0
-"""Silence of a device that was reached, from which it is told."""
+SILENT_S, SILENT_PERIODS = 1.0, 3.0
+"""Silence of a device that was reached, from which it is told: the longer of both, after a declared pause."""
 FAREWELL_S = 0.15
 """How long the device's thread gets to end."""
 
@@ -61,10 +61,11 @@ class LiveSource:
 
     def __init__(self, sensor: Sensor, link: Link, clock: RunClock, most_wait_s: float) -> None:
         self._name, self._link, self._clock, self._most_wait_s = sensor.name, link, clock, most_wait_s
+        self._silent_s = max(SILENT_S, (sensor.pause_ms + SILENT_PERIODS * sensor.period_ms) / 1e3)
         self._gate, self._stop = threading.Condition(), threading.Event()
         self._thread: threading.Thread | None = None
         self._frame: Frame | None = None
-        self._problem = ""
+        self._problem, self._lost = "", False
         self._sequence, self._heard_ns = 0, 0
         self._wait_s = min(FIRST_WAIT_S, most_wait_s)
 
@@ -84,7 +85,10 @@ class LiveSource:
             self._gate.wait_for(lambda: self._frame is not None or self._stop.is_set(), WAIT_S)
             frame, self._frame = self._frame, None
             now_ns = self._clock.now_ns()
-            return Delivery(now_ns, frame, "" if frame else self._problem or self._silence(now_ns))
+            if frame:
+                return Delivery(now_ns, frame)
+            lost = self._lost or not self._problem
+            return Delivery(now_ns, None, self._problem or self._silence(now_ns), lost)
 
     def close(self) -> None:
         """Tell the thread to let the device go; one that hangs in a driver is left behind."""
@@ -96,13 +100,13 @@ class LiveSource:
 
     def _silence(self, now_ns: int) -> str:
         silent_s = (now_ns - self._heard_ns) / 1e9
-        return f"the device has not answered for {silent_s:.0f} s" if silent_s > SILENT_S else ""
+        return f"the device has not answered for {silent_s:.0f} s" if silent_s > self._silent_s else ""
 
     def _serve(self) -> None:
         while not self._stop.is_set():
             reason = self._read()
             with self._gate:
-                self._problem = f"{shown(reason)}; trying again in {self._wait_s:g} s"
+                self._problem, self._lost = f"{shown(reason)}; trying again in {self._wait_s:g} s", True
             wait_s, self._wait_s = self._wait_s, min(2 * self._wait_s, self._most_wait_s)
             self._stop.wait(wait_s)
 
@@ -124,7 +128,7 @@ class LiveSource:
         now_ns = self._clock.now_ns()
         with self._gate:
             self._sequence += 1 + grab.lost
-            self._heard_ns, self._problem = now_ns, grab.problem
+            self._heard_ns, self._problem, self._lost = now_ns, grab.problem, False
             self._wait_s = min(FIRST_WAIT_S, self._most_wait_s)
             if grab.pixels is None:
                 return

@@ -8,17 +8,21 @@ import math
 from pathlib import Path
 
 from dis2_edge import bundle as bundles
-from dis2_edge.errors import SourceError, UserError
+from dis2_edge.errors import UserError
 from dis2_edge.statistics import SensorStatistics
 from dis2_edge.terminal import say, table, warn
 from dis2_runtime import rig
-from dis2_runtime.health.fit import Recording, fit
 from dis2_runtime.health.learning import Lesson
+from dis2_runtime.health_fit import Recording, fit
+from dis2_runtime.verbs.run import sources_of_words
 
 EXAMPLE = (
     "dis2-edge health fit out/bundle --source rgb=flight:DATA/flight --source ndsm=flight:DATA/flight "
     "--seconds 60 --out limits.toml"
 )
+
+
+_LATE = "a period, half the maximum age"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     action.add_argument("--source", action="append", default=[], metavar="SENSOR=URI", help="recorded frames")
     action.add_argument("--rig", type=Path, help="TOML file of the aircraft, for its sources and rates")
     action.add_argument("--out", type=Path, required=True, help="new TOML file with the limits, as a rig holds them")
+    trust = "learn also from frames that look like a fault by the bundle's limits: all of them were good"
+    action.add_argument("--trust", action="store_true", help=trust)
     action.add_argument("--seconds", type=float, default=300.0, help="replay at most so much (default: 300)")
 
 
@@ -37,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """Learn, show what was learned beside what training says, and say where it is."""
     if not 0 < args.seconds < math.inf:
         raise UserError(f"--seconds is {args.seconds}", expected="above 0")
-    recording = Recording(_sources(args.source), rig.load(args.rig) if args.rig else rig.Rig(), args.seconds)
+    recording = Recording(sources_of_words(args.source), rig.load(args.rig), args.seconds, args.trust)
     lessons = fit(args.bundle, recording, args.out)
     manifest = bundles.read(args.bundle).manifest
     trained = {row.name: row for row in manifest.statistics}
@@ -61,21 +67,8 @@ def _show(lesson: Lesson, trained: SensorStatistics | None, rate_hz: float) -> N
     table(title, ("what", "in the bundle", "in the recording"), rows)
     limits = dataclasses.asdict(lesson.limits)
     usual = {field.name: field.default for field in dataclasses.fields(lesson.limits)}
-    changed = [
-        (key, "from training" if usual[key] is None else usual[key], value)
-        for key, value in limits.items()
-        if value != usual[key]
-    ]
-    table("", ("limit", "before", "learned"), changed)
+    usual |= {key: "from training" for key, value in usual.items() if value is None} | {"late_ms": _LATE}
+    changed = [(key, usual[key], value) for key, value in limits.items() if value not in (None, usual[key])]
+    table(f"{lesson.sensor}: limits that change", ("limit", "before", "learned"), changed or [("none", "-", "-")])
     for remark in lesson.remarks:
         warn(f"{lesson.sensor}: {remark}")
-
-
-def _sources(words: list[str]) -> dict[str, str]:
-    found = {}
-    for word in words:
-        sensor, _, uri = word.partition("=")
-        if not sensor or not uri or sensor in found:
-            raise SourceError(f"--source {word!r}", expected="SENSOR=URI, one a sensor")
-        found[sensor] = uri
-    return found

@@ -27,12 +27,12 @@ class Flight:
         self.senses, self.sensors = Senses(task_of(*sensors, grid=GRID), (), Policy(return_after=3)), sensors
         self.noise, self.random, self.number = noise, np.random.default_rng(0), 0
 
-    def fly(self, frames: int, *, moving=(), pose: bool = False, speed_px: float = 1.5) -> list[dict[str, str]]:
-        """The states after each round of frames, in which the sensors in `moving` see the ground move."""
+    def fly(self, frames: int, *, moving=(), silent=(), pose: bool = False, speed_px=1.5) -> list[dict[str, str]]:
+        """The states after each round of frames; sensors in `moving` see the ground move, in `silent` send nothing."""
         states = []
         for _ in range(frames):
             at_ns = self.number * PERIOD_MS * MS
-            for sensor in self.sensors:
+            for sensor in [sensor for sensor in self.sensors if sensor.name not in silent]:
                 column = round(self.number * speed_px) if sensor.name in moving else 0
                 frame = Frame(sensor.name, self.look(sensor, column), at_ns, self.number, pose=self.pose(pose))
                 self.senses.receive(Mail(sensor.name, (Heard(at_ns, at_ns, self.number),), frame))
@@ -74,6 +74,17 @@ def test_camera_that_stands_still_while_another_picture_moves_is_stuck(stuck, mo
     assert reason.endswith(f"are the same, yet the picture of {moving} moves")
 
 
+def test_few_roofs_on_a_plain_are_witness_enough() -> None:
+    flight, plain = Flight(RGB, NDSM), np.zeros((64, 400, 1), np.float32)
+    for place in range(0, 400, 13):
+        plain[(7 * place) % 56 :][:8, place : place + 5] = 9.0
+    flight.look = lambda sensor, column: (
+        SCENE["rgb"][:, :96] if sensor is flight.sensors[0] else plain[:, column:][:, :96]
+    )
+    states = flight.fly(40, moving=("ndsm",), speed_px=3.3)
+    assert of(states[int(WITNESSED_WINDOW) :], "rgb") == {"stuck"}
+
+
 def test_pose_that_moves_names_all_cameras_that_stand_still_but_no_height() -> None:
     flight = Flight(RGB, NDSM, HEAT)
     states = flight.fly(30, pose=True)
@@ -109,6 +120,14 @@ def test_garbage_of_another_sensor_is_no_evidence() -> None:
     states = flight.fly(40)
     assert of(states, "rgb") == {"ok"}
     assert of(states, "heat") == {"garbage"}
+
+
+def test_old_picture_of_a_sensor_that_was_off_is_no_evidence() -> None:
+    flight = Flight(RGB, HEAT)
+    flight.fly(30, moving=("rgb", "heat"))
+    flight.fly(20, moving=("rgb",), silent=("heat",))
+    assert of(flight.fly(6, silent=("heat",)), "heat") == {"off"}
+    assert of(flight.fly(60), "rgb") == {"ok"}
 
 
 def test_likeness_is_blind_to_light_and_never_fails() -> None:

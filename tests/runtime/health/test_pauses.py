@@ -86,6 +86,18 @@ def test_pause_does_not_excuse_a_broken_picture_or_the_end_of_the_source() -> No
     assert ended.at(1000) == Health("off", "the cable")
 
 
+def test_what_keeps_a_sensor_from_sending_makes_it_off_at_once_until_its_next_frame() -> None:
+    watch = Watch(PAUSING)
+    watch.fly(0, 500)
+    watch.judge.miss("no pose for 800 ms", lost=True)
+    assert watch.at(410) == Health("off", "no pose for 800 ms")
+    watch.judge.miss("cut short")
+    assert watch.at(420) == Health("garbage", "cut short")
+    watch.judge.miss("connection lost", lost=True)
+    assert watch.at(2000) == Health("off", "connection lost")
+    assert watch.fly(500, 1000)[0] == "ok"
+
+
 def test_any_time_between_pauses_is_allowed_where_none_is_declared() -> None:
     pauses = Pauses(dataclasses.replace(PAUSING, pause_every_s=0))
     for begin_ms in (0, 10, 20):

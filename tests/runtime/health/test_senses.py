@@ -77,7 +77,8 @@ def mail_of(data, sensor, random) -> Mail:
         frame = Frame(sensor.name, pixels, heard[-1].time_ns, heard[-1].sequence, pose=pose)
     problem = data.draw(st.sampled_from(["", "", "cut short"]))
     ended = data.draw(st.sampled_from(["", "", "", "", "the end"]))
-    return Mail(sensor.name, heard, frame, problem, ended, failed=bool(ended) and data.draw(st.booleans()))
+    lost, failed = data.draw(st.booleans()), bool(ended) and data.draw(st.booleans())
+    return Mail(sensor.name, heard, frame, problem, lost, ended, failed)
 
 
 @settings(max_examples=80, deadline=None)

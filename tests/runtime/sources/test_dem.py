@@ -122,7 +122,7 @@ def test_hovering_without_a_pose_is_believed_no_longer_than_any_frame(tmp_path) 
     track = track_of([0, 1, 6], [pose_at(30, 20), pose_at(30, 20), pose_at(30, 20)])
     found = everything(opened(f"dem:{tmp_path}/ndsm.tif", track), 20)
     assert found[7].frame is not None
-    assert found[8].problem == "no pose for 600 ms: the ground moved 0.0 m since"
+    assert (found[8].problem, found[8].lost) == ("no pose for 600 ms: the ground moved 0.0 m since", True)
 
 
 def test_before_the_first_fix_there_is_no_pose_yet_and_after_the_last_it_ends(tmp_path) -> None:

@@ -259,6 +259,7 @@ def test_camera_that_dies_is_said_to_be_lost_and_comes_back_with_its_numbers_goi
     camera.die()
     lost = waited(source, lambda delivery: "trying again" in delivery.problem)[-1]
     assert "lost" in lost.problem
+    assert lost.lost
     camera.rise()
     after = waited(source, frame_of)[-1].frame
     camera.die()

@@ -15,9 +15,9 @@ from dis2_edge.limits import HealthLimits
 from dis2_runtime import rig
 from dis2_runtime.frames import Frame, Heard
 from dis2_runtime.health.content import Inspector
-from dis2_runtime.health.fit import Recording, fit, fragment
 from dis2_runtime.health.judge import Judge
 from dis2_runtime.health.learning import Learner
+from dis2_runtime.health_fit import Recording, fit, fragment
 
 MS, GRID = 1_000_000, (48, 64)
 SCENE = {sensor.name: ground(sensor, (48, 900), np.random.default_rng(3)) for sensor in (RGB, NDSM, HEAT)}
@@ -95,6 +95,43 @@ def test_broken_frames_teach_nothing() -> None:
     assert lesson.frames == 198
     assert "22 frames of another form, flat or saturated were left out" in lesson.remarks
     assert lesson.limits.saturated_share == pytest.approx(0.98, abs=0.01)
+
+
+@pytest.mark.parametrize("trust", [False, True], ids=["doubted", "trusted"])
+def test_noise_in_the_middle_teaches_only_when_trusted(trust) -> None:
+    learner, random = Learner(RGB, trust=trust), np.random.default_rng(5)
+    for number, pixels in enumerate(frames(RGB, 220, moving=True, noise=0)):
+        sent = random.integers(0, 256, pixels.shape, np.uint8) if 100 <= number < 140 else pixels
+        learner.hear(Heard(number * 100 * MS, number * 100 * MS, number))
+        learner.see(Frame("rgb", sent, 0, number))
+    lesson = learner.lesson()
+    assert lesson.frames == (220 if trust else 180)
+    assert (lesson.limits.noise_ratio > 1.9) == trust
+    told = [remark for remark in lesson.remarks if "40 frames between 10.0 and 13.9 s look like a fault" in remark]
+    assert len(told) == (not trust)
+    assert trust or "learn again with --trust" in told[0]
+
+
+def test_recording_that_looks_like_a_fault_throughout_says_so(two) -> None:
+    training = dataclasses.replace(two.manifest.statistics[0], name="heat")
+    learner = Learner(HEAT, training)
+    for number, pixels in enumerate(frames(HEAT, 220, moving=True, noise=0)):
+        learner.hear(Heard(number * 100 * MS, number * 100 * MS, number))
+        learner.see(Frame("heat", pixels, 0, number))
+    with pytest.raises(DataError, match=r"220 frames between 0.0 and 21.9 s look like a fault .mean .*--trust"):
+        learner.lesson()
+
+
+def test_uneven_frames_and_repeats_are_told() -> None:
+    learner, at_ms = Learner(RGB), 0
+    pictures = list(frames(RGB, 220, moving=True, noise=0))
+    for number in range(220):
+        at_ms += 400 if 100 <= number < 120 else 100
+        learner.hear(Heard(at_ms * MS, at_ms * MS, number))
+        learner.see(Frame("rgb", pictures[min(number, 180)], 0, number))
+    remarks = learner.lesson().remarks
+    assert any("unevenly" in remark for remark in remarks)
+    assert any(remark.startswith("39 frames repeat the one before") for remark in remarks)
 
 
 def test_fragment_is_a_rig_that_gives_the_limits_back(tmp_path, two) -> None:

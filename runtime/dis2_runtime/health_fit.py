@@ -11,16 +11,15 @@ from dis2_edge import bundle as bundles
 from dis2_edge.errors import SourceError
 from dis2_edge.files import check_free, write_text
 from dis2_edge.limits import HealthLimits
-from dis2_edge.settings import nearest
-from dis2_edge.task import Task
 from dis2_edge.terminal import progress
-from dis2_runtime import sources as source_uris
+from dis2_runtime.clock import RunClock
 from dis2_runtime.feed import SteppedFeed
+from dis2_runtime.fly import Flight, opened, sources_of
 from dis2_runtime.frames import Mail
 from dis2_runtime.health.learning import Learner, Lesson
-from dis2_runtime.rig import Rig, RigSensor
+from dis2_runtime.poses.track import load as load_track
+from dis2_runtime.rig import Rig
 from dis2_runtime.sources import Source
-from dis2_runtime.sources.shifted import ShiftedSource
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,8 @@ class Recording:
     """The aircraft that recorded."""
     seconds: float = 300.0
     """At most so much of it."""
+    trust: bool = False
+    """Whether also frames teach that look like a fault."""
 
 
 def fit(bundle_path: Path, recording: Recording, out: Path) -> list[Lesson]:
@@ -42,17 +43,13 @@ def fit(bundle_path: Path, recording: Recording, out: Path) -> list[Lesson]:
     when `out` exists: it might be a whole rig.
     """
     check_free(out)
-    task = recording.rig.task(bundles.read(bundle_path).manifest.task)
-    sources = _sources(task, recording)
-    learners = {name: Learner(task.sensor(name)) for name in sources}
-    try:
-        for source in sources.values():
-            source.open()
+    manifest, rig = bundles.read(bundle_path).manifest, recording.rig
+    task, trained = rig.task(manifest.task), {row.name: row for row in manifest.statistics}
+    flight, track = Flight(recording.sources, rig, speed="max"), load_track(rig.poses, rig.base)
+    with opened(sources_of(flight, task, RunClock(), track)) as sources:
+        learners = {name: Learner(task.sensor(name), trained.get(name), trust=recording.trust) for name in sources}
         for mail in progress(_replayed(sources, recording.seconds), "replaying"):
             _learn(learners[mail.sensor], mail)
-    finally:
-        for source in sources.values():
-            source.close()
     lessons = [learner.lesson() for learner in learners.values()]
     write_text(out, fragment(lessons))
     return lessons
@@ -88,23 +85,3 @@ def _replayed(sources: dict[str, Source], seconds: float) -> Iterator[Mail]:
     feed.start()
     while feed.alive() and feed.now_ns() < end_ns:
         yield from feed.wait(end_ns)
-
-
-def _sources(task: Task, recording: Recording) -> dict[str, Source]:
-    """The sources, not opened yet, with their offsets."""
-    rig = recording.rig
-    uris = {name: (settings.source, rig.base) for name, settings in rig.sensors.items() if settings.source}
-    uris |= {name: (uri, Path()) for name, uri in recording.sources.items()}
-    if not uris:
-        raise SourceError("no sensor has a source", expected="one or more", mend="give --source SENSOR=URI or --rig")
-    made: dict[str, Source] = {}
-    for name, (uri, base) in uris.items():
-        if name not in task.sensor_names:
-            raise SourceError(f"--source: unknown sensor {name!r}", mend=nearest(name, task.sensor_names))
-        address = source_uris.parse(uri, base)
-        if source_uris.is_live(address):
-            raise SourceError(f"{address.uri} is a live source", expected="a recording", mend="record it first")
-        offset_ms = rig.sensors.get(name, RigSensor()).offset_ms
-        source = source_uris.make_source(task.sensor(name), task.grid, address)
-        made[name] = ShiftedSource(source, offset_ms) if offset_ms else source
-    return made
