@@ -77,7 +77,7 @@ class Stream:
         self._result: Result | None = None
         self._health_ms = 0.0
         self._began = 0.0
-        self._due = 0
+        self._due = self._watched_ns = self._seen_ns = 0
         self.totals = Totals()
         """What was counted so far."""
 
@@ -182,7 +182,10 @@ class Stream:
 
     def _while_busy(self, tick: Tick, now_ns: int, inference: Inference, running: Request) -> Outcome | None:
         """Wait until the tick's deadline; an engine that does not come back at all is given up."""
-        if now_ns - running.chosen_ns > self._patience_ns:
+        # A machine that was stopped or slept has not seen its engine stall: only time that was watched counts.
+        self._watched_ns += min(now_ns - self._seen_ns, 2 * max(self._ticker.period_ns, self._deadline_ns))
+        self._seen_ns = now_ns
+        if self._watched_ns > self._patience_ns:
             inference.give_up()
             self._patience_ns *= 2  # what needs long to open would else be given up again and again
             self._spare[0] = Answer.empty(*self._task.grid)  # the lost engine may still write into the old one
@@ -214,6 +217,7 @@ class Stream:
         scenario = best_served(aligned, inference.scenarios(), self._task.sensor_names)
         if scenario == BLIND:
             return self._teller.without(tick, now_ns, view, why(view, aligned, scenario))
+        self._watched_ns, self._seen_ns = 0, now_ns
         inference.begin(Request(tick, scenario, aligned, view, now_ns, align_ms, self._spare[0]))
         return None
 

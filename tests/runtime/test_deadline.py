@@ -12,6 +12,7 @@ from scripted import Memory, ScriptedSource, steady
 
 from dis2_edge.bundle import Bundle, Policy
 from dis2_edge.errors import EngineError
+from dis2_runtime.clock import RunClock
 from dis2_runtime.engine import Answer
 from dis2_runtime.feed import LiveFeed
 from dis2_runtime.guard import EngineGuard, Rung
@@ -44,13 +45,13 @@ class Slow:
         return into
 
 
-def fly(bundle: Bundle, make, seconds: float, **policy):
+def fly(bundle: Bundle, make, seconds: float, clock: RunClock | None = None, **policy):
     """Outcomes of a live run at 20 Hz over steady sensors; `make` opens an engine."""
     task, memory = bundle.manifest.task, Memory()
     sensors = tuple(dataclasses.replace(sensor, rate_hz=RATE_HZ) for sensor in task.sensors)
     task = dataclasses.replace(task, sensors=sensors)
     ending = threading.Event()
-    feed = LiveFeed({s.name: ScriptedSource(steady(s, task.grid)) for s in sensors}, ending)
+    feed = LiveFeed({s.name: ScriptedSource(steady(s, task.grid)) for s in sensors}, ending, clock)
     manifest = dataclasses.replace(bundle.manifest, statistics=())
     with EngineGuard([Rung("int8", make)]) as guard:
         stream = Stream(manifest, task, Policy(rate_hz=RATE_HZ, hold_ms=400, **policy), guard, [memory])
@@ -132,6 +133,33 @@ def test_engine_that_opens_more_slowly_than_it_may_stall_is_given_more_time_each
         dead.set()
     assert len(opened) <= 4
     assert [outcome.state for outcome in outcomes][-8:].count("fresh") >= 4
+
+
+def test_machine_that_slept_gives_up_no_engine_and_answers_what_it_missed(two: Bundle) -> None:
+    class Slept(RunClock):
+        """A clock that is 20 s on, all at once, in the fifth inference."""
+
+        slept_ns = 0
+
+        def now_ns(self) -> int:
+            return super().now_ns() + self.slept_ns
+
+    clock, opened = Slept(), []
+
+    class Sleepy(Slow):
+        def infer(self, scenario, frames, into=None):
+            if self.calls == 4:
+                clock.slept_ns = 20 * 10**9
+            return super().infer(scenario, frames, into)
+
+    def make() -> Slow:
+        opened.append(Sleepy(lambda call: 0.1 if call == 5 else 0.001))
+        return opened[-1]
+
+    outcomes = fly(two, make, 21.5, clock)
+    assert len(opened) == 1
+    assert outcomes[-1].engine == "int8"
+    assert sum(outcome.why.startswith("late") for outcome in outcomes) >= 390
 
 
 def test_engine_that_dies_leaves_every_tick_answered_and_goes_blind(two: Bundle) -> None:
