@@ -20,6 +20,10 @@ COLUMNS = ("time_s", "x", "y", "heading_deg", "gsd_m")
 """What the header of a CSV track must name; other columns are passed over."""
 
 
+_DEGREES = (4258, 4269, 4283, 4326, 4490, 4674, 4979)
+"""Systems in degrees that are often given by mistake; all of them cannot be told from the number."""
+
+
 @dataclass(frozen=True)
 class PoseSettings:
     """The table `[poses]` of a rig."""
@@ -37,7 +41,7 @@ class PoseSettings:
         if not (math.isfinite(self.offset_s) and 0 < self.max_gap_s < math.inf):
             found = f"poses: offset_s {self.offset_s}, max_gap_s {self.max_gap_s}"
             raise SourceError(found, expected="finite numbers, max_gap_s above 0")
-        if self.source and not 1024 <= self.epsg < 32767:
+        if self.source and (not 1024 <= self.epsg < 32767 or self.epsg in _DEGREES):
             found = f"poses: epsg is {self.epsg}"
             raise SourceError(found, expected="the EPSG number of a projected system", mend="as in epsg = 32633")
 
