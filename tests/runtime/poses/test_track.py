@@ -119,6 +119,8 @@ def test_settings_that_say_nothing_are_refused(tmp_path) -> None:
         load(PoseSettings("nmea:none", EPSG), tmp_path)
     with pytest.raises(SourceError, match="epsg is 0; expected the EPSG number"):
         PoseSettings("csv:track.csv")
+    with pytest.raises(SourceError, match="epsg is 4326; expected the EPSG number of a projected"):
+        PoseSettings("csv:track.csv", 4326)
     with pytest.raises(SourceError, match="max_gap_s above 0"):
         PoseSettings("csv:track.csv", EPSG, max_gap_s=0)
 
