@@ -1,6 +1,6 @@
 """How well health names faults, and how rarely it accuses the healthy: on real pictures, in simulated time.
 
-    python -m benchmarks.health [--data ../shared/data] [--seed 7] [--faults-only | --clean-only]
+    python -m benchmarks.health [--data ../shared/data] [--seed 7] [--drawn-only] [--faults-only | --clean-only]
 
 Limits come from the train split of each data set (of `mini_aerial`: from the other three tiles; of `landsat`: from the
 other half of the scene), of drawn scenes from seed 1. Windows come from val and test, and from scenes drawn with
@@ -78,6 +78,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real data sets")
     parser.add_argument("--scenes", type=int, default=100, help="drawn scenes of each kind")
     parser.add_argument("--seed", type=int, default=7, help="of the drawn scenes and of all that happens in windows")
+    parser.add_argument("--drawn-only", action="store_true", help="leave the real data sets out")
     parser.add_argument("--windows", default="", help="only clean windows whose name holds this")
     parser.add_argument("--faults-only", action="store_true", help="leave the clean windows out")
     parser.add_argument("--clean-only", action="store_true", help="leave the faults out")
@@ -86,7 +87,7 @@ def main(words: list[str] | None = None) -> int:
     say(f"machine: {machine.cpu}, {machine.cores} cores; single thread, simulated time")
     try:
         with tempfile.TemporaryDirectory() as folder:
-            sceneries = list(_sceneries(args.data, Path(folder), args.scenes, args.seed))
+            sceneries = list(_sceneries(None if args.drawn_only else args.data, Path(folder), args.scenes, args.seed))
     except UserError as error:
         say(f"error: {error}")
         return 2
@@ -244,8 +245,8 @@ def _states(scenery: Scenery, sensors: tuple[Sensor, ...], sources: dict[str, So
         yield number * SAMPLE_S, senses.view(until_ns).health
 
 
-def _sceneries(data: Path, folder: Path, scenes: int, drawn: int) -> Iterator[Scenery]:
-    for name, place in REAL.items():
+def _sceneries(data: Path | None, folder: Path, scenes: int, drawn: int) -> Iterator[Scenery]:
+    for name, place in REAL.items() if data else ():
         found = open_dataset(data / place, Path("train/datasets") / f"{name}.toml")
         yield from _split(name, found)
     for kind in ("aerial", "thermal"):
