@@ -77,7 +77,7 @@ def unanswered(leg: Leg, noted: Sequence[Noted], task: Task, policy: Policy) -> 
     if not policy.anchor:
         return max(0, math.floor(leg.seconds / period_s + _SAME) - len(times))
     allowed = policy.silent_periods + JITTER
-    ends = [-period_s, *times, leg.seconds + period_s * (allowed - 1)]
+    ends = [-period_s, *times, leg.seconds]
     gaps = [(after - before) / period_s for before, after in itertools.pairwise(ends)]
     gaps[0] -= policy.silent_periods  # the first frame may take as long as any later one
     return sum(max(1, round(gap) - 1) for gap in gaps if gap > allowed + _SAME)

@@ -156,7 +156,9 @@ def test_missing_ticks_of_an_anchor_are_counted_by_its_gaps() -> None:
     assert unanswered(leg_of("off"), ticks[:30] + late, TASK, policy) == 0
     assert unanswered(leg_of("off"), ticks[:40] + ticks[43:], TASK, policy) == 3
     assert unanswered(leg_of("off"), ticks[:60], TASK, policy) >= 29
-    assert unanswered(leg_of("off"), [], TASK, policy) >= 89
+    assert unanswered(leg_of("off"), ticks[:-1], TASK, policy) == 0  # its frame may come a little after the end
+    assert unanswered(leg_of("off"), ticks[:-2], TASK, policy) == 1
+    assert unanswered(leg_of("off"), [], TASK, policy) >= 88
 
 
 def test_three_sensors_survive_every_kind_and_a_storm(scene: Path, tmp_path: Path) -> None:
