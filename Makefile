@@ -4,7 +4,7 @@
 #   make test                      all tests; PYTEST_ARGS="-m 'not slow' -x" are handed on
 #   make reproduce                 the comparison, in hours to days; REPRODUCE_ARGS="--list" tells, killed it goes on
 #   make kills                     kill a flight a hundred times and look at what it left, in minutes
-#   make campaign BUNDLES="A B"     every fault over every type of source, in half an hour a bundle, on the pictures in
+#   make campaign BUNDLES="A B"     every fault over every type of source, some 20 minutes a bundle, on the pictures in
 #                                  CAMPAIGN_DATA; CAMPAIGN_ARGS="--only folder --storms 1" are handed on
 #   make soak                      a hundred thousand ticks with faults, in seven minutes; SOAK_ARGS are handed on
 #   make TORCH=path/to/torch.whl   set up with that torch wheel
