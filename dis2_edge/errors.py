@@ -95,3 +95,8 @@ class MissingExtraError(UserError):
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
         # Worker processes hand their errors over pickled, which by default calls __init__ with the message alone.
         return type(self), (self.package, self.extra)
+
+
+def told(error: Exception) -> str:
+    """Why a part ended that must not end the whole: a UserError in its own words, any other with its kind."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

@@ -97,6 +97,10 @@ class Policy:
             )
             raise RecipeError(f"policy {self}", expected=expected)
 
+    def ticks_hz(self, task: Task) -> float:
+        """Ticks a second: those of the anchor's frames, else `rate_hz`."""
+        return task.sensor(self.anchor).rate_hz if self.anchor else self.rate_hz
+
 
 @dataclass(frozen=True)
 class FileRow:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-from dis2_edge.errors import UserError
+from dis2_edge.errors import told
 from dis2_edge.terminal import warn
 from dis2_runtime.clock import RunClock
 from dis2_runtime.frames import Delivery, Heard, Mail
@@ -195,4 +195,4 @@ def _mail(name: str, delivery: Delivery, at_ns: int) -> Mail:
 
 def _reason(error: Exception) -> str:
     """What ended a source, for the sensor's state; a driver's or a user's error may tell a password."""
-    return shown(str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
+    return shown(told(error))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle, Policy
 from dis2_edge.errors import SourceError, StorageError
-from dis2_edge.files import write_json
+from dis2_edge.files import check_free, write_json
 from dis2_edge.settings import nearest
 from dis2_edge.task import Task
 from dis2_edge.timing import describe_machine
@@ -81,7 +81,7 @@ def fly(
     it is written: they must be quick. Raises UserErrors only.
     """
     if out is not None:
-        _refuse_full(out)
+        check_free(out)
     _refuse_within(out or flight.flights, bundle_path)
     bundle = bundles.read(bundle_path)
     bundles.verify_hashes(bundle)
@@ -98,7 +98,7 @@ def fly(
         outlets = _open_outlets(flight, folder, task, policy, announce, barrier)
         stack.callback(outlets.close)
         stream = Stream(bundle.manifest, task, policy, guard, [*watchers, *outlets.sinks], aligner, track)
-        feed: Feed = SteppedFeed(sources) if flight.speed == "max" else LiveFeed(sources, stop, clock)
+        feed = feed_of(flight, sources, stop, clock)
         try:
             ended_by = stream.run(feed, flight.limits, stop, announce)
         finally:
@@ -123,11 +123,6 @@ def _refuse_within(out: Path, bundle_path: Path) -> None:
     """A file more in a bundle's folder, and no board would read that bundle again."""
     if out.resolve().is_relative_to(bundle_path.resolve()):
         raise StorageError(f"{out} lies within the bundle {bundle_path}", mend="choose another --out")
-
-
-def _refuse_full(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise StorageError(f"{out} exists already and is not empty", mend="choose another --out or remove it")
 
 
 def sources_of(flight: Flight, task: Task, clock: RunClock, track: PoseTrack | None) -> dict[str, Source]:
@@ -156,6 +151,11 @@ def sources_of(flight: Flight, task: Task, clock: RunClock, track: PoseTrack | N
             made[name] = FaultedSource(made[name], sensor, flight.faults)
             made[name] = HeldSource(made[name], clock) if live else made[name]
     return made
+
+
+def feed_of(flight: Flight, sources: Mapping[str, Source], stop: threading.Event, clock: RunClock) -> Feed:
+    """Simulated time, or real time by `clock` until `stop`."""
+    return SteppedFeed(sources) if flight.speed == "max" else LiveFeed(sources, stop, clock)
 
 
 @contextlib.contextmanager
@@ -192,19 +192,26 @@ def _open_outlets(
     barrier: Callable[[], str],
 ) -> Outlets:
     rig, live = flight.rig, flight.speed == "real"
-    rate_hz = task.sensor(policy.anchor).rate_hz if policy.anchor else policy.rate_hz
+    rate_hz = policy.ticks_hz(task)
     sinks = open_sinks(rig.sinks, folder, task, rig.output, rig.geotiff, rate_hz=rate_hz, durable=live)
     return Outlets(sinks, task, announce, barrier, live=live)
+
+
+def described(bundle: Bundle, flight: Flight) -> dict[str, Any]:
+    """What flies and how, as plain values."""
+    return {
+        "bundle": {"id": bundle.id, "name": bundle.manifest.name, "network": bundle.manifest.network},
+        "precision": flight.precision,
+        "speed": flight.speed,
+        "threads": flight.threads,
+    }
 
 
 def _summary(
     stream: Stream, bundle: Bundle, flight: Flight, ended_by: str, elapsed_s: float, guard: EngineGuard
 ) -> dict[str, Any]:
     return {
-        "bundle": {"id": bundle.id, "name": bundle.manifest.name, "network": bundle.manifest.network},
-        "precision": flight.precision,
-        "speed": flight.speed,
-        "threads": flight.threads,
+        **described(bundle, flight),
         "served_scenarios": list(guard.served),
         "machine": dataclasses.asdict(describe_machine()),
         "ended_by": ended_by,

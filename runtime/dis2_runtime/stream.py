@@ -167,8 +167,9 @@ class Stream:
     def _answer(self, tick: Tick, feed: Feed, inference: Inference) -> Outcome | None:
         """The outcome of the oldest waiting tick; None while it can wait for an inference."""
         now_ns = max(feed.now_ns(), tick.time_ns)
-        if self._result and self._result.request.tick is tick:
-            return self._teller.told(self._result, now_ns)
+        told = self._told(tick, now_ns)
+        if told:
+            return told
         if inference.running:
             return self._while_busy(tick, now_ns, inference, inference.running)
         late = self._too_late(tick, now_ns, inference)
@@ -176,9 +177,13 @@ class Stream:
             return self._teller.late(tick, now_ns, self._senses.view(now_ns), late)
         outcome = self._begin(tick, now_ns, inference)
         self._keep(inference.finished())
-        if self._result and self._result.request.tick is tick:
-            return self._teller.told(self._result, now_ns)
-        return outcome
+        return outcome or self._told(tick, now_ns)
+
+    def _told(self, tick: Tick, now_ns: int) -> Outcome | None:
+        """The outcome of the tick if the newest result is its own."""
+        if self._result is None or self._result.request.tick is not tick:
+            return None
+        return self._teller.told(self._result, now_ns)
 
     def _while_busy(self, tick: Tick, now_ns: int, inference: Inference, running: Request) -> Outcome | None:
         """Wait until the tick's deadline; an engine that does not come back at all is given up."""

@@ -31,8 +31,7 @@ class Ticker:
 
     def __init__(self, task: Task, policy: Policy) -> None:
         self.anchor = policy.anchor
-        rate_hz = task.sensor(policy.anchor).rate_hz if policy.anchor else policy.rate_hz
-        self._period_ns = 1e9 / rate_hz
+        self._period_ns = 1e9 / policy.ticks_hz(task)
         self._fallen: list[Tick] = []
         self._count = 0
         self._heard_ns = -math.inf

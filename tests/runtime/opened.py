@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from pathlib import Path
 
 import numpy as np
 from tiny_bundle import RGB, ground
 
+from dis2_edge.errors import SourceError
 from dis2_runtime.frames import Delivery, Frame
 from dis2_runtime.sources import Source, make_source, parse
+from dis2_runtime.sources.live import Grab, Link
 
 ROOTS = [Path(__file__).parents[2] / name for name in (".", "train", "quantize", "boards", "runtime")]
 GRID = (24, 32)
@@ -41,3 +44,17 @@ def drawn_from(uri: str, sensor=RGB, most: int = 50) -> list[Delivery]:
 
 def flight_words(scene: Path, *names: str) -> list[str]:
     return [word for name in names or ("rgb", "ndsm") for word in ("--source", f"{name}=flight:{scene}")]
+
+
+def grabbed(link: Link, most: int) -> tuple[list[Grab], str]:
+    """Up to `most` grabs of one connection, and why it ended."""
+    found: list[Grab] = []
+    with contextlib.closing(link.grabs(threading.Event())) as taken:
+        try:
+            for grab in taken:
+                found.append(grab)
+                if len(found) == most:
+                    return found, ""
+        except SourceError as error:
+            return found, str(error)
+    return found, ""

@@ -7,7 +7,6 @@ import threading
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle, Policy
@@ -19,8 +18,7 @@ from dis2_runtime.campaign.judge import Judged, judge
 from dis2_runtime.campaign.plan import Leg
 from dis2_runtime.campaign.witness import Witness
 from dis2_runtime.clock import RunClock
-from dis2_runtime.feed import Feed, LiveFeed, SteppedFeed
-from dis2_runtime.fly import Flight, opened, rungs_of, sources_of
+from dis2_runtime.fly import Flight, feed_of, opened, rungs_of, sources_of
 from dis2_runtime.guard import EngineGuard
 from dis2_runtime.poses.track import load as load_track
 from dis2_runtime.stream import Limits, Stream
@@ -70,7 +68,7 @@ def _fly(leg: Leg, bundle: Bundle, flight: Flight, task: Task, policy: Policy, g
     faulted = dataclasses.replace(flight, faults=leg.faults)
     crash = ""
     with opened(sources_of(faulted, task, clock, track)) as sources:
-        feed: Feed = SteppedFeed(sources) if flight.speed == "max" else LiveFeed(sources, stop, clock)
+        feed = feed_of(flight, sources, stop, clock)
         aligner = Aligner(task, flight.rig.remaps())
         stream = Stream(bundle.manifest, task, policy, guard, [witness], aligner, track)
         try:
@@ -80,14 +78,3 @@ def _fly(leg: Leg, bundle: Bundle, flight: Flight, task: Task, policy: Policy, g
         finally:
             feed.stop()
     return judge(leg, witness.noted, task, policy, crash)
-
-
-def described(campaign: Campaign) -> dict[str, Any]:
-    """What flew and how, as plain values."""
-    flight, manifest = campaign.flight, campaign.bundle.manifest
-    return {
-        "bundle": {"id": campaign.bundle.id, "name": manifest.name, "network": manifest.network},
-        "precision": flight.precision,
-        "speed": flight.speed,
-        "threads": flight.threads,
-    }

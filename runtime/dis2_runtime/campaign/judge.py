@@ -62,7 +62,7 @@ def judge(leg: Leg, noted: Sequence[Noted], task: Task, policy: Policy, crash: s
 
 def tick_period_s(task: Task, policy: Policy) -> float:
     """Time from one tick to the next when all goes well."""
-    return 1 / (task.sensor(policy.anchor).rate_hz if policy.anchor else policy.rate_hz)
+    return 1 / policy.ticks_hz(task)
 
 
 def unanswered(leg: Leg, noted: Sequence[Noted], task: Task, policy: Policy) -> int:

@@ -11,9 +11,10 @@ import numpy as np
 
 from dis2_edge.files import write_json, write_text
 from dis2_edge.timing import P99_LEAST, describe_machine
-from dis2_runtime.campaign.fly import Campaign, described
+from dis2_runtime.campaign.fly import Campaign
 from dis2_runtime.campaign.judge import Judged
 from dis2_runtime.campaign.plan import Leg
+from dis2_runtime.fly import described
 
 COLUMNS = (
     "fault",
@@ -61,7 +62,7 @@ def complaints(campaign: Campaign, most: int = _TOLD) -> list[str]:
 def write(campaign: Campaign, folder: Path, command: str) -> None:
     """Write campaign.json and campaign.txt to `folder`."""
     table = {
-        **described(campaign),
+        **described(campaign.bundle, campaign.flight),
         "command": command,
         "machine": dataclasses.asdict(describe_machine()),
         "survived": campaign.survived,

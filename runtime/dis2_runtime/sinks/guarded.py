@@ -9,7 +9,7 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from dis2_edge.errors import UserError
+from dis2_edge.errors import told
 from dis2_runtime.outcome import Outcome
 from dis2_runtime.sinks import Sink, Syncing
 from dis2_runtime.sinks.tally import Tally
@@ -51,7 +51,7 @@ class Guarded:
             self._sink.write(outcome)
         except Exception as error:
             self._pause(outcome.tick.time_ns)
-            self.lose(_reason(error), failed=1)
+            self.lose(told(error), failed=1)
             return
         self.tally.wrote((time.perf_counter() - begin) * 1e3)
         self._pause_s, self._unsynced = 0.0, True
@@ -68,7 +68,7 @@ class Guarded:
         try:
             self._sink.close()
         except Exception as error:
-            self.lose(_reason(error), failed=1)
+            self.lose(told(error), failed=1)
 
     def lose(self, reason: str, *, dropped: int = 0, failed: int = 0) -> None:
         """Count outcomes that came to nothing; the first loss is announced."""
@@ -82,13 +82,9 @@ class Guarded:
             try:
                 self._sink.sync()
             except Exception as error:
-                self.lose(_reason(error), failed=1)
+                self.lose(told(error), failed=1)
         self._synced_s = time.monotonic()
 
     def _pause(self, now_ns: int) -> None:
         self._pause_s = min(max(FIRST_PAUSE_S, 2 * self._pause_s), LONGEST_PAUSE_S)
         self._retry_ns = now_ns + round(self._pause_s * 1e9)
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from dis2_edge.labels import rgb_of
 from dis2_edge.task import Task
 from dis2_runtime.outcome import Outcome
 from dis2_runtime.sinks import Wants
@@ -54,5 +55,5 @@ class PngSink:
 
 def palette_of(task: Task) -> bytes:
     """RGB of the indices 0..255: the classes' colours, grey for all others."""
-    colours = [tuple(bytes.fromhex(colour.lstrip("#"))) for colour in task.colours]
-    return bytes(value for colour in colours + [IGNORE_COLOUR] * (256 - len(colours)) for value in colour)
+    known = rgb_of(task.colours).tobytes()
+    return known + bytes(IGNORE_COLOUR) * (256 - len(task.colours))

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from dis2_edge.errors import UserError
+from dis2_edge.errors import told
 from dis2_edge.sensors import Sensor
 from dis2_runtime.clock import RunClock
 from dis2_runtime.frames import Delivery, Frame
@@ -118,10 +118,8 @@ class LiveSource:
                     self._take(grab)
                     if self._stop.is_set():
                         break
-        except UserError as error:
-            return str(error)
         except Exception as error:  # whatever a driver raises, it is told, and the link is tried again
-            return f"{type(error).__name__}: {error}"
+            return told(error)
         return "connection lost"
 
     def _take(self, grab: Grab) -> None:

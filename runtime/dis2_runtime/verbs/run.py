@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dis2_edge import bundle as bundles
+from dis2_edge.bundle import Manifest
 from dis2_edge.errors import SourceError, UserError
 from dis2_edge.terminal import say, table
 from dis2_runtime import faults, rig
@@ -55,32 +56,30 @@ def run(args: argparse.Namespace) -> int:
     limits = Limits(_above_zero("--ticks", args.ticks), _above_zero("--seconds", args.seconds))
     if args.threads < 0:
         raise UserError(f"--threads is {args.threads}", expected="0 or more")
-    sensors = bundles.read(args.bundle).manifest.task.sensors
+    manifest = bundles.read(args.bundle).manifest
     flight = Flight(
         sources=sources_of_words(args.source),
         rig=rig.load(args.rig, args.overrides),
-        faults=faults.load(args.faults, sensors) if args.faults else faults.FaultPlan(),
+        faults=faults.load(args.faults, manifest.task.sensors) if args.faults else faults.FaultPlan(),
         precision=args.precision,
         speed=args.speed,
         limits=limits,
         threads=args.threads,
     )
-    voice = (ThreadedVoice if args.speed == "real" else InlineVoice)(_ticks(flight, args.bundle))
+    voice = (ThreadedVoice if args.speed == "real" else InlineVoice)(_ticks(flight, manifest))
     with _ended_by_signals() as stop, contextlib.closing(voice):
         summary = fly(args.bundle, args.out, flight, stop, voice.say, [voice])
     _show(summary, args.out or flight.flights / summary["flight"])
     return 0
 
 
-def _ticks(flight: Flight, bundle: Path) -> int | None:
+def _ticks(flight: Flight, manifest: Manifest) -> int | None:
     """How many ticks the flight is to have, as far as that can be told."""
     if flight.limits.seconds is None:
         return flight.limits.ticks
-    manifest = bundles.read(bundle).manifest
     task = flight.rig.task(manifest.task)
     policy = flight.rig.policy_over(manifest.policy, task)
-    rate_hz = task.sensor(policy.anchor).rate_hz if policy.anchor else policy.rate_hz
-    return min(round(flight.limits.seconds * rate_hz), flight.limits.ticks or sys.maxsize)
+    return min(round(flight.limits.seconds * policy.ticks_hz(task)), flight.limits.ticks or sys.maxsize)
 
 
 def sources_of_words(words: list[str]) -> dict[str, str]:

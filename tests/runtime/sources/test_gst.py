@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import shutil
 import threading
@@ -10,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from opened import grabbed
 from tiny_bundle import HEAT, NDSM, RGB
 
 from dis2_edge.errors import SourceError
@@ -57,16 +57,7 @@ def waited(source: Source, wanted, seconds: float = 8.0) -> Delivery:
 
 def grabs(pipeline: str, sensor=RGB, most: int = 10) -> tuple[list[Grab], str]:
     """Up to `most` grabs of one start of the pipeline, and why it ended."""
-    link, found = GstLink(sensor, pipeline, running()), []
-    with contextlib.closing(link.grabs(threading.Event())) as taken:
-        try:
-            for grab in taken:
-                found.append(grab)
-                if len(found) == most:
-                    return found, ""
-        except SourceError as error:
-            return found, str(error)
-    return found, ""
+    return grabbed(GstLink(sensor, pipeline, running()), most)
 
 
 @needs_gstreamer

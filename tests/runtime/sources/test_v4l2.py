@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
-import threading
 import time
 
 import numpy as np
@@ -14,6 +12,7 @@ from fake_camera import FakeCamera
 from hypothesis import given
 from hypothesis import strategies as st
 from made_video import picture
+from opened import grabbed
 from PIL import Image
 from tiny_bundle import HEAT, NDSM, RGB
 
@@ -46,16 +45,7 @@ def grey16(count: int, stride: int = 64) -> list[bytes]:
 
 
 def grabs(camera: FakeCamera, sensor=HEAT, most: int = 20, **options) -> tuple[list[Grab], str]:
-    link, found = CameraLink(sensor, "/dev/video9", CameraOptions(**options), running(), camera.system), []
-    with contextlib.closing(link.grabs(threading.Event())) as taken:
-        try:
-            for grab in taken:
-                found.append(grab)
-                if len(found) == most:
-                    return found, ""
-        except SourceError as error:
-            return found, str(error)
-    return found, ""
+    return grabbed(CameraLink(sensor, "/dev/video9", CameraOptions(**options), running(), camera.system), most)
 
 
 def jpeg(array: np.ndarray) -> bytes:
