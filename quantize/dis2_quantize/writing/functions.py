@@ -11,6 +11,7 @@ inputs' type. So one body serves the nodes in FP16 and those in FP32 islands of 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -122,15 +123,17 @@ def declare_answers(model: onnx.ModelProto) -> None:
 
     InternalError where a call in FP16 would count more positions than FP16 can.
     """
-    inferred = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph.value_info
-    known = {value.name: value for value in inferred}
-    answers = [known[node.output[0]] for node in calls(model)]
-    for node, answer in zip(calls(model), answers, strict=True):
-        shape = [size.dim_value for size in answer.type.tensor_type.shape.dim]
+    graph = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
+    known = {value.name: value for value in (*graph.value_info, *graph.output)}
+    border = {value.name for value in graph.output}
+    for node in calls(model):
+        answer = known[node.output[0]]
+        positions = math.prod(size.dim_value for size in answer.type.tensor_type.shape.dim[2:])
         half = answer.type.tensor_type.elem_type == TensorProto.FLOAT16
-        if node.op_type == "ClasswiseAttention" and half and np.prod(shape[2:]) > np.finfo(np.float16).max:
-            raise InternalError(f"{node.name} has {np.prod(shape[2:])} positions; it must be an FP32 island")
-    model.graph.value_info.extend(answers)
+        if node.op_type == "ClasswiseAttention" and half and positions > float(np.finfo(np.float16).max):
+            raise InternalError(f"{node.name} has {positions} positions; it must be an FP32 island")
+        if answer.name not in border:
+            model.graph.value_info.append(answer)
 
 
 def _function(text: str, opset: int) -> FunctionProto:
