@@ -19,9 +19,10 @@ from torch import fx
 from dis2_edge.errors import InternalError
 from dis2_edge.files import write_bytes
 from dis2_edge.task import Task
+from dis2_quantize.writing.calls import with_calls
 from dis2_quantize.writing.export import IR_VERSION, describe, traced
 from dis2_quantize.writing.fold import fold_constants
-from dis2_quantize.writing.functions import append_functions, declare_answers, with_calls
+from dis2_quantize.writing.functions import append_functions, declare_answers
 from dis2_quantize.writing.integers import store_integers
 from dis2_quantize.writing.strict import type_strictly
 

@@ -20,6 +20,7 @@ from dis2_quantize.rounding.form import typed_form
 from dis2_quantize.writing import export, trt
 from dis2_quantize.writing.fold import fold_constants
 from dis2_quantize.writing.functions import append_functions, calls, declare_answers, functions
+from dis2_runtime.engines.model_form import functions_in, without_functions
 from dis2_train.networks.blocks import SelfAttention
 from dis2_train.networks.dis2.classwise import ClasswiseAttention
 
@@ -201,6 +202,20 @@ def test_calls_say_what_they_answer_and_the_lint_finds_nothing(tmp_path):
         assert check(model, load("orin-nx-16gb")) == []
         del model.functions[:]
         assert {(row.rule, row.severity) for row in check(model, load("orin-nx-16gb"))} == {("custom-domain", "error")}
+
+
+def test_the_plugin_form_is_the_same_file_less_its_bodies_and_needs_a_kernel(tmp_path):
+    kind, task, scenario = CASES[0]
+    trt.write(typed_form(traced(kind, task, scenario)), task, scenario, tmp_path / "m.onnx", {})
+    data = (tmp_path / "m.onnx").read_bytes()
+    assert functions_in(data) == ("dis2_edge::FusionAttention", "dis2_edge::ClasswiseAttention")
+    model = onnx.load(tmp_path / "m.onnx")
+    del model.functions[:]
+    found = without_functions(data)
+    assert found == model.SerializeToString(deterministic=True)
+    assert onnx.load_from_string(found) == model
+    with pytest.raises(Exception, match="dis2_edge"):  # ONNX Runtime's own kind of failure
+        ort.InferenceSession(found, providers=["CPUExecutionProvider"])
 
 
 def test_a_file_without_attention_knows_no_domain_of_ours(tmp_path):
