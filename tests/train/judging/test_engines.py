@@ -203,3 +203,19 @@ def test_a_gpu_is_waited_for_before_the_clock_stops(monkeypatch):
     engines.waited(lambda *_: events.append("run"), [], torch.device("cuda", 0))()
     engines.waited(lambda *_: events.append("run"), [], torch.device("cpu"))()
     assert events == ["run", "cuda:0", "run"]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("half", [False, True])
+def test_the_real_one_answers_as_torch_does(make_run, half):
+    pytest.importorskip(
+        "torch_tensorrt", reason="torch-tensorrt is missing: pip install -c constraints.txt .[tensorrt]"
+    )
+    run, random = make_run("net", network="dis2"), np.random.default_rng(0)
+    plain, fast = RunSegmenter(run, device="cuda"), CompiledSegmenter(run, half=half)
+    frames = {"opt": random.integers(0, 255, (2, 32, 32, 3)), "sar": random.integers(0, 255, (2, 32, 32, 1))}
+    frames = {name: frame.astype(np.uint8) for name, frame in frames.items()}
+    for scenario in plain.scenarios:
+        assert fast.parts(scenario)["engines"] > 0
+        error = np.abs(fast.many(frames, scenario) - plain.many(frames, scenario))
+        assert error.max() < (0.05 if half else 0.01)  # TF32 keeps ten bits
