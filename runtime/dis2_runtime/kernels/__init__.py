@@ -1,0 +1,11 @@
+"""Our CUDA kernels, each in four: source (`X.cu`), launcher and reference (`x.py`), test, benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from dis2_runtime.kernels import decide
+from dis2_runtime.kernels.proving import Case
+
+CASES: dict[str, Callable[[], Iterable[Case]]] = {"decide": decide.cases}
+"""By kernel source, the cases that prove it."""
