@@ -21,6 +21,7 @@ from pathlib import Path
 from dis2_edge.errors import EngineError
 from dis2_edge.files import write_bytes, write_json
 from dis2_runtime.engines.tensorrt.builder import Options
+from dis2_runtime.engines.tensorrt.kernels import Images
 
 __all__ = ["Bounds", "build_apart"]
 
@@ -44,12 +45,12 @@ def build_apart(
     options: Options,
     bounds: Bounds,
     timing_cache: Path | None = None,
-    plugins: Path | None = None,
+    plugins: Images | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> bytes:
     """The plan of the model `onnx`, as `builder.build` makes it, from a child process.
 
-    `plugins` is a kernel image for the form `plugin`. `tell` gets lines of progress. Raises EngineError with the
+    `plugins` are the kernels of a model of the form `plugin`. `tell` gets lines of progress. Raises EngineError with the
     child's own message, or with the bound that ended it.
     """
     with tempfile.TemporaryDirectory(prefix="dis2-build-") as scratch:
@@ -59,7 +60,9 @@ def build_apart(
         command = [sys.executable, "-m", MODULE, str(folder / "model.onnx"), "--out", str(folder / "plan")]
         command += ["--options", str(folder / "options.json")]
         command += ["--timing-cache", str(timing_cache)] if timing_cache else []
-        command += ["--plugins", str(plugins)] if plugins else []
+        for source, image in (plugins or {}).items():
+            write_bytes(folder / source, image)
+            command += ["--plugin", str(folder / source)]
         _run(command, bounds, tell)
         try:
             return (folder / "plan").read_bytes()

@@ -31,6 +31,8 @@ class Trt:
         self.version = str(module.__version__)
         self.said: deque[str] = deque(maxlen=_KEPT)
         self.logger = _logger(module, self.said)
+        self.ahead: dict[str, bytes] = {}
+        """PTX of the operators that were registered ahead of time, by name."""
 
     @property
     def release(self) -> tuple[int, int]:

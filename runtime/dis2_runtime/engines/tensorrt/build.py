@@ -10,7 +10,9 @@ from pathlib import Path
 from dis2_edge.errors import EngineError, UserError
 from dis2_edge.files import read_json, write_bytes
 from dis2_edge.settings import from_table
+from dis2_runtime.driver.opening import open_driver
 from dis2_runtime.engines.tensorrt import bindings, builder, plugins
+from dis2_runtime.engines.tensorrt.kernels import load_kernels
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,8 +35,11 @@ def _build(args: argparse.Namespace) -> None:
         )
     trt = bindings.load()
     with contextlib.ExitStack() as stack:
-        if args.plugins:
-            stack.enter_context(plugins.registered(trt, args.plugins.read_bytes()))
+        if args.plugin:
+            driver = stack.enter_context(open_driver())
+            stack.enter_context(driver.make_current())
+            kernels = load_kernels(driver, {file.name: file.read_bytes() for file in args.plugin})
+            stack.enter_context(plugins.registered(trt, driver, kernels.modules, kernels.images))
         plan = builder.build(trt, args.model.read_bytes(), options, args.timing_cache, _tell)
     write_bytes(args.out, plan)
 
@@ -55,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="where the plan goes")
     parser.add_argument("--options", type=Path, help="JSON of the build's options")
     parser.add_argument("--timing-cache", type=Path, help="timings of layers, read and added to")
-    parser.add_argument("--plugins", type=Path, help="kernels for a model of the form plugin")
+    parser.add_argument("--plugin", type=Path, action="append", default=[], help="a kernel image named by its source")
     return parser
 
 

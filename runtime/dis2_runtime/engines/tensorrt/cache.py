@@ -92,15 +92,18 @@ class Cache:
 
     def find(self, key: Key) -> bytes | None:
         """The plan of `key`; None where there is none, or one that is not, to the bit, what was written."""
-        file = self.plan_file(key)
+        noted = self._noted(key)
         try:
-            noted = read_json(file.with_suffix(".json"), EngineError)
-            plan = file.read_bytes()
-        except (EngineError, OSError):
-            return None
-        if not isinstance(noted, Mapping) or noted.get("key") != asdict(key):
+            plan = self.plan_file(key).read_bytes()
+        except OSError:
             return None
         return plan if noted.get("sha256") == hashlib.sha256(plan).hexdigest() else None
+
+    def noted_ms(self, key: Key) -> float | None:
+        """Time of a tick, in milliseconds, that was measured when the plan of `key` passed its goldens."""
+        told = self._noted(key).get("told")
+        ms = told.get("median_ms") if isinstance(told, Mapping) else None
+        return ms if isinstance(ms, float) and self.find(key) is not None else None
 
     def keep(self, key: Key, plan: bytes, told: Mapping[str, Any] | None = None) -> None:
         """Write the plan, then the note that makes it count; a kill in between leaves a plan that is built again."""
@@ -113,6 +116,14 @@ class Cache:
         """Forget the plan of `key`, which did not load or gave a wrong answer."""
         for file in (self.plan_file(key).with_suffix(".json"), self.plan_file(key)):
             file.unlink(missing_ok=True)
+
+    def _noted(self, key: Key) -> Mapping[str, Any]:
+        """What was noted of the plan of `key`; nothing where that is of another, or cannot be read."""
+        try:
+            noted = read_json(self.plan_file(key).with_suffix(".json"), EngineError)
+        except EngineError:
+            return {}
+        return noted if isinstance(noted, Mapping) and noted.get("key") == asdict(key) else {}
 
 
 def folder_of(bundle: Bundle) -> Path:
