@@ -10,7 +10,6 @@ from pathlib import Path
 from dis2_edge.errors import EngineError, UserError
 from dis2_edge.files import read_json, write_bytes
 from dis2_edge.settings import from_table
-from dis2_runtime.driver.opening import open_driver
 from dis2_runtime.engines.tensorrt import bindings, builder, plugins
 from dis2_runtime.engines.tensorrt.kernels import load_kernels
 
@@ -36,6 +35,8 @@ def _build(args: argparse.Namespace) -> None:
     trt = bindings.load()
     with contextlib.ExitStack() as stack:
         if args.plugin:
+            from dis2_runtime.driver.opening import open_driver
+
             driver = stack.enter_context(open_driver())
             stack.enter_context(driver.make_current())
             kernels = load_kernels(driver, {file.name: file.read_bytes() for file in args.plugin})

@@ -14,7 +14,6 @@ from dis2_edge.goldens import Arrays
 from dis2_edge.settings import nearest
 from dis2_edge.terminal import say
 from dis2_runtime.driver import Driver
-from dis2_runtime.driver.opening import open_driver
 from dis2_runtime.engine import Answer, Engine, Frames
 from dis2_runtime.engines.tensorrt import bindings
 from dis2_runtime.engines.tensorrt.apart import Bounds, build_apart
@@ -26,7 +25,7 @@ from dis2_runtime.engines.tensorrt.choosing import Candidate, Site, choose
 from dis2_runtime.engines.tensorrt.kernels import Kernels, load_kernels
 from dis2_runtime.engines.tensorrt.model import LayerTime, Loaded
 from dis2_runtime.engines.tensorrt.plugins import registered, serves
-from dis2_runtime.engines.tensorrt.plugins.form import foreign_nodes, plugin_form
+from dis2_runtime.engines.tensorrt.plugins.form import own_operators, plugin_form
 from dis2_runtime.engines.tensorrt.tick import Tick
 from dis2_runtime.proof import Check, check_row, read_goldens
 
@@ -58,7 +57,7 @@ class TensorRtEngine:
         settings: Settings | None = None,
         *,
         trt: Trt | None = None,
-        open_gpu: Callable[[], Driver] = open_driver,
+        open_gpu: Callable[[], Driver] | None = None,
         build: Callable[..., bytes] = build_apart,
         load: Callable[[Driver], Kernels] = load_kernels,
     ) -> None:
@@ -71,7 +70,7 @@ class TensorRtEngine:
         rows = rows_for(bundle, precision)
         self._trt = trt or bindings.load()
         with contextlib.ExitStack() as stack:
-            self._driver = stack.enter_context(open_gpu())
+            self._driver = stack.enter_context((open_gpu or _open_driver)())
             stack.enter_context(self._driver.make_current())
             self._open(rows, stack)
             self._closing = stack.pop_all()
@@ -156,7 +155,7 @@ class TensorRtEngine:
     def _candidates(self, row: ModelRow, cache: Cache) -> list[Candidate]:
         """The forms of the row's file that can be had here, the portable one first."""
         model = self._bundle.file(row.file).read_bytes()
-        own = foreign_nodes(model)
+        own = own_operators(model)
         forms: list[Form] = [form for form in self._settings.forms if form == "function" or own]
         if "plugin" in forms and not serves(self._kernels.modules, own):
             forms.remove("plugin")
@@ -176,6 +175,12 @@ class TensorRtEngine:
 
     def _plugins(self) -> contextlib.AbstractContextManager[None]:
         return registered(self._trt, self._driver, self._kernels.modules, self._kernels.images)
+
+
+def _open_driver() -> Driver:
+    from dis2_runtime.driver.opening import open_driver
+
+    return open_driver()
 
 
 def rows_for(bundle: Bundle, precision: str) -> list[ModelRow]:

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from dis2_edge.errors import EngineError
+from dis2_runtime.engines.model_form import functions_in, without_functions
 from dis2_runtime.engines.tensorrt.plugins.operators import DOMAIN
 
-__all__ = ["foreign_nodes", "plugin_form"]
+__all__ = ["own_operators", "plugin_form"]
 
 # Numbers of the fields of ONNX's messages.
-_GRAPH, _FUNCTIONS = 7, 25
+_GRAPH = 7
 _NODE = 1
-_OPERATOR, _ATTRIBUTE, _DOMAIN = 4, 5, 7
+_ATTRIBUTE, _DOMAIN = 5, 7
 _ATTRIBUTE_NAME, _ATTRIBUTE_STRING, _ATTRIBUTE_TYPE = 1, 4, 20
 _STRING = 3
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -27,23 +28,13 @@ Field = tuple[int, bytes, bytes]
 
 def plugin_form(model: bytes) -> bytes:
     """`model` (a serialised ModelProto) with no functions, its nodes of our domain marked for our plug-ins."""
-    kept = []
-    for number, whole, held in _fields(model):
-        if number == _GRAPH:
-            whole = _field(_GRAPH, _rebuilt(held, _NODE, _marked))
-        if number != _FUNCTIONS:
-            kept.append(whole)
-    return b"".join(kept)
+    return _rebuilt(without_functions(model), _GRAPH, lambda graph: _rebuilt(graph, _NODE, _marked))
 
 
-def foreign_nodes(model: bytes) -> frozenset[str]:
-    """Operators of our domain that stand in the graph of `model`."""
-    found = set()
-    for number, _, graph in _fields(model):
-        for inner, _, node in _fields(graph) if number == _GRAPH else ():
-            if inner == _NODE and _text(node, _DOMAIN) == DOMAIN:
-                found.add(_text(node, _OPERATOR))
-    return frozenset(found)
+def own_operators(model: bytes) -> frozenset[str]:
+    """The operators of our domain that `model` has bodies for."""
+    named = (name.split("::", 1) for name in functions_in(model))
+    return frozenset(name for domain, name in named if domain == DOMAIN)
 
 
 def _marked(node: bytes) -> bytes:
