@@ -1,4 +1,4 @@
-"""Hold what an engine answers to a bundle's goldens: every engine that flies, and every plan that was built, passes here."""
+"""Hold what an engine answers to a bundle's goldens: every engine and every plan passes here."""
 
 from __future__ import annotations
 

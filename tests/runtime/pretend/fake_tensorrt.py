@@ -205,7 +205,7 @@ class _Parser:
         for node in found.graph.node:
             own = node.domain in ("", "ai.onnx", "com.microsoft") or node.op_type in functions
             if not own and _creator_of(self._world.registry, node) is None:
-                self._wrong(node.name, node.op_type, "Plugin not found, are the plugin name, version, and namespace correct?")
+                self._wrong(node.name, node.op_type, "Plugin not found, are its name and namespace correct?")
         self._network._model = bytes(model)
         return not self._errors
 
@@ -251,7 +251,7 @@ class _Runtime:
         head, _, model = serialized_engine[len(MAGIC) :].partition(b"\n")
         told = json.loads(head)
         if told["version"] != world.version:
-            world.log(self._logger, f"The engine plan was built with version {told['version']}, expected {world.version}")
+            world.log(self._logger, f"The plan was built with version {told['version']}, expected {world.version}")
             return None
         if told["capability"] != list(world.gpu.device.capability):
             world.log(self._logger, "The engine plan file was generated on an incompatible device")

@@ -52,13 +52,14 @@ class Api:
             elif attribute not in table["properties"]:
                 members[attribute] = _Absent(f"TensorRT {self.version} has no {name}.{attribute}")
         settable = {each for each, writable in table["properties"].items() if writable}
-        members |= {"__init__": checked(fake.__init__, table["init"]), "__setattr__": _setter(name, settable)}  # type: ignore[misc]
+        members["__setattr__"] = _setter(name, settable)
+        if table["init"]:  # without one, only TensorRT itself makes such objects
+            members["__init__"] = checked(fake.__init__, table["init"])  # type: ignore[misc]
         return type(name, (fake,), members)
 
     def base(self, name: str, *bases: type) -> type:
         """A class to derive from, as a plug-in or a logger does: overrides must exist, and take what is handed over."""
         table = self.classes[name]
-        known = {*table["methods"], *table["properties"]}
 
         def started(self: Any, *rest: Any) -> None:
             self.__dict__.setdefault("_started", set()).add(name)
@@ -71,7 +72,7 @@ class Api:
                 if attribute in table["methods"]:
                     _takes(found, table["methods"][attribute], f"{cls.__name__}.{attribute}")
 
-        made = type(name, bases, {"__init__": started, "__init_subclass__": classmethod(derived), "known_to_api": known})
+        made = type(name, bases, {"__init__": started, "__init_subclass__": classmethod(derived)})
         return made
 
 

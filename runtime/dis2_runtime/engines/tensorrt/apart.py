@@ -50,8 +50,8 @@ def build_apart(
 ) -> bytes:
     """The plan of the model `onnx`, as `builder.build` makes it, from a child process.
 
-    `plugins` are the kernels of a model of the form `plugin`. `tell` gets lines of progress. Raises EngineError with the
-    child's own message, or with the bound that ended it.
+    `plugins` are the kernels of a model of the form `plugin`. `tell` gets lines of progress. Raises
+    EngineError with the child's own message, or with the bound that ended it.
     """
     with tempfile.TemporaryDirectory(prefix="dis2-build-") as scratch:
         folder = Path(scratch)

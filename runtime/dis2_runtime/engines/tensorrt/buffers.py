@@ -1,4 +1,4 @@
-"""Buffers that the scenarios of an engine share: taken once, at fixed addresses, as only one scenario runs at a time."""
+"""Buffers that the scenarios of an engine share: taken once, at fixed addresses; only one scenario runs at a time."""
 
 from __future__ import annotations
 
@@ -80,8 +80,12 @@ class Buffers:
 
     def free(self) -> None:
         """Give all of it back."""
-        for held in (*self._mirrors.values(), *self._places.values(), *([self._scratch] if self._scratch else [])):
-            held.free()
+        for mirror in self._mirrors.values():
+            mirror.free()
+        for place in self._places.values():
+            place.free()
+        if self._scratch is not None:
+            self._scratch.free()
         self._mirrors.clear()
         self._places.clear()
         self._scratch = None

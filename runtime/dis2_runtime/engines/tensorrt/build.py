@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import sys
 from pathlib import Path
 
@@ -35,9 +36,7 @@ def _build(args: argparse.Namespace) -> None:
     trt = bindings.load()
     with contextlib.ExitStack() as stack:
         if args.plugin:
-            from dis2_runtime.driver.opening import open_driver
-
-            driver = stack.enter_context(open_driver())
+            driver = stack.enter_context(importlib.import_module("dis2_runtime.driver.opening").open_driver())
             stack.enter_context(driver.make_current())
             kernels = load_kernels(driver, {file.name: file.read_bytes() for file in args.plugin})
             stack.enter_context(plugins.registered(trt, driver, kernels.modules, kernels.images))

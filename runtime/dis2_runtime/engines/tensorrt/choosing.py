@@ -1,4 +1,4 @@
-"""Which plan flies: every form of a model file is built, proven on the goldens and timed here; the fastest right one stays.
+"""Which plan flies: every form of a model file is built, proven on the goldens and timed; the fastest right one stays.
 
 What a form did is noted beside its plan, so that the next start loads one plan and builds none. A form that cannot be
 built, or that answers a golden wrongly, is told and left.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,6 @@ from dis2_runtime.engines.tensorrt.tick import Tick
 from dis2_runtime.proof import Check, check_row, read_goldens
 
 __all__ = ["Settings", "TensorRtEngine", "rows_for"]
-
 
 
 @dataclass(frozen=True)
@@ -178,9 +178,9 @@ class TensorRtEngine:
 
 
 def _open_driver() -> Driver:
-    from dis2_runtime.driver.opening import open_driver
-
-    return open_driver()
+    opening = importlib.import_module("dis2_runtime.driver.opening")
+    driver: Driver = opening.open_driver()
+    return driver
 
 
 def rows_for(bundle: Bundle, precision: str) -> list[ModelRow]:

@@ -19,7 +19,7 @@ __all__ = ["LayerTime", "Loaded", "Port", "check_ports"]
 
 ANSWER = "logits"
 """Name of the one output, 1xKxHxW."""
-_TYPES = {"FLOAT": np.dtype(np.float32), "HALF": np.dtype(np.float16)}
+_TYPES: dict[str, np.dtype[Any]] = {"FLOAT": np.dtype(np.float32), "HALF": np.dtype(np.float16)}
 """What a file of the trt dialect may show at its border."""
 _ALTERED = "delete the folder .engines beside the bundle: it is built again for this TensorRT and this GPU"
 

@@ -20,7 +20,14 @@ class Tick:
     """A plan between its steps, on addresses that never change once `settle` was called."""
 
     def __init__(
-        self, driver: Driver, stream: Stream, plan: Loaded, task: Task, scenario: str, buffers: Buffers, modules: Modules
+        self,
+        driver: Driver,
+        stream: Stream,
+        plan: Loaded,
+        task: Task,
+        scenario: str,
+        buffers: Buffers,
+        modules: Modules,
     ) -> None:
         check_ports(plan.ports, task, scenario, plan.name)
         self.plan, self.grid = plan, task.grid

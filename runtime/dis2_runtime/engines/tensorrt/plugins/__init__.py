@@ -23,9 +23,7 @@ def serves(modules: Mapping[str, Module], operators: Iterable[str]) -> bool:
 
 
 @contextmanager
-def registered(
-    trt: Trt, driver: Driver, modules: Mapping[str, Module], images: Mapping[str, bytes]
-) -> Iterator[None]:
+def registered(trt: Trt, driver: Driver, modules: Mapping[str, Module], images: Mapping[str, bytes]) -> Iterator[None]:
     """Let TensorRT know the operators that `modules` serve, while inside; ahead of time where it can."""
     registry = trt.module.get_plugin_registry()
     if registry is None:

@@ -9,17 +9,14 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from dis2_edge.errors import EngineError
 from dis2_runtime.engines.tensorrt.bindings import Trt
-from dis2_runtime.engines.tensorrt.plugins.operators import DOMAIN, Call, Operator
+from dis2_runtime.engines.tensorrt.plugins.operators import DOMAIN, FLOATS, Call, Operator
 
 __all__ = ["SINCE", "plugin_id", "register"]
 
 SINCE = (10, 9)
 """The first version that compiles plug-ins into the plan."""
-_TYPES = {"FLOAT": np.dtype(np.float32), "HALF": np.dtype(np.float16)}
 
 
 def plugin_id(operator: Operator) -> str:
@@ -67,7 +64,7 @@ def _implementer(quick: Any, operator: Operator, ptx: bytes) -> Callable[..., An
         inputs = [given[name] for name in operator.inputs]
         shapes = tuple(tuple(int(size.constant_value()) for size in each.shape_expr) for each in inputs)
         attributes = tuple((name, int(given[name])) for name in sorted(operator.attributes))
-        launch = plan_launch(Call(shapes, _TYPES[inputs[0].dtype.name], attributes))
+        launch = plan_launch(Call(shapes, FLOATS[inputs[0].dtype.name], attributes))
         scalars = quick.SymIntExprs(len(launch.scalars))
         for place, value in enumerate(launch.scalars):
             scalars[place] = quick.SymInt32(value)

@@ -14,11 +14,9 @@ import numpy as np
 from dis2_edge.errors import EngineError
 from dis2_runtime.driver import Driver, Module
 from dis2_runtime.engines.tensorrt.bindings import Trt
-from dis2_runtime.engines.tensorrt.plugins.operators import DOMAIN, VERSION, Call, Operator
+from dis2_runtime.engines.tensorrt.plugins.operators import DOMAIN, FLOATS, VERSION, Call, Launcher, Operator
 
 __all__ = ["Bench", "creator"]
-
-_TYPES = {"FLOAT": np.dtype(np.float32), "HALF": np.dtype(np.float16)}
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Bench:
     module: Module
 
 
-@dataclass(frozen=True)
+@dataclass
 class GivenStream:
     """A stream of TensorRT's own, by its handle."""
 
@@ -64,23 +62,15 @@ def creator(trt: Trt, operator: Operator, bench: Bench) -> Any:
 
 def _plugin_class(trt: Trt, operator: Operator, bench: Bench) -> Callable[[dict[str, int]], Any]:
     module = trt.module
-    launch = operator.launch
-    if launch is None:
+    if operator.launch is None:
         raise EngineError(f"there is no kernel for {operator.name}")
+    launch: Launcher = operator.launch
 
-    class Plugin(  # type: ignore[misc]
-        module.IPluginV3,  # type: ignore[name-defined]
-        module.IPluginV3OneCore,  # type: ignore[name-defined]
-        module.IPluginV3OneBuild,  # type: ignore[name-defined]
-        module.IPluginV3OneRuntime,  # type: ignore[name-defined]
-    ):
+    core, building, running = module.IPluginV3OneCore, module.IPluginV3OneBuild, module.IPluginV3OneRuntime
+
+    class Plugin(module.IPluginV3, core, building, running):  # type: ignore[misc,name-defined,valid-type]
         def __init__(self, attributes: dict[str, int]) -> None:
-            for base in (
-                module.IPluginV3,
-                module.IPluginV3OneCore,
-                module.IPluginV3OneBuild,
-                module.IPluginV3OneRuntime,
-            ):
+            for base in (module.IPluginV3, core, building, running):
                 base.__init__(self)
             self.plugin_name, self.plugin_namespace, self.plugin_version = operator.name, DOMAIN, VERSION
             self.num_outputs = 1
@@ -114,7 +104,7 @@ def _plugin_class(trt: Trt, operator: Operator, bench: Bench) -> Callable[[dict[
             desc = in_out[pos].desc
             return bool(
                 desc.format == module.TensorFormat.LINEAR
-                and desc.type.name in _TYPES
+                and desc.type.name in FLOATS
                 and desc.type == in_out[0].desc.type
             )
 
@@ -140,7 +130,7 @@ def _plugin_class(trt: Trt, operator: Operator, bench: Bench) -> Callable[[dict[
             stream: int,
         ) -> None:
             shapes = tuple(tuple(int(size) for size in desc.dims) for desc in input_desc)
-            call = Call(shapes, _TYPES[input_desc[0].type.name], tuple(sorted(self.attributes.items())))
+            call = Call(shapes, FLOATS[input_desc[0].type.name], tuple(sorted(self.attributes.items())))
             launch(bench.driver, bench.module, GivenStream(stream), call, inputs, outputs[0])
 
     return Plugin

@@ -10,12 +10,15 @@ import numpy as np
 
 from dis2_runtime.driver import Driver, Module, Stream
 
-__all__ = ["DOMAIN", "OPERATORS", "VERSION", "Call", "Launch", "Operator"]
+__all__ = ["DOMAIN", "FLOATS", "OPERATORS", "VERSION", "Call", "Launch", "Launcher", "Operator"]
 
 DOMAIN = "dis2_edge"
 """Domain of the nodes, and namespace of the plug-ins."""
 VERSION = "1"
 """Version of the operators; every plug-in of them says so."""
+
+FLOATS: dict[str, np.dtype[Any]] = {"FLOAT": np.dtype(np.float32), "HALF": np.dtype(np.float16)}
+"""Types that the kernels take, by TensorRT's names."""
 
 Shape = tuple[int, ...]
 
