@@ -1,6 +1,8 @@
-# The words of this project: install check test demo bench reproduce kills campaign soak, and test-runtime. Each sets up .venv by itself.
+# The words of this project: install check pretend test demo bench reproduce kills campaign soak, and test-runtime. Each sets up .venv by itself.
 #
 #   make demo                      the whole way at a small size, in minutes
+#   make pretend                   once, for tests of what runs on a GPU: real bindings on stub libraries, in minutes; without
+#                                  it those tests skip
 #   make test                      all tests, by two processes; PYTEST_ARGS="-m 'not slow' -x" are handed on
 #   make reproduce                 the comparison, in hours to days; REPRODUCE_ARGS="--list" tells, killed it goes on
 #   make kills                     kill a flight a hundred times and look at what it left, in minutes
@@ -28,7 +30,7 @@ ifeq ($(origin PYTHON), undefined)
 PYTHON = $(firstword $(foreach each,$(CANDIDATES),$(shell $(each) -c '$(SUITABLE)' 2>/dev/null && echo $(each))))
 endif
 
-.PHONY: install check test demo bench reproduce kills campaign soak test-runtime
+.PHONY: install check pretend test demo bench reproduce kills campaign soak test-runtime
 
 install: $(STAMP)
 
@@ -37,6 +39,11 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The second part is the CUDA bindings'; each says what it fetches, and does nothing where all is there.
+pretend: $(STAMP)
+	$(BIN)/python -m tests.runtime.pretend.make_tensorrt
+	@[ ! -f tests/runtime/pretend/make_pycuda.py ] || $(BIN)/python -m tests.runtime.pretend.make_pycuda
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
