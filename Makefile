@@ -1,7 +1,7 @@
 # The words of this project: install check test demo bench reproduce kills campaign soak, and test-runtime. Each sets up .venv by itself.
 #
 #   make demo                      the whole way at a small size, in minutes
-#   make test                      all tests; PYTEST_ARGS="-m 'not slow' -x" are handed on
+#   make test                      all tests, by two processes; PYTEST_ARGS="-m 'not slow' -x" are handed on
 #   make reproduce                 the comparison, in hours to days; REPRODUCE_ARGS="--list" tells, killed it goes on
 #   make kills                     kill a flight a hundred times and look at what it left, in minutes
 #   make campaign BUNDLES="A B"     every fault over every type of source, some 20 minutes a bundle, on the pictures in
@@ -13,6 +13,7 @@
 VENV ?= .venv
 TORCH ?=
 PYTEST_ARGS ?=
+WORKERS ?= 2
 REPRODUCE_ARGS ?=
 BUNDLES ?= out/ombria-bundle out/fusion-bundle
 CAMPAIGN_DATA ?= ../shared/data/ombria_s1s2_flood
@@ -38,7 +39,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 demo: $(STAMP)
 	$(BIN)/dis2-edge demo --out out/demo --replace
@@ -78,4 +79,4 @@ test-runtime:
 	echo "Installing into $$venv: about 100 MB where nothing is there yet, no torch." && \
 	$$venv/bin/python -m pip install -q -c constraints.txt setuptools wheel && \
 	$$venv/bin/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[host,report,test]' && \
-	$$venv/bin/python -m pytest tests/edge tests/runtime tests/boards $(PYTEST_ARGS)
+	$$venv/bin/python -m pytest tests/edge tests/runtime tests/boards -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
