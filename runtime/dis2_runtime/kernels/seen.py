@@ -94,7 +94,8 @@ def seen_error(found: Seen, exact: Seen, sensor: Sensor) -> float:
     if not np.array_equal(np.isnan(means[0]), np.isnan(means[1])):
         return math.inf
     size = np.abs(means[1] - sensor.mean) + stds[1] + 1e-5 * np.asarray(sensor.std)
-    apart = np.maximum(np.abs(means[0] - means[1]) / size, np.abs(stds[0] ** 2 - stds[1] ** 2) / size**2)
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = np.maximum(np.abs(means[0] - means[1]) / size, np.abs(stds[0] ** 2 - stds[1] ** 2) / size**2)
     return float(np.nan_to_num(apart, nan=0.0).max() / 1e-5)
 
 
