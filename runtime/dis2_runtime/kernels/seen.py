@@ -108,5 +108,9 @@ def _look(tally: Any, sensor: Sensor, channel: int, pixels: int) -> tuple[float,
     spread = math.sqrt(max(0.0, (count * square - total * total) / count**2))  # of integers exact until here
     mean, std = total / count, spread
     if sensor.dtype == "float32":
-        mean, std = sensor.mean[channel] + mean * sensor.std[channel], spread * sensor.std[channel]
+        taken, unit = (
+            float(np.float32(sensor.mean[channel])),
+            float(np.float32(sensor.std[channel])),
+        )  # as the kernel has
+        mean, std = taken + mean * unit, spread * unit
     return float(tally["least"]), float(tally["most"]), mean, std
