@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tiny_bundle import HEAT, NDSM, RGB, make_bundle, task_of
 
 from dis2_edge.bundle import Bundle
+from tests.runtime.pretend.marking import pretend_gpu  # noqa: F401  a fixture
 
 
 @pytest.fixture(scope="session")
