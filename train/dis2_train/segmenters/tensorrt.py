@@ -1,7 +1,7 @@
 """The edge to torch-tensorrt: whether it can work here, and one module compiled by it. Nothing else imports it.
 
-Written against torch-tensorrt 2.13 and held to its source and to its Python part (tests/train/contracts). It has never run
-on a GPU, nor built an engine, for us.
+Written against torch-tensorrt 2.13 and held to its source and to its Python part (tests/train/contracts). It has never
+run on a GPU, nor built an engine, for us.
 """
 
 from __future__ import annotations
