@@ -226,16 +226,20 @@ def test_a_file_without_attention_knows_no_domain_of_ours(tmp_path):
     assert [entry.domain for entry in model.opset_import] == [""]
 
 
-def test_attention_in_an_fp32_island_computes_in_fp32_by_the_same_body(tmp_path):
+@pytest.mark.parametrize("island", ["FusionAttention", "ClasswiseAttention"])
+def test_attention_in_an_fp32_island_computes_in_fp32_by_the_same_body(tmp_path, island):
     kind, task, scenario = CASES[0]
     graph = traced(kind, task, scenario)
-    (name,) = [node.name for node in graph.graph.nodes if node.name.endswith("fusion_attention")]
+    place = {"FusionAttention": "fusion_attention", "ClasswiseAttention": "decoder_attention"}[island]
+    (name,) = [node.name for node in graph.graph.nodes if node.name.endswith(place)]
     trt.write(typed_form(graph, [name]), task, scenario, tmp_path / "m.onnx", {})
     model = onnx.load(tmp_path / "m.onnx")
     assert not mixed_nodes(model)
     types = types_of(model)
     kinds = {node.op_type: types[node.output[0]] for node in calls(model)}
-    assert kinds == {"FusionAttention": TensorProto.FLOAT, "ClasswiseAttention": TensorProto.FLOAT16}
+    other = {"FusionAttention": TensorProto.FLOAT16, "ClasswiseAttention": TensorProto.FLOAT16}
+    assert kinds == {**other, island: TensorProto.FLOAT}
+    onnx.checker.check_model(model, full_check=True)
 
 
 def test_more_positions_than_fp16_counts_are_refused():
