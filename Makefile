@@ -1,7 +1,9 @@
-# The words of this project: install check test demo bench reproduce kills campaign soak, and test-runtime. Each sets up .venv by itself.
+# The words of this project: install check pretend test demo bench reproduce kills campaign soak, and test-runtime. Each sets up .venv by itself.
 #
 #   make demo                      the whole way at a small size, in minutes
-#   make test                      all tests; PYTEST_ARGS="-m 'not slow' -x" are handed on
+#   make pretend                   once, for tests of what runs on a GPU: real bindings on stub libraries, in minutes; without
+#                                  it those tests skip
+#   make test                      all tests, by two processes; PYTEST_ARGS="-m 'not slow' -x" are handed on
 #   make reproduce                 the comparison, in hours to days; REPRODUCE_ARGS="--list" tells, killed it goes on
 #   make kills                     kill a flight a hundred times and look at what it left, in minutes
 #   make campaign BUNDLES="A B"     every fault over every type of source, some 20 minutes a bundle, on the pictures in
@@ -13,6 +15,7 @@
 VENV ?= .venv
 TORCH ?=
 PYTEST_ARGS ?=
+WORKERS ?= 2
 REPRODUCE_ARGS ?=
 BUNDLES ?= out/ombria-bundle out/fusion-bundle
 CAMPAIGN_DATA ?= ../shared/data/ombria_s1s2_flood
@@ -27,7 +30,7 @@ ifeq ($(origin PYTHON), undefined)
 PYTHON = $(firstword $(foreach each,$(CANDIDATES),$(shell $(each) -c '$(SUITABLE)' 2>/dev/null && echo $(each))))
 endif
 
-.PHONY: install check test demo bench reproduce kills campaign soak test-runtime
+.PHONY: install check pretend test demo bench reproduce kills campaign soak test-runtime
 
 install: $(STAMP)
 
@@ -37,8 +40,13 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The second part is the CUDA bindings'; each says what it fetches, and does nothing where all is there.
+pretend: $(STAMP)
+	$(BIN)/python -m tests.runtime.pretend.make_tensorrt
+	@[ ! -f tests/runtime/pretend/make_pycuda.py ] || $(BIN)/python -m tests.runtime.pretend.make_pycuda
+
 test: $(STAMP)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 demo: $(STAMP)
 	$(BIN)/dis2-edge demo --out out/demo --replace
@@ -78,4 +86,4 @@ test-runtime:
 	echo "Installing into $$venv: about 100 MB where nothing is there yet, no torch." && \
 	$$venv/bin/python -m pip install -q -c constraints.txt setuptools wheel && \
 	$$venv/bin/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[host,report,test]' && \
-	$$venv/bin/python -m pytest tests/edge tests/runtime tests/boards $(PYTEST_ARGS)
+	$$venv/bin/python -m pytest tests/edge tests/runtime tests/boards -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)

@@ -49,6 +49,7 @@ VERBS = {
     "faults": Verb("dis2_runtime.verbs.faults", "list the sensor faults that can be played, check a file", "", "fly"),
     "health": Verb("dis2_runtime.verbs.health", "learn the limits of sensor health from a recording", "", "fly"),
     "campaign": Verb("dis2_runtime.verbs.campaign", "play every fault on every sensor, judge each tick", "host", "fly"),
+    "kernels": Verb("dis2_runtime.verbs.kernels", "build the CUDA kernels, tell what they take", "", "fly"),
     "profile": Verb("dis2_runtime.verbs.profile", "measure accuracy and latency, write a report", "host", "fly"),
 }
 

@@ -2,7 +2,8 @@
 
 A layer is an operator with what an engine fuses into it: the roundings at its inputs and output, and the activation
 behind it. So Q/DQ are no layers, and a tensor between them is counted in the integers that are stored. Arithmetic on
-shapes costs nothing: every engine computes it once, when it loads the file.
+shapes costs nothing: every engine computes it once, when it loads the file. The two attentions that a file holds as
+functions are a layer each, as a kernel computes them: no score is written to memory.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import onnx
 from dis2_edge.costs import Format, LayerCost
 from dis2_edge.errors import CheckpointError
 from dis2_quantize.reading.facts import Facts, gather
-from dis2_quantize.reading.foreign import Shape
+from dis2_quantize.reading.foreign import ATTENTIONS, OURS, Shape
 from dis2_quantize.reading.operations import WEIGHTS, is_weighted, operations
 from dis2_quantize.reading.wiring import Wiring, is_dequantize, is_quantize
 
@@ -59,7 +60,7 @@ _BYTE_TYPES = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
 
 def layer_costs(model: onnx.ModelProto) -> tuple[LayerCost, ...]:
     """The layers of `model` in the order of computation; CheckpointError names a node whose shapes cannot be told."""
-    facts = gather(model)
+    facts = gather(model, [(OURS, name) for name in ATTENTIONS])
     if facts.gaps:
         node, reason = facts.gaps[0]
         found = f"node {node.name or node.op_type!r}: {reason}"

@@ -7,16 +7,19 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, inliner
 from small import ONE, THREE, TWO
+from typed_graphs import CASES, traced
 from written import exported, model_of
 
 from dis2_edge.costs import read_costs
 from dis2_edge.errors import CheckpointError
 from dis2_edge.recipe import Recipe
 from dis2_quantize.costs import layer_costs
+from dis2_quantize.rounding.form import typed_form
 from dis2_quantize.rounding.placement import trace
 from dis2_quantize.run import quantize
+from dis2_quantize.writing.trt import write
 from dis2_train import networks
 from dis2_train.networks.cost import operations
 
@@ -149,6 +152,30 @@ def test_operations_by_kind(nodes, inputs, operations):
     weights = {"w": np.zeros((8, 4, 3, 3), np.float32), "v": np.zeros(3, np.float32)}
     (layer,) = layer_costs(model_of(nodes, {"x": (F, inputs)}, weights))
     assert layer.operations == operations
+
+
+def test_an_attention_is_one_layer_in_the_type_it_reads_whatever_its_body_holds(tmp_path):
+    kind, task, scenario = CASES[0]
+    write(typed_form(traced(kind, task, scenario)), task, scenario, tmp_path / "m.onnx", {})
+    model = onnx.load(tmp_path / "m.onnx")
+    layers = {layer.kind: layer for layer in layer_costs(model) if layer.kind.endswith("Attention")}
+    fusion, classes = layers["FusionAttention"], layers["ClasswiseAttention"]
+    assert (fusion.operations, fusion.bytes) == (4 * 34 * 10 * 64, 2 * (34 + 10 + 10 + 34) * 64)
+    assert (classes.operations, classes.bytes) == (3 * 3 * 64 * 16, 2 * (64 * 16 + 3 * 64 + 3 * 64 * 16))
+    assert {fusion.format, classes.format} == {"fp16"}
+    stripped = onnx.ModelProto.FromString(model.SerializeToString())
+    del stripped.functions[:]
+    assert layer_costs(stripped) == layer_costs(model)
+
+
+def test_an_attention_as_one_layer_counts_the_operations_of_its_body_less_the_softmax(tmp_path):
+    kind, task, scenario = CASES[0]
+    write(typed_form(traced(kind, task, scenario)), task, scenario, tmp_path / "m.onnx", {})
+    called = onnx.load(tmp_path / "m.onnx")
+    whole, parts = layer_costs(called), layer_costs(inliner.inline_local_functions(called))
+    assert total(whole, (*WEIGHTED, "FusionAttention")) == pytest.approx(total(parts, WEIGHTED), rel=1e-3)
+    assert 0.99 * total(parts) < total(whole) < total(parts)
+    assert sum(layer.bytes for layer in whole) < sum(layer.bytes for layer in parts)
 
 
 def test_a_node_whose_shapes_cannot_be_told_is_named():

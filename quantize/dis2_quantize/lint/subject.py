@@ -26,7 +26,7 @@ _REALS: dict[int, str] = {
     onnx.TensorProto.BFLOAT16: "BF16",
     onnx.TensorProto.DOUBLE: "double",
 }
-_VALUE_AT = {"Resize": (0,), "Where": (1, 2), "Pad": (0,), "Cast": ()}
+_VALUE_AT = {"Resize": (0,), "Where": (1, 2), "Pad": (0,), "Cast": (), "CastLike": ()}
 """Places of the inputs that must agree in type, where it is not all."""
 
 

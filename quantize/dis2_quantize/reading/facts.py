@@ -8,7 +8,7 @@ first, and what depends on no input is computed as far as shapes need it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,10 +65,10 @@ class Fact:
 
 @dataclass
 class Facts:
-    """A graph without functions, and all that is known of its tensors."""
+    """A graph, and all that is known of its tensors."""
 
     model: onnx.ModelProto
-    """The file, with the functions of its own written out."""
+    """The file, with functions of its own written out."""
     tensors: dict[str, Fact] = field(default_factory=dict)
     """By name; a tensor of which nothing is known is absent."""
     gaps: list[tuple[onnx.NodeProto, str]] = field(default_factory=list)
@@ -81,9 +81,12 @@ class Facts:
         return self.tensors[name]
 
 
-def gather(model: onnx.ModelProto) -> Facts:
-    """The facts of `model`, in the order of computation; what cannot be told is left as a gap."""
-    facts = Facts(inliner.inline_local_functions(model) if model.functions else model)
+def gather(model: onnx.ModelProto, whole: Collection[tuple[str, str]] = ()) -> Facts:
+    """The facts of `model`, in the order of computation; what cannot be told is left as a gap.
+
+    Its functions are written out, but for those `whole`, by domain and name: calls of these stay one node.
+    """
+    facts = Facts(inliner.inline_selected_functions(model, list(whole), exclude=True) if model.functions else model)
     for tensor in facts.model.graph.initializer:
         facts.tensors[tensor.name] = _of_tensor(tensor)
     for value in facts.model.graph.input:

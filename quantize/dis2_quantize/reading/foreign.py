@@ -1,6 +1,7 @@
-"""Output types and shapes of ONNX Runtime's own operators (com.microsoft), which ONNX's inference does not know.
+"""Output types and shapes of operators that ONNX's inference does not know: ONNX Runtime's (com.microsoft), and ours.
 
-Most are a standard operator with scales and zero-points between its inputs: they are answered as that operator.
+Most of ONNX Runtime's are a standard operator with scales and zero-points between its inputs: they are answered as that
+operator.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ Infer = Callable[[onnx.NodeProto, Sequence[Typed]], "list[Typed]"]
 
 FLOAT = onnx.TensorProto.FLOAT
 DOMAIN = "com.microsoft"
+OURS = "dis2_edge"
+"""Domain of our own operators, which files hold as functions."""
+ATTENTIONS = ("FusionAttention", "ClasswiseAttention")
+"""Those of ours that an engine may compute by a kernel."""
 
 
 class NoAnswerError(Exception):
@@ -74,14 +79,21 @@ SAME = frozenset(
 
 def outputs(node: onnx.NodeProto, inputs: Sequence[Typed | None], infer: Infer) -> list[Typed]:
     """Types and shapes of the outputs that can be told, first ones first; NoAnswerError for an unknown operator."""
-    if node.domain != DOMAIN or not (node.op_type in TWINS or node.op_type in SAME or node.op_type in _OTHERS):
+    if not is_known(node):
         raise NoAnswerError(f"the operator {node.domain}::{node.op_type} is unknown")
     try:
         if node.op_type in TWINS:
             return [_as_twin(TWINS[node.op_type], node, inputs, infer)]
-        return [_OTHERS.get(node.op_type, _like_first)(node, inputs)]
+        return [{**_THEIRS, **_OURS}.get(node.op_type, _like_first)(node, inputs)]
     except (IndexError, TypeError, ValueError, ZeroDivisionError) as cause:
         raise NoAnswerError(f"its inputs are none of a {node.op_type}") from cause
+
+
+def is_known(node: onnx.NodeProto) -> bool:
+    """Whether `outputs` has an answer for the operator of `node`."""
+    if node.domain == OURS:
+        return node.op_type in ATTENTIONS
+    return node.domain == DOMAIN and (node.op_type in TWINS or node.op_type in SAME or node.op_type in _THEIRS)
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
@@ -158,7 +170,17 @@ def _multi_head(node: onnx.NodeProto, inputs: Sequence[Typed | None]) -> Typed:
     return kind, (*query[:2], value[1] * value[3] if len(value) == 4 else value[-1])
 
 
-_OTHERS: dict[str, Callable[[onnx.NodeProto, Sequence[Typed | None]], Typed]] = {
+def _classwise(node: onnx.NodeProto, inputs: Sequence[Typed | None]) -> Typed:
+    """F4 (B, C, h, w) and queries (K, C) to (B K, C, h, w)."""
+    (kind, (batch, *sizes)), (_, (classes, _)) = _given(inputs, 0), _given(inputs, 1)
+    return kind, (batch * classes, *sizes)
+
+
+_OURS: dict[str, Callable[[onnx.NodeProto, Sequence[Typed | None]], Typed]] = {
+    "FusionAttention": _like_first,
+    "ClasswiseAttention": _classwise,
+}
+_THEIRS: dict[str, Callable[[onnx.NodeProto, Sequence[Typed | None]], Typed]] = {
     "QuantizeLinear": _quantised,
     "DequantizeLinear": _dequantised,
     "QLinearConcat": _concat,

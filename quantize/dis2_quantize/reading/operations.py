@@ -12,6 +12,7 @@ from dis2_quantize.reading.foreign import Shape, attribute
 MOVES = frozenset(
     [
         "Cast",
+        "CastLike",
         "Concat",
         "DepthToSpace",
         "Expand",
@@ -43,7 +44,7 @@ def operations(node: onnx.NodeProto, inputs: Sequence[Shape | None], outputs: Se
     if node.op_type in WEIGHTS:
         return 2 * _weighted(node, _shape(inputs, WEIGHTS[node.op_type]), inputs, made)
     if node.op_type in _OTHERS:
-        return 2 * _OTHERS[node.op_type](node, inputs, made)
+        return _OTHERS[node.op_type](node, inputs, made)
     return made
 
 
@@ -84,16 +85,21 @@ def _weighted(node: onnx.NodeProto, weight: Shape, inputs: Sequence[Shape | None
 
 
 def _multi_head(node: onnx.NodeProto, inputs: Sequence[Shape | None], made: int) -> int:
-    """Scores (N x M) and their product with the values, over all heads: N M D each."""
+    """Scores (N x M) and their product with the values, over all heads: N M D multiply-adds each."""
     query = _shape(inputs, 0)
     packed_keys = len(inputs) < 2 or inputs[1] is None
     rows = query[1] if packed_keys else _keys(_shape(inputs, 1))
-    return 2 * made * rows
+    return 4 * made * rows
 
 
 def _keys(key: Shape) -> int:
     """Number of keys in (B, M, D), or split by heads in (B, H, M, D / H)."""
     return key[2] if len(key) == 4 else key[1]
+
+
+def _classwise(node: onnx.NodeProto, inputs: Sequence[Shape | None], made: int) -> int:
+    """Scores, K C N multiply-adds, and as many products of weight and F4; the softmax between is left out."""
+    return 3 * made
 
 
 def _einsum(node: onnx.NodeProto, inputs: Sequence[Shape | None], made: int) -> int:
@@ -102,11 +108,13 @@ def _einsum(node: onnx.NodeProto, inputs: Sequence[Shape | None], made: int) -> 
     sizes: dict[str, int] = {}
     for term, shape in zip(terms, inputs, strict=False):
         sizes.update(zip(term, shape or (), strict=False))
-    return made if "." in sizes else math.prod(sizes.values())
+    return 2 * (made if "." in sizes else math.prod(sizes.values()))
 
 
 _OTHERS: dict[str, Callable[[onnx.NodeProto, Sequence[Shape | None], int], int]] = {
     "MultiHeadAttention": _multi_head,
+    "FusionAttention": _multi_head,
+    "ClasswiseAttention": _classwise,
     "Einsum": _einsum,
 }
 

@@ -12,7 +12,7 @@ QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 
 
 class Wiring:
-    """The edges of a graph without functions, by tensor name."""
+    """The edges of a graph, by tensor name."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self.nodes = list(graph.node)

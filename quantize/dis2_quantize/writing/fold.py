@@ -8,7 +8,8 @@ import onnx
 from onnx import NodeProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-OWN_DOMAIN = "dis2_edge"
+from dis2_quantize.reading.foreign import OURS
+
 _KEPT = ("QuantizeLinear", "DequantizeLinear")
 """Never computed here: they say where integers are."""
 
@@ -50,7 +51,12 @@ def _value(
         return {node.output[0]: np.array(shapes[node.input[0]], np.int64)}
     if node.op_type == "Constant":
         return {node.output[0]: numpy_helper.to_array(helper.get_node_attr_value(node, "value"))}
-    if not node.input or node.op_type in _KEPT or not all(name in known for name in node.input if name):
+    if (
+        not node.input
+        or node.op_type in _KEPT
+        or node.domain == OURS
+        or not all(name in known for name in node.input if name)
+    ):
         return None
     inputs = [
         helper.make_tensor_value_info(name, _element(known[name]), None) for name in dict.fromkeys(node.input) if name
@@ -63,11 +69,11 @@ def _value(
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """The shapes of all values that have a fixed one; nodes of our own domain keep the shape of what they read."""
+    """The shapes of all values that have a fixed one; a Cast of our own domain keeps that of what it reads."""
     plain = onnx.ModelProto()
     plain.CopyFrom(model)
     for node in plain.graph.node:
-        if node.domain == OWN_DOMAIN:
+        if node.domain == OURS and node.op_type == "Cast":
             node.CopyFrom(helper.make_node("Identity", node.input, node.output))
     inferred = onnx.shape_inference.infer_shapes(plain, data_prop=True).graph
     found = {}

@@ -6,12 +6,14 @@ they take that of their reader, where the operator's definition lets them, so th
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from dis2_edge.errors import InternalError
-from dis2_quantize.writing.fold import OWN_DOMAIN
+from dis2_quantize.reading.foreign import OURS
 
 FLOATS = {TensorProto.FLOAT: "tensor(float)", TensorProto.FLOAT16: "tensor(float16)"}
 
@@ -25,7 +27,7 @@ def type_strictly(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         typer.visit(node)
     typer.finish()
-    kept = [entry for entry in model.opset_import if entry.domain != OWN_DOMAIN]
+    kept = [entry for entry in model.opset_import if entry.domain != OURS or model.functions]
     del model.opset_import[:], model.graph.value_info[:]
     model.opset_import.extend(kept)
 
@@ -46,7 +48,7 @@ class _Typer:
         """Type one node; everything that it reads was visited before."""
         if node.op_type == "DequantizeLinear" and node.input[0] in self.constants:
             self.weights[node.output[0]] = node
-        elif node.domain == OWN_DOMAIN:
+        elif node.domain == OURS and node.op_type == "Cast":
             to = TensorProto.FLOAT16 if helper.get_node_attr_value(node, "half") else TensorProto.FLOAT
             node.CopyFrom(helper.make_node("Cast", [node.input[0]], [node.output[0]], node.name, to=to))
             self.types[node.output[0]] = to
@@ -62,7 +64,6 @@ class _Typer:
         self.graph.initializer.extend(one for one in made if isinstance(one, TensorProto))
 
     def _compute(self, node: NodeProto) -> None:
-        schema = onnx.defs.get_schema(node.op_type, self.opset)
         found = {self.types[name] for name in node.input if self.types.get(name) in FLOATS}
         if node.op_type == "DequantizeLinear":
             found = {self.before[node.input[0]]}
@@ -71,14 +72,20 @@ class _Typer:
         kind = found.pop() if found else TensorProto.FLOAT
         for place, name in enumerate(node.input):
             if name in self.constants or name in self.weights:
-                formal = schema.inputs[min(place, len(schema.inputs) - 1)]
-                node.input[place] = self._constant(name, kind if FLOATS[kind] in formal.types else TensorProto.FLOAT)
+                free = self._takes(FLOATS[kind], node, place, "inputs")
+                node.input[place] = self._constant(name, kind if free else TensorProto.FLOAT)
         for place, name in enumerate(node.output):
-            formal = schema.outputs[min(place, len(schema.outputs) - 1)]
-            if FLOATS[kind] in formal.types:
+            if self._takes(FLOATS[kind], node, place, "outputs"):
                 self.types[name] = kind
         if node.op_type == "QuantizeLinear":
             self.before[node.output[0]] = kind
+
+    def _takes(self, name: str, node: NodeProto, place: int, side: Literal["inputs", "outputs"]) -> bool:
+        """Whether an operator's definition lets one of its inputs or outputs be the type; functions of ours let all."""
+        if node.domain == OURS:
+            return True
+        formals = getattr(onnx.defs.get_schema(node.op_type, self.opset), side)
+        return name in formals[min(place, len(formals) - 1)].types
 
     def _constant(self, name: str, kind: int) -> str:
         """The name of a constant, or of a weight in integers, whose type is `kind` if it is a float."""

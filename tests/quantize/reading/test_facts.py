@@ -54,6 +54,18 @@ CASES = {
         {"x": (H, [1, 9, 8]), "k": (H, [1, 5, 8]), "v": (H, [1, 5, 12])},
         (H, (1, 9, 12)),
     ),
+    "attention of ours": (
+        helper.make_node("FusionAttention", ["x", "k", "k"], ["y"], domain="dis2_edge", heads=2),
+        {},
+        {"x": (H, [1, 9, 8]), "k": (H, [1, 5, 8])},
+        (H, (1, 9, 8)),
+    ),
+    "class maps": (
+        helper.make_node("ClasswiseAttention", ["x", "k"], ["y"], domain="dis2_edge"),
+        {"k": np.zeros((5, 8), np.float16)},
+        {"x": (H, [2, 8, 3, 7])},
+        (H, (10, 8, 3, 7)),
+    ),
     "product, turned": (
         helper.make_node("FusedMatMul", ["x", "k"], ["y"], domain=MS, transB=1),
         {},
@@ -101,10 +113,32 @@ def test_a_function_of_the_file_is_written_out():
     assert (facts["y"].dtype, facts["y"].shape) == (H, (2, 6))
 
 
+def test_a_function_that_stays_whole_is_a_node_and_others_are_written_out():
+    opsets = [helper.make_opsetid("", 19)]
+    nodes, bodies = [], []
+    for name, kind in (("FusionAttention", "Mean"), ("Other", "Neg")):
+        inputs = ["q", "k", "v"] if kind == "Mean" else ["q"]
+        body = [helper.make_node(kind, inputs, ["out"])]
+        bodies.append(helper.make_function("dis2_edge", name, inputs, ["out"], body, opsets))
+        given = ["x"] * 3 if kind == "Mean" else ["a"]
+        nodes.append(helper.make_node(name, given, ["a" if kind == "Mean" else "y"], domain="dis2_edge"))
+    model = model_of(nodes, {"x": (H, [1, 2, 4])}, functions=bodies)
+    facts = gather(model, [("dis2_edge", "FusionAttention")])
+    assert [node.op_type for node in facts.model.graph.node] == ["FusionAttention", "Neg"]
+    assert not facts.gaps
+    assert (facts["y"].dtype, facts["y"].shape) == (H, (1, 2, 4))
+
+
 @pytest.mark.parametrize(
     ("node", "shape", "reason"),
     [
         (helper.make_node("Strange", ["x"], ["y"], name="odd", domain="other"), [2], "other::Strange is unknown"),
+        (
+            helper.make_node("Strange", ["x"], ["y"], name="odd", domain="dis2_edge"),
+            [2],
+            "dis2_edge::Strange is unknown",
+        ),
+        (helper.make_node("ClasswiseAttention", ["x"], ["y"], name="odd", domain="dis2_edge"), [2], "none of a"),
         (helper.make_node("NonZero", ["x"], ["y"], name="odd"), [2], "not fixed"),
         (helper.make_node("Relu", ["x"], ["y"], name="odd"), ["n", 2], "nothing is known of its input x"),
         (helper.make_node("Relu", ["x"], ["y"], name="odd"), None, "nothing is known of its input x"),

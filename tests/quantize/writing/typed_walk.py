@@ -1,9 +1,10 @@
 """A second opinion on a file's float types: no node but a Cast may read one type and write or read another."""
 
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, inliner
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
+CASTS = ("Cast", "CastLike")
 SCALES = {"Resize": 2}
 """Inputs that ONNX defines as FP32, whatever the data is."""
 
@@ -18,9 +19,11 @@ def types_of(model):
 
 
 def mixed_nodes(model):
-    """Names of nodes that mix float types; empty in a strongly typed file."""
-    types = types_of(model)
-    return [node.name for node in model.graph.node if node.op_type != "Cast" and len(_floats(node, types)) > 1]
+    """Names of nodes that mix float types, calls of functions and what is in these; empty in a strongly typed file."""
+    inner = inliner.inline_local_functions(model) if model.functions else model
+    types = {**types_of(model), **types_of(inner)}
+    nodes = [*model.graph.node, *(inner.graph.node if model.functions else ())]
+    return [node.name for node in nodes if node.op_type not in CASTS and len(_floats(node, types)) > 1]
 
 
 def _floats(node, types):

@@ -119,13 +119,21 @@ def evaluate_one(segmenter: Segmenter, data: DataSet, split: str, *, noise: bool
     )
 
 
-def write_evaluation(path: Path, evaluation: Evaluation, scores: Mapping[str, Any] | None = None) -> None:
+def write_evaluation(
+    path: Path,
+    evaluation: Evaluation,
+    scores: Mapping[str, Any] | None = None,
+    engine: Mapping[str, Any] | None = None,
+) -> None:
     """Write `evaluation` to `path` as JSON, whole or not at all; one line an entry, the counts of an image flat.
 
     `scores` are for whoever reads the file by eye; `read_evaluation` leaves them aside, as they follow from the counts.
+    So it does with `engine`, which tells what ran the model, where and how fast, where engines were asked for.
     """
     table = {name: getattr(evaluation, name) for name in _PLAIN}
     table["scores"] = dict(scores or {})
+    if engine:
+        table["engine"] = dict(engine)
     table["format"] = FORMAT
     table["counts"] = {name: found.reshape(len(found), -1).tolist() for name, found in evaluation.counts.items()}
     table["costs"] = {name: [cost.parameters, cost.gflop] for name, cost in evaluation.costs.items()}

@@ -18,6 +18,7 @@ from dis2_train.judging.evaluation import FORMAT, Evaluation, evaluate_one, read
 
 if TYPE_CHECKING:
     from dis2_edge.dataset import DataSet
+    from dis2_train.segmenters import Segmenter
 
 _OF_A_MODEL = ("*.safetensors", "recipe.toml", "task.json", "quantized.json", "models/*.onnx", "*.onnx")
 _NOT_OF_A_RECIPE = {"seed": 0, "threads": 0, "workers": 0}
@@ -52,16 +53,19 @@ class Judge:
         from dis2_train.segmenters import open_segmenter
 
         precision = self.precision if holds_precisions(model) else None
-        segmenter = open_segmenter(model, precision, device=self.device)
-        found = dataclasses.replace(
-            evaluate_one(segmenter, self.data, self.split, noise=self.noise),
-            recipe=recipe_hash(model, segmenter.precision),
-            model=weights,
-            data=self.fingerprint,
-        )
+        found = self.of(open_segmenter(model, precision, device=self.device), model, weights)
         if kept:
             write_evaluation(kept, found)
         return found
+
+    def of(self, segmenter: Segmenter, model: Path, weights: str = "") -> Evaluation:
+        """The evaluation of `segmenter`, which was opened from `model`; `weights` is its hash where that is known."""
+        return dataclasses.replace(
+            evaluate_one(segmenter, self.data, self.split, noise=self.noise),
+            recipe=recipe_hash(model, segmenter.precision),
+            model=weights or model_hash(model),
+            data=self.fingerprint,
+        )
 
     def _key(self, weights: str) -> str:
         return _hash(weights, self.fingerprint, self.split, self.precision, self.noise, FORMAT)[:16]

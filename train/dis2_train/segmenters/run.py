@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dis2_edge.errors import CheckpointError
 from dis2_edge.task import Task
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 class RunSegmenter:
     """A trained network, on the CPU or on the GPU."""
 
-    precision = "fp32"
+    precision: str = "fp32"
 
     def __init__(self, run: Path, *, grid: tuple[int, int] | None = None, device: str = "auto") -> None:
         checkpoint = load(run)
         self.label = run.resolve().name
         self.recipe_name = f"{checkpoint.recipe.network}/{checkpoint.recipe.preset}"
         self.seed: int | None = checkpoint.recipe.seed
-        self._device = choose_device(device)
-        self._network = _at_grid(checkpoint, grid).to(self._device).eval()
+        self.device = choose_device(device)
+        self._network = _at_grid(checkpoint, grid).to(self.device).eval()
         self.task: Task = self._network.task
         self.scenarios = self.task.scenarios
 
@@ -60,14 +60,33 @@ class RunSegmenter:
         check_scenario(scenario, self.scenarios, self.label)
         return cost(self._network, scenario)
 
+    def flying(self, scenario: str) -> tuple[nn.Module, list[Tensor]]:
+        """The module that flies in `scenario`, and one frame for it, on its device: what a latency is taken of."""
+        return self._network.deployable(scenario).eval(), blank(self.task, scenario, self.device)
+
+    def parts(self, scenario: str) -> dict[str, int]:
+        """What a compiler made of the scenario's module; nothing where torch runs it as it is."""
+        return {}
+
     def _logits(self, frames: Frames, scenario: str) -> Tensor:
         check_scenario(scenario, self.scenarios, self.label)
-        inputs = {
-            name: torch.from_numpy(normalised(batch, self.task.sensor(name))).to(self._device)
+        with torch.inference_mode():
+            found: Tensor = self._network(self._inputs(frames, scenario), scenario).logits.float()
+            return found
+
+    def _inputs(self, frames: Frames, scenario: str) -> dict[str, Tensor]:
+        """Normalised tensors (B, C, H, W) float32 of the scenario's sensors, in its order, on the device."""
+        return {
+            name: torch.from_numpy(normalised(batch, self.task.sensor(name))).to(self.device)
             for name, batch in ready(frames, self.task, scenario).items()
         }
-        with torch.inference_mode():
-            return self._network(inputs, scenario).logits.float()  # type: ignore[no-any-return]
+
+
+def blank(task: Task, scenario: str, device: torch.device) -> list[Tensor]:
+    """A frame (1, C, H, W) float32 of each of the scenario's sensors, standard normal as normalised frames are."""
+    random = torch.Generator().manual_seed(0)
+    shapes = [(1, sensor.channels, *task.grid) for sensor in task.used(scenario)]
+    return [torch.randn(shape, generator=random).to(device) for shape in shapes]
 
 
 def _at_grid(checkpoint: Checkpoint, grid: tuple[int, int] | None) -> Network:

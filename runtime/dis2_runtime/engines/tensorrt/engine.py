@@ -1,0 +1,194 @@
+"""The TensorRT engine: every scenario of a bundle at one precision, one stream, one scratch memory for all."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from dis2_edge.bundle import Bundle, ModelRow
+from dis2_edge.errors import EngineError
+from dis2_edge.goldens import Arrays
+from dis2_edge.settings import nearest
+from dis2_edge.terminal import say
+from dis2_runtime.driver import Driver
+from dis2_runtime.engine import Answer, Engine, Frames
+from dis2_runtime.engines.tensorrt import bindings
+from dis2_runtime.engines.tensorrt.apart import Bounds, build_apart
+from dis2_runtime.engines.tensorrt.bindings import Trt
+from dis2_runtime.engines.tensorrt.buffers import Buffers
+from dis2_runtime.engines.tensorrt.builder import Options
+from dis2_runtime.engines.tensorrt.cache import Cache, Form, Key, folder_of
+from dis2_runtime.engines.tensorrt.choosing import Candidate, Site, choose
+from dis2_runtime.engines.tensorrt.kernels import Kernels, load_kernels
+from dis2_runtime.engines.tensorrt.model import LayerTime, Loaded
+from dis2_runtime.engines.tensorrt.plugins import registered, serves
+from dis2_runtime.engines.tensorrt.plugins.form import own_operators, plugin_form
+from dis2_runtime.engines.tensorrt.tick import Tick
+from dis2_runtime.proof import Check, check_row, read_goldens
+
+__all__ = ["Settings", "TensorRtEngine", "rows_for"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an engine is opened."""
+
+    options: Options = field(default_factory=Options)
+    """Of every build."""
+    bounds: Bounds = field(default_factory=Bounds)
+    """What a build may take."""
+    cache: Path | None = None
+    """Folder of plans; beside the bundle when None."""
+    forms: tuple[Form, ...] = ("function", "plugin")
+    """Forms that are tried, of those that the file and this TensorRT allow."""
+
+
+class TensorRtEngine:
+    """All scenarios of a bundle at one precision (fp16 or int8), built where they are not yet, proven and warmed."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        precision: str,
+        settings: Settings | None = None,
+        *,
+        trt: Trt | None = None,
+        open_gpu: Callable[[], Driver] | None = None,
+        build: Callable[..., bytes] = build_apart,
+        load: Callable[[Driver], Kernels] = load_kernels,
+    ) -> None:
+        """`trt`, `open_gpu`, `build` and `load` are there for tests and for who has them open already.
+
+        Raises EngineError where TensorRT, the driver or a GPU is missing, where no plan can be built, and BundleError
+        where an answer is not the golden's.
+        """
+        self._bundle, self._settings, self._build, self._load = bundle, settings or Settings(), build, load
+        rows = rows_for(bundle, precision)
+        self._trt = trt or bindings.load()
+        with contextlib.ExitStack() as stack:
+            self._driver = stack.enter_context((open_gpu or _open_driver)())
+            stack.enter_context(self._driver.make_current())
+            self._open(rows, stack)
+            self._closing = stack.pop_all()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ticks: dict[str, Tick] = {}
+        self._closing.close()
+
+    @property
+    def scenarios(self) -> tuple[str, ...]:
+        """The scenarios that this engine serves, in the order of the manifest."""
+        return tuple(self._ticks)
+
+    def infer(self, scenario: str, frames: Frames, into: Answer | None = None) -> Answer:
+        """Segment `frames` with the model of `scenario`; see `dis2_runtime.engine.Engine.infer`."""
+        with self._driver.make_current():
+            return self._tick(scenario).run(frames, into)
+
+    def check(self, row: ModelRow) -> Check:
+        """The loaded plan of `row`, held to every golden."""
+        goldens = read_goldens(self._bundle)
+        with self._driver.make_current():
+            return check_row(self._bundle, row, goldens, self._tick(row.scenario).run)
+
+    def profile(self, scenario: str) -> tuple[LayerTime, ...]:
+        """What each layer of a scenario took, in the order of the plan."""
+        with self._driver.make_current():
+            return self._tick(scenario).profile(self._scratch)
+
+    def _tick(self, scenario: str) -> Tick:
+        if scenario not in self._ticks:
+            raise EngineError(f"scenario {scenario!r} is not served", mend=nearest(scenario, self._ticks))
+        return self._ticks[scenario]
+
+    def _open(self, rows: list[ModelRow], stack: contextlib.ExitStack) -> None:
+        """Choose and load a plan a row, then settle all on one scratch memory; the last golden check is on these."""
+        goldens = read_goldens(self._bundle)
+        if not goldens:
+            raise EngineError(f"{self._bundle.path} holds no golden: no engine of it can be proven")
+        self._stream = self._driver.stream()
+        self._kernels = self._load(self._driver)
+        site = self._site(goldens)
+        chosen = [(row, *choose(site, row, self._candidates(row, site.cache))) for row in rows]
+        buffers = Buffers(self._driver)
+        stack.callback(buffers.free)
+        self._ticks = {}
+        if any(candidate.form == "plugin" for _, candidate, _ in chosen):
+            stack.enter_context(self._plugins())
+        for row, _, plan in chosen:
+            loaded = Loaded(self._trt, plan, row.file)
+            stack.callback(loaded.close)
+            self._ticks[row.scenario] = self._make(loaded, row, buffers)
+        self._scratch = buffers.scratch(max(tick.plan.memory_bytes for tick in self._ticks.values()))
+        for row, _, _ in chosen:
+            self._ticks[row.scenario].settle(self._scratch)
+            check_row(self._bundle, row, goldens, self._ticks[row.scenario].run)
+
+    def _make(self, loaded: Loaded, row: ModelRow, buffers: Buffers) -> Tick:
+        task, modules = self._bundle.manifest.task, self._kernels.modules
+        return Tick(self._driver, self._stream, loaded, task, row.scenario, buffers, modules)
+
+    def _site(self, goldens: Sequence[Arrays]) -> Site:
+        cache = Cache(self._settings.cache or folder_of(self._bundle))
+        return Site(self._trt, self._driver, self._stream, cache, self._bundle, goldens, self._alone)
+
+    @contextlib.contextmanager
+    def _alone(self, loaded: Loaded, row: ModelRow) -> Iterator[Tick]:
+        """A plan on buffers of its own, for as long as it is tried."""
+        buffers = Buffers(self._driver)
+        try:
+            tick = self._make(loaded, row, buffers)
+            tick.settle(buffers.scratch(loaded.memory_bytes))
+            yield tick
+        finally:
+            buffers.free()
+
+    def _candidates(self, row: ModelRow, cache: Cache) -> list[Candidate]:
+        """The forms of the row's file that can be had here, the portable one first."""
+        model = self._bundle.file(row.file).read_bytes()
+        own = own_operators(model)
+        forms: list[Form] = [form for form in self._settings.forms if form == "function" or own]
+        if "plugin" in forms and not serves(self._kernels.modules, own):
+            forms.remove("plugin")
+        return [self._candidate(row, form, model, cache) for form in forms]
+
+    def _candidate(self, row: ModelRow, form: Form, model: bytes, cache: Cache) -> Candidate:
+        version, options, device = self._trt.version, self._settings.options, self._driver.device
+        sha256 = self._bundle.manifest.files[row.file].sha256
+        key = Key.of(sha256, form, version, device, self._kernels.digest, options)
+
+        def build() -> bytes:
+            say(f"building an engine of {row.file} as {form}: minutes, once")
+            ready, images = (model, None) if form == "function" else (plugin_form(model), self._kernels.images)
+            return self._build(ready, options, self._settings.bounds, cache.timings(key), images)
+
+        return Candidate(form, key, build, self._plugins if form == "plugin" else contextlib.nullcontext)
+
+    def _plugins(self) -> contextlib.AbstractContextManager[None]:
+        return registered(self._trt, self._driver, self._kernels.modules, self._kernels.images)
+
+
+def _open_driver() -> Driver:
+    opening = importlib.import_module("dis2_runtime.driver.opening")
+    driver: Driver = opening.open_driver()
+    return driver
+
+
+def rows_for(bundle: Bundle, precision: str) -> list[ModelRow]:
+    """The bundle's models that TensorRT can fly at `precision`; EngineError naming what there is instead."""
+    usable = [row for row in bundle.manifest.models if (row.dialect, row.io) == ("trt", "tensor")]
+    rows = [row for row in usable if row.precision == precision]
+    if not rows:
+        held = sorted({row.precision for row in usable})
+        found = f"{bundle.path} holds no {precision} model for TensorRT"
+        raise EngineError(found, mend=f"try --precision {' or '.join(held)}" if held else "deploy it for a Jetson")
+    return rows

@@ -1,0 +1,140 @@
+"""nvcc: where it lies, what it can build for, and a kernel's source made into machine code or PTX.
+
+It comes with CUDA and JetPack, or from the package index by the extra `kernels`; it needs g++ and no GPU. What is built
+runs on drivers of the same major CUDA or a later one: for JetPack 6 that is a compiler of 12.6, which it brings.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from dis2_edge.errors import EngineError
+from dis2_edge.settings import nearest
+
+FLAGS = ("-O3", "-std=c++17", "-Xptxas", "-v")
+"""What every source is built with; `-v` prints the resource report."""
+LIMIT_S = 600.0
+"""One compilation takes seconds; a small board that swaps takes longer."""
+MEND = "install the CUDA toolkit, or `pip install 'dis2-edge[kernels]'` (300 MB; needs g++)"
+
+_IN_WHEELS = ("nvidia/cu*/bin/nvcc", "nvidia/cuda_nvcc/bin/nvcc")
+_FOREIGN = ("NVCC_APPEND_FLAGS", "NVCC_PREPEND_FLAGS")
+_VERSION = re.compile(r"V(\d+\.\d+\.\d+)")
+_TARGET = re.compile(r"(sm|compute)_(\d+)")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What came of one compilation."""
+
+    image: bytes
+    """The cubin, or PTX as text."""
+    log: str
+    """What ptxas said: the resource report."""
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """An nvcc that answers."""
+
+    path: Path
+    """The program."""
+    version: str
+    """As it says: 13.0.88."""
+    targets: frozenset[str]
+    """What it can build for: sm_87 (machine code), compute_87 (PTX), ..."""
+
+    def compile(self, source: Path, target: str) -> Compiled:
+        """Machine code of `source` for sm_N, or PTX for compute_N; EngineError with nvcc's own first error."""
+        check_target(target, self.targets)
+        kind = "-cubin" if target.startswith("sm_") else "-ptx"
+        with tempfile.TemporaryDirectory(prefix="dis2-nvcc-") as folder:
+            made = Path(folder) / "image"
+            done = _run([self.path, *FLAGS, kind, f"-arch={target}", source, "-o", made])
+            if done.returncode or not made.is_file():
+                told = _first_error(done.stdout + done.stderr)
+                raise EngineError(f"{self.path} cannot build {source.name} for {target}: {told}", mend=_mend())
+            return Compiled(made.read_bytes(), done.stdout + done.stderr)
+
+
+def find_compiler() -> Compiler | None:
+    """The first nvcc that answers: of PATH, CUDA_HOME, the usual folder, the packages of this Python."""
+    for path in _places():
+        if (found := _asked(path)) is not None:
+            return found
+    return None
+
+
+def need_compiler() -> Compiler:
+    """The same, or an EngineError that says how to get one."""
+    found = find_compiler()
+    if found is None:
+        places = "PATH, CUDA_HOME, /usr/local/cuda and this Python's packages"
+        raise EngineError(f"no nvcc that answers was found in {places}", mend=MEND)
+    return found
+
+
+def check_target(target: str, known: frozenset[str]) -> None:
+    """EngineError when `target` is not one of `known`."""
+    if not _TARGET.fullmatch(target):
+        raise EngineError(f"{target!r} is no architecture", expected="sm_87 for machine code, compute_87 for PTX")
+    if target not in known:
+        raise EngineError(f"this nvcc does not build for {target}", mend=nearest(target, sorted(known)))
+
+
+def number_of(target: str) -> int:
+    """87 of sm_87 and of compute_87."""
+    found = _TARGET.fullmatch(target)
+    if found is None:
+        raise EngineError(f"{target!r} is no architecture", expected="sm_87 for machine code, compute_87 for PTX")
+    return int(found[2])
+
+
+def _places() -> list[Path]:
+    named = [shutil.which("nvcc")]
+    named += [str(Path(os.environ[name]) / "bin/nvcc") for name in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(name)]
+    named.append("/usr/local/cuda/bin/nvcc")
+    rooms = [Path(room or ".") for room in sys.path]
+    wheels = [path for room in rooms for pattern in _IN_WHEELS for path in sorted(room.glob(pattern))]
+    return [path for path in (*(Path(name) for name in named if name), *wheels) if path.is_file()]
+
+
+@functools.cache
+def _asked(path: Path) -> Compiler | None:
+    try:
+        version = _VERSION.search(_run([path, "--version"]).stdout)
+        targets = [_TARGET.findall(_run([path, f"--list-gpu-{kind}"]).stdout) for kind in ("code", "arch")]
+    except EngineError:
+        return None
+    found = frozenset("_".join(pair) for pairs in targets for pair in pairs)
+    return Compiler(path, version[1], found) if version and found else None
+
+
+def _run(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
+    """Flags from the environment are left out: what is built must be what the cache's key says."""
+    environment = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, errors="replace", env=environment, timeout=LIMIT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EngineError(f"{command[0]} does not run: {error}", mend=MEND) from error
+
+
+def _first_error(log: str) -> str:
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "it says nothing")
+
+
+def _mend() -> str:
+    if shutil.which("g++") is None:
+        return "nvcc needs g++: apt-get install g++"
+    return "its headers may be of another version: look at `nvcc --version` and what CUDA is installed beside it"

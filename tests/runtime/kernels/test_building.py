@@ -1,0 +1,265 @@
+"""Every source through nvcc for every first-class architecture: nothing spills, all fits; files and their records."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dis2_edge import cli
+from dis2_edge.errors import EngineError
+from dis2_runtime.kernels import CASES, building, compiler
+from dis2_runtime.kernels.building import FIRST_CLASS, PORTABLE, Built, build, build_all, digest_of, names, put, take
+from dis2_runtime.kernels.compiler import Compiled, Compiler, find_compiler, number_of
+from dis2_runtime.kernels.rehearsing import Launch, launches_of
+from dis2_runtime.kernels.resources import blocks_an_sm
+from dis2_runtime.verbs import kernels as verb
+
+FOLDER = Path(__file__).parents[3] / "out" / "kernels"
+"""Built once and kept: what has not changed is not compiled again."""
+needs_nvcc = pytest.mark.skipif(
+    find_compiler() is None, reason="no nvcc here: pip install -c constraints.txt '.[kernels]'"
+)
+Capture = pytest.CaptureFixture[str]
+LOG = """ptxas info    : Compiling entry function 'k' for 'sm_87'
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 32 registers"""
+
+
+@pytest.fixture(scope="module")
+def built() -> list[Built]:
+    nvcc = find_compiler()
+    assert nvcc is not None
+    return build_all(nvcc, (*FIRST_CLASS, PORTABLE), FOLDER)
+
+
+@pytest.fixture(scope="module")
+def launches() -> dict[str, Launch]:
+    return launches_of(case for name in names() for case in CASES[name]())
+
+
+@needs_nvcc
+def test_every_source_is_there_for_every_architecture(built: list[Built]) -> None:
+    assert {(one.name, one.target) for one in built} == {(n, t) for n in CASES for t in (*FIRST_CLASS, PORTABLE)}
+    assert all(one.file.stat().st_size > 0 for one in built)
+
+
+@needs_nvcc
+def test_nothing_spills_and_nothing_is_left_to_local_memory(built: list[Built]) -> None:
+    spilled = {
+        f"{row.kernel} for {one.target}: {row.stack_bytes} bytes of stack, {row.spill_bytes} spilled"
+        for one in built
+        for row in one.resources
+        if row.stack_bytes or row.spill_bytes
+    }
+    assert not spilled
+
+
+@needs_nvcc
+def test_every_kernel_is_launched_within_its_bounds_and_fits(built: list[Built], launches: dict[str, Launch]) -> None:
+    bounds = _bounds()
+    for one in built:
+        for row in one.resources:
+            launch = launches[row.kernel]
+            assert launch.threads <= bounds[row.kernel], f"{row.kernel} is launched beyond its bounds"
+            fits = blocks_an_sm(row, number_of(one.target), bounds[row.kernel], launch.shared_bytes)
+            assert fits is not None, one.target
+            assert fits >= 1, f"{row.kernel} for {one.target} does not fit"
+
+
+@needs_nvcc
+def test_machine_code_and_ptx_hold_the_same_kernels(built: list[Built]) -> None:
+    for name in names():
+        reported = {one.target: {row.kernel for row in one.resources} for one in built if one.name == name}
+        assert {frozenset(reported[target]) for target in FIRST_CLASS} == {frozenset(_entries(name))}
+
+
+def test_a_file_is_built_once(tmp_path: Path) -> None:
+    nvcc = Played()
+    assert build(nvcc, "decide", "sm_87", tmp_path).fresh
+    assert not build(nvcc, "decide", "sm_87", tmp_path).fresh
+    assert nvcc.calls == ["decide sm_87"]
+
+
+def _damage(file: Path) -> None:
+    file.write_bytes(file.read_bytes() + b" ")
+
+
+def _other_source(file: Path) -> None:
+    _edit(file, source="0" * 64)
+
+
+def _other_flags(file: Path) -> None:
+    _edit(file, flags=["-O0"])
+
+
+def _other_compiler(file: Path) -> None:
+    _edit(file, compiler="12.6.0")
+
+
+def _no_record(file: Path) -> None:
+    file.with_suffix(".json").unlink()
+
+
+def _half_a_record(file: Path) -> None:
+    file.with_suffix(".json").write_text('{"source": ')
+
+
+def _foreign_record(file: Path) -> None:
+    file.with_suffix(".json").write_text('{"resources": [{"name": 1}]}')
+
+
+def _no_image(file: Path) -> None:
+    file.unlink()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _damage,
+        _other_source,
+        _other_flags,
+        _other_compiler,
+        _no_record,
+        _half_a_record,
+        _foreign_record,
+        _no_image,
+    ],
+)
+def test_what_is_not_of_today_is_built_again(change: Callable[[Path], None], tmp_path: Path) -> None:
+    nvcc = Played()
+    change(build(nvcc, "decide", "sm_87", tmp_path).file)
+
+    assert build(nvcc, "decide", "sm_87", tmp_path).fresh
+    assert take(tmp_path, "decide", "sm_87")[0] == b"image"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_damage, "is damaged.*dis2-edge kernels --arch sm_87"),
+        (_other_source, "was built from other sources"),
+        (_no_record, "decide.json does not exist"),
+        (_half_a_record, "is not readable JSON"),
+        (_foreign_record, "is no record of a kernel"),
+        (_no_image, "cannot be read"),
+    ],
+)
+def test_what_may_not_be_used_is_told(change: Callable[[Path], None], words: str, tmp_path: Path) -> None:
+    change(build(Played(), "decide", "sm_87", tmp_path).file)
+    with pytest.raises(EngineError, match=words):
+        take(tmp_path, "decide", "sm_87")
+
+
+def test_machine_code_without_a_report_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="no resource report"):
+        build(Played(log="nothing"), "decide", "sm_87", tmp_path)
+    assert not list(tmp_path.rglob("*.cubin"))
+
+
+def test_a_header_is_part_of_every_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("decide.cu", "device.cuh"):
+        (tmp_path / name).write_bytes((building.SOURCES / name).read_bytes())
+    monkeypatch.setattr(building, "SOURCES", tmp_path)
+    digest_of.cache_clear()
+    before = digest_of("decide")
+    (tmp_path / "device.cuh").write_text("// changed")
+    digest_of.cache_clear()
+    changed = digest_of("decide")
+    digest_of.cache_clear()
+    assert before != changed
+
+
+@needs_nvcc
+def test_the_verb_prints_a_row_a_kernel(built: list[Built], capsys: Capture) -> None:
+    assert cli.main(["kernels", "--board", "orin-nx-16gb", "--out", str(FOLDER)]) == 0
+
+    out = capsys.readouterr().out
+    rows = [text.split() for text in out.splitlines() if " sm_87 " in text]
+    wanted = {row.kernel for one in built for row in one.resources}
+    assert {row[0] for row in rows} == wanted
+    assert {len(row) for row in rows} == {len(verb.COLUMNS)}
+    assert "–" not in out, "a kernel that no case launches"
+    assert f"{len(names()) * 2} files" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--arch", "orin"], "'orin' is no architecture"),
+        (["--arch", "sm_870"], "does not build for sm_870; did you mean 'sm_87'?"),
+        (["--board", "host"], "has no GPU"),
+        (["--board", "orin"], "unknown board 'orin'"),
+    ],
+)
+def test_what_nobody_can_build_for_is_refused(
+    words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(verb, "find_compiler", Played)
+    assert cli.main(["kernels", *words, "--out", str(tmp_path)]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_without_a_compiler_the_verb_lives_on_what_was_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(verb, "find_compiler", lambda: None)
+    monkeypatch.setattr(compiler, "find_compiler", lambda: None)
+    assert cli.main(["kernels", "--arch", "sm_87", "--out", str(tmp_path)]) == 2
+    assert "no nvcc that answers" in capsys.readouterr().err
+    for name in names():
+        put(tmp_path, name, "sm_87", b"image", "13.0.88")
+    assert cli.main(["kernels", "--arch", "sm_87", "--out", str(tmp_path)]) == 0
+    assert "0 built" in capsys.readouterr().out
+
+
+def test_a_launch_that_no_case_makes_is_a_dash() -> None:
+    resources = building.Resources("k", 32, 0, 0, 0, 1)
+    assert verb.line(resources, "sm_87", None)[-3:] == ("–", "–", "–")
+    assert verb.line(resources, "sm_75", Launch(256, 0))[-3:] == (256, "–", "–")
+
+
+class Played(Compiler):
+    """An nvcc that makes nothing."""
+
+    def __init__(self, log: str = LOG) -> None:
+        super().__init__(Path("nvcc"), "13.0.88", frozenset({*FIRST_CLASS, PORTABLE}))
+        object.__setattr__(self, "log", log)
+        object.__setattr__(self, "calls", [])
+
+    calls: list[str]
+    log: str
+
+    def compile(self, source: Path, target: str) -> Compiled:
+        self.calls.append(f"{source.stem} {target}")
+        return Compiled(b"image", self.log)
+
+
+def _bounds() -> dict[str, int]:
+    """By kernel, the largest block that it was compiled for."""
+    texts = "".join((FOLDER / PORTABLE / f"{name}.ptx").read_text() for name in names())
+    found = re.findall(r"\.entry (\w+)\(.*?\)\s*\.maxntid (\d+)", texts, re.DOTALL)
+    return {name: int(threads) for name, threads in found}
+
+
+def _entries(name: str) -> list[str]:
+    return re.findall(r"\.entry (\w+)\(", (FOLDER / PORTABLE / f"{name}.ptx").read_text())
+
+
+def test_records_are_plain_json(tmp_path: Path) -> None:
+    file = build(Played(), "decide", "sm_87", tmp_path).file
+    assert set(json.loads(file.with_suffix(".json").read_text())) == {
+        "source",
+        "flags",
+        "compiler",
+        "sha256",
+        "resources",
+    }
+
+
+def _edit(file: Path, **changes: object) -> None:
+    record = file.with_suffix(".json")
+    record.write_text(json.dumps({**json.loads(record.read_text()), **changes}))
