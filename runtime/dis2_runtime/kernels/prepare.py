@@ -154,7 +154,8 @@ def _table(sensor: Sensor) -> npt.NDArray[np.float32]:
 def _range(sensor: Sensor) -> tuple[np.generic, np.generic]:
     """Least and largest valid value; of integers the least is above the largest where none is valid."""
     if sensor.dtype == "float32":
-        return np.float32(sensor.valid_min), np.float32(sensor.valid_max)
+        with np.errstate(over="ignore"):  # a limit that float32 does not reach is none
+            return np.float32(sensor.valid_min), np.float32(sensor.valid_max)
     last = int(np.iinfo(sensor.dtype).max)
     if sensor.valid_min > last or sensor.valid_max < 0:
         return np.uint32(1), np.uint32(0)
