@@ -15,7 +15,7 @@ from dis2_edge.goldens import Arrays
 from dis2_edge.settings import nearest
 from dis2_edge.terminal import say
 from dis2_runtime.driver import Driver
-from dis2_runtime.engine import Answer, Engine, Frames
+from dis2_runtime.engine import Answer, Frames
 from dis2_runtime.engines.tensorrt import bindings
 from dis2_runtime.engines.tensorrt.apart import Bounds, build_apart
 from dis2_runtime.engines.tensorrt.bindings import Trt
@@ -75,7 +75,7 @@ class TensorRtEngine:
             self._open(rows, stack)
             self._closing = stack.pop_all()
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> TensorRtEngine:
         return self
 
     def __exit__(
