@@ -12,6 +12,14 @@ namespace {
 std::set<CUgraph> graphs;
 std::set<CUgraphExec> executables;
 }  // namespace
+
+void forget_graphs() {
+    for (CUgraph graph : graphs) delete graph;
+    for (CUgraphExec executable : executables) delete executable;
+    graphs.clear();
+    executables.clear();
+}
+
 }  // namespace pretend
 
 using namespace pretend;

@@ -228,6 +228,12 @@ CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute which, int
     return CUDA_SUCCESS;
 }
 
+// Of long ago; pycuda still calls it before each launch, which brings its own shape.
+CUresult cuFuncSetBlockShape(CUfunction, int x, int y, int z) {
+    PRETEND_ENTER(cuFuncSetBlockShape);
+    return x > 0 && y > 0 && z > 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
 CUresult cuLaunchKernel(CUfunction function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
                         unsigned bz, unsigned shared, CUstream stream, void** params, void** extra) {
     const unsigned grid[3] = {gx, gy, gz}, block[3] = {bx, by, bz};

@@ -68,6 +68,7 @@ CUresult refuse_in_capture(const char* call);
 CUresult drain(CUstream stream);
 CUresult drain_all();
 void forget_streams();
+void forget_graphs();
 void forget_memory();
 
 struct Capture;

@@ -136,6 +136,7 @@ long pretend_misuses() { return pretend::misuses; }
 void pretend_forget() {
     pretend::Lock lock(pretend::mutex());
     pretend::forget_streams();
+    pretend::forget_graphs();
     pretend::forget_memory();
     pretend::stuck_code = CUDA_SUCCESS;
     pretend::misuses = 0;
