@@ -19,7 +19,6 @@ from dis2_edge.errors import EngineError
 from dis2_edge.goldens import read_golden, write_golden
 from dis2_runtime.engine import Answer
 from dis2_runtime.engines.tensorrt.bindings import load
-from tests.runtime.kernels.shim.building import build as build_kernel
 from tests.runtime.kernels.shim.building import compiler
 from tests.runtime.pretend.host_gpu import Gpu
 from tests.runtime.pretend.tensorrt_api import ALL
@@ -74,24 +73,17 @@ def test_mapped_memory_and_copies_answer_alike(board_bundle: Bundle, tmp_path: P
 
 @pytest.mark.skipif(compiler() is None, reason="no g++ here: apt-get install g++")
 @pytest.mark.parametrize("integrated", [True, False])
-def test_the_kernel_decides_where_there_is_one(board_bundle: Bundle, tmp_path: Path, integrated: bool) -> None:
+@pytest.mark.parametrize("used", [("decide",), ("prepare",), ("decide", "prepare")], ids="+".join)
+def test_kernels_prepare_and_decide_where_there_are_some(
+    board_bundle: Bundle, tmp_path: Path, used: tuple[str, ...], integrated: bool
+) -> None:
     bench = Bench(tmp_path, gpu=Gpu(integrated=integrated))
-    bench.images = {"decide": str(build_kernel("decide")).encode()}
+    bench.used = used
     with bench.open(board_bundle) as engine:
         before = bench.gpu.launched
         right(board_bundle, engine)
-        assert bench.gpu.launched == before + 3
-
-
-def test_a_kernel_that_is_wrong_is_not_used(
-    board_bundle: Bundle, bench: Bench, capsys: pytest.CaptureFixture[str]
-) -> None:
-    text = (Path(__file__).parents[3] / "runtime/dis2_runtime/kernels/decide.cu").read_text()
-    assert "255.0f" in text
-    bench.images = {"decide": str(build_kernel("decide", text=text.replace("255.0f", "200.0f"))).encode()}
-    with bench.open(board_bundle) as engine:
-        right(board_bundle, engine)
-    assert "the kernel decide is not used here" in capsys.readouterr().err
+        assert bench.gpu.launched == before + 3 * ("decide" in used) + 8 * ("prepare" in used)
+    assert bench.gpu.taken == 0
 
 
 def test_a_tick_is_one_graph(board_bundle: Bundle, bench: Bench) -> None:
