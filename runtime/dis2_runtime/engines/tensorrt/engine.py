@@ -12,7 +12,7 @@ from dis2_edge.bundle import Bundle, ModelRow
 from dis2_edge.errors import EngineError
 from dis2_edge.goldens import Arrays
 from dis2_edge.settings import nearest
-from dis2_edge.terminal import say
+from dis2_edge.terminal import say, warn
 from dis2_runtime.driver import Driver
 from dis2_runtime.driver.opening import open_driver
 from dis2_runtime.engine import Answer, Frames
@@ -68,6 +68,7 @@ class TensorRtEngine:
         where an answer is not the golden's.
         """
         self._bundle, self._settings, self._build, self._load = bundle, settings or Settings(), build, load
+        self._warned: set[str] = set()
         rows = rows_for(bundle, precision)
         self._trt = trt or bindings.load()
         with contextlib.ExitStack() as stack:
@@ -137,7 +138,13 @@ class TensorRtEngine:
 
     def _make(self, loaded: Loaded, row: ModelRow, buffers: Buffers) -> Tick:
         task, modules = self._bundle.manifest.task, self._kernels.modules
-        return Tick(self._driver, self._stream, loaded, task, row.scenario, buffers, modules)
+        return Tick(self._driver, self._stream, loaded, task, row.scenario, buffers, modules, self._once)
+
+    def _once(self, text: str) -> None:
+        """Warn of what every scenario would say again."""
+        if text not in self._warned:
+            self._warned.add(text)
+            warn(text)
 
     def _site(self, goldens: Sequence[Arrays]) -> Site:
         cache = Cache(self._settings.cache or folder_of(self._bundle))
