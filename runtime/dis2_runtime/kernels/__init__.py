@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from dis2_runtime.kernels import classwise_attention, decide
+from dis2_runtime.kernels import classwise_attention, decide, prepare
 from dis2_runtime.kernels.proving import Case
 
 CASES: dict[str, Callable[[], Iterable[Case]]] = {
     "classwise_attention": classwise_attention.cases,
     "decide": decide.cases,
+    "prepare": prepare.cases,
 }
 """By kernel source, the cases that prove it."""

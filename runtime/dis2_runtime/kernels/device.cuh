@@ -52,6 +52,14 @@ template <typename T> DIS2_DEVICE T shuffle(T value, int lane) { return __shfl_s
 // How many lanes say `yes`; all 32 lanes call it.
 DIS2_DEVICE int votes(bool yes) { return __popc(__ballot_sync(0xffffffffu, yes)); }
 
+// Of the values that the 32 lanes hold: their sum (it wraps), the least, the largest; all of them call it.
+DIS2_DEVICE unsigned warp_sum(unsigned value) { return __reduce_add_sync(0xffffffffu, value); }
+DIS2_DEVICE unsigned warp_least(unsigned value) { return __reduce_min_sync(0xffffffffu, value); }
+DIS2_DEVICE unsigned warp_most(unsigned value) { return __reduce_max_sync(0xffffffffu, value); }
+
+// How many bits are 1.
+DIS2_DEVICE int bits_set(uint32_t bits) { return __popc(bits); }
+
 // c += a b over a warp: a is 16x16, b 16x8 halves, c 16x8 floats, spread over the lanes as PTX lays them out.
 DIS2_DEVICE void mma_16x8x16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
     asm volatile(

@@ -24,7 +24,7 @@ from dis2_edge.task import Task
 from dis2_runtime.engine import Answer
 from dis2_runtime.kernels.decide import answer_of
 
-TASK = task_of(RGB, NDSM, grid=(8, 12))
+TASK = task_of(RGB, NDSM, grid=(24, 48))
 HEADS = 2
 
 

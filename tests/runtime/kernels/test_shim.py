@@ -94,6 +94,22 @@ def test_shuffles_and_votes() -> None:
     np.testing.assert_array_equal(found, [np.arange(32) ^ 5, np.full(32, 14), np.full(32, 11)])
 
 
+def test_reductions_of_a_warp() -> None:
+    values = np.random.default_rng(0).integers(0, 1 << 20, 64).astype(np.float32)
+    found = np.zeros((4, 64), np.float32)
+
+    run(
+        "int i = threadIdx.x; unsigned own = static_cast<unsigned>(a[i]); b[i] = warp_sum(own);"
+        "b[64 + i] = warp_least(own); b[128 + i] = warp_most(own); b[192 + i] = bits_set(own);",
+        values,
+        found,
+    )
+
+    for reduce, row in zip((np.sum, np.min, np.max), found, strict=False):
+        np.testing.assert_array_equal(row, np.repeat([reduce(values[:32]), reduce(values[32:])], 32).astype(np.float32))
+    np.testing.assert_array_equal(found[3], [int(value).bit_count() for value in values])
+
+
 HALVES = """
     uint32_t x[4], y[2];
     float sum[4] = {{1, 1, 1, 1}};

@@ -126,6 +126,29 @@ def test_a_network_of_which_nothing_was_compiled_is_refused(use):
         tensorrt.compile_module(Small(), INPUTS, False, "scenario 'a'")
 
 
+@pytest.mark.parametrize(("side", "up"), [(8, False), (7, True)])
+def test_a_pool_rounds_down_where_that_is_the_same(side, up):
+    pool = nn.AvgPool2d(2, ceil_mode=True)
+    tensor = torch.randn(1, 1, side, side)
+    program = tensorrt._floored(torch.export.export(pool, (tensor,)))
+    (node,) = program.graph.find_nodes(op="call_function", target=torch.ops.aten.avg_pool2d.default)
+    assert (len(node.args) > 4 and node.args[4]) is up
+    assert torch.equal(program.module()(tensor), pool(tensor))
+
+
+def test_pools_of_any_form_are_left_as_they_compute():
+    for pool in (
+        nn.AvgPool2d(3, stride=2, padding=1, ceil_mode=True),
+        nn.AvgPool2d((2, 4), ceil_mode=True, count_include_pad=False),
+        nn.AvgPool2d(2),
+        nn.AvgPool2d(2, ceil_mode=True, divisor_override=3),
+    ):
+        for side in (7, 8, 9):
+            tensor = torch.randn(1, 1, side, side)
+            program = tensorrt._floored(torch.export.export(pool, (tensor,)))
+            assert torch.equal(program.module()(tensor), pool(tensor))
+
+
 def test_what_it_says_while_compiling_and_running_is_told(use):
     fake = use(Fake())
     fake.dynamo.compile = _raising(AssertionError("\n\nno converter for aten::x\nmore"))

@@ -1,6 +1,7 @@
 """The edge to torch-tensorrt: whether it can work here, and one module compiled by it. Nothing else imports it.
 
-Written against torch-tensorrt 2.13 and checked against its signatures only: it has never run on a GPU for us.
+Written against torch-tensorrt 2.13 and held to its source and to its Python part (tests/train/contracts). It has never
+run on a GPU, nor built an engine, for us.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from dis2_edge.errors import EngineError, MissingExtraError
 
 PACKAGES = ("torch", "torch-tensorrt", "tensorrt", "numpy")
 """What the figures of a compiled network depend on."""
+_ROUNDS_UP = 4
+"""Place of `ceil_mode` among the arguments of aten.avg_pool2d: input, kernel, stride, padding before it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def compile_module(module: nn.Module, inputs: Sequence[Tensor], half: bool, wher
     given = [tensor.to(kind) for tensor in inputs]
     try:
         with torch.no_grad():
-            program = torch.export.export(flown, tuple(given))
+            program = _floored(torch.export.export(flown, tuple(given)))
             compiled: nn.Module = trt.dynamo.compile(
                 program,
                 arg_inputs=given,
@@ -99,6 +102,24 @@ def said(error: BaseException) -> str:
     """An error of another's in one line, with its kind."""
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {line[:300]}" if line else type(error).__name__
+
+
+def _floored(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """`program` with average pools that round up told to round down where nothing is left over: the same numbers.
+
+    Its converter takes no pool that rounds up, and one such pool would part the network into several engines.
+    """
+    for node in program.graph.find_nodes(op="call_function", target=torch.ops.aten.avg_pool2d.default):
+        if len(node.args) < _ROUNDS_UP + 1:
+            continue  # it rounds down already
+        args: list[Any] = list(node.args)
+        tensor, kernel, stride, padding = args[:_ROUNDS_UP]
+        spans = zip(tensor.meta["val"].shape[-2:], kernel, stride or kernel, padding, strict=True)
+        if all((size + 2 * pad - wide) % step == 0 for size, wide, step, pad in spans):
+            args[_ROUNDS_UP] = False
+            node.args = tuple(args)
+    program.graph_module.recompile()
+    return program
 
 
 def _parts(compiled: nn.Module, engine: type) -> tuple[int, int]:

@@ -130,6 +130,20 @@ inline int votes(bool yes) {
     return vote.all;
 }
 
+template <typename Join> inline unsigned reduced(const char* what, unsigned value, Join join) {
+    dis2::together(what, &value, [join](unsigned** all) {
+        unsigned joined = *all[0];
+        for (int i = 1; i < dis2::WARP; ++i) joined = join(joined, *all[i]);
+        for (int i = 0; i < dis2::WARP; ++i) *all[i] = joined;
+    });
+    return value;
+}
+
+inline unsigned warp_sum(unsigned value) { return reduced("warp_sum", value, [](unsigned a, unsigned b) { return a + b; }); }
+inline unsigned warp_least(unsigned value) { return reduced("warp_least", value, [](unsigned a, unsigned b) { return a < b ? a : b; }); }
+inline unsigned warp_most(unsigned value) { return reduced("warp_most", value, [](unsigned a, unsigned b) { return a > b ? a : b; }); }
+inline int bits_set(uint32_t bits) { return __builtin_popcount(bits); }
+
 inline void mma_16x8x16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
     using Mine = dis2::Product<float, 16, dis2::Halves>;
     Mine mine{&c, &a, &b};

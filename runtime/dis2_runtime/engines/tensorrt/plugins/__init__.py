@@ -50,6 +50,11 @@ def compiles_ahead(trt: Trt, operator: Operator, images: Mapping[str, bytes]) ->
     return trt.release >= ahead.SINCE and operator.ahead is not None and is_ptx(images.get(operator.source, b""))
 
 
+def is_ptx(image: bytes) -> bool:
+    """Whether a kernel image is PTX text and no machine code."""
+    return b".version" in image[:4096] and not image.startswith(b"\x7fELF")
+
+
 def _servable(modules: Mapping[str, Module]) -> tuple[Operator, ...]:
     return tuple(
         operator
@@ -58,15 +63,10 @@ def _servable(modules: Mapping[str, Module]) -> tuple[Operator, ...]:
     )
 
 
-def is_ptx(image: bytes) -> bool:
-    """Whether a kernel image is PTX text and no machine code."""
-    return b".version" in image[:4096] and not image.startswith(b"\x7fELF")
-
-
 def _once(trt: Trt, operator: Operator, ptx: bytes) -> None:
     """Register ahead of time what is not registered yet: TensorRT takes none back."""
-    if trt.ahead.setdefault(operator.name, ptx) is not ptx:
-        if trt.ahead[operator.name] != ptx:
-            raise EngineError(f"{operator.name} is registered already, with other kernels")
-        return
-    ahead.register(trt, operator, ptx)
+    if trt.ahead.get(operator.name, ptx) != ptx:
+        raise EngineError(f"{operator.name} is registered already, with other kernels")
+    if operator.name not in trt.ahead:
+        ahead.register(trt, operator, ptx)
+        trt.ahead[operator.name] = ptx

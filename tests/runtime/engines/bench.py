@@ -1,0 +1,48 @@
+"""An engine's surroundings: a fake TensorRT, a GPU that is this computer, builds in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dis2_edge.bundle import Bundle
+from dis2_runtime.engines.tensorrt import builder
+from dis2_runtime.engines.tensorrt.bindings import Trt
+from dis2_runtime.engines.tensorrt.engine import Settings, TensorRtEngine
+from dis2_runtime.engines.tensorrt.kernels import Kernels, load_kernels
+from dis2_runtime.engines.tensorrt.plugins import registered
+from tests.runtime.pretend import fake_tensorrt
+from tests.runtime.pretend.fake_tensorrt import Faults
+from tests.runtime.pretend.host_gpu import Gpu
+
+
+class Bench:
+    """Counts builds; plans of one bench are those of another where the cache says so."""
+
+    def __init__(self, cache: Path, version: str = "10.3.0", gpu: Gpu | None = None, **settings: Any) -> None:
+        self.gpu, self.faults = gpu or Gpu(), Faults()
+        self.trt = Trt(fake_tensorrt.make(version, self.gpu, self.faults))
+        self.settings = Settings(cache=cache, **settings)
+        self.images: dict[str, bytes] = {}
+        self.builds: list[bytes] = []
+
+    def open(self, bundle: Bundle, precision: str = "fp16") -> TensorRtEngine:
+        return TensorRtEngine(
+            bundle,
+            precision,
+            self.settings,
+            trt=self.trt,
+            open_gpu=lambda: self.gpu,
+            build=self.build,
+            load=self.kernels,
+        )
+
+    def build(self, onnx: bytes, options: Any, bounds: Any, timings: Path, plugins: Any) -> bytes:
+        self.builds.append(onnx)
+        if plugins is None:
+            return builder.build(self.trt, onnx, options, timings)
+        with registered(self.trt, self.gpu, self.kernels(self.gpu).modules, plugins):
+            return builder.build(self.trt, onnx, options, timings)
+
+    def kernels(self, driver: Any) -> Kernels:
+        return load_kernels(driver, self.images)
