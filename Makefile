@@ -40,10 +40,11 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The second part is the CUDA bindings'; each says what it fetches, and does nothing where all is there.
+# Each part says what it fetches, and does nothing where all is there.
 pretend: $(STAMP)
 	$(BIN)/python -m tests.runtime.pretend.make_tensorrt
-	@[ ! -f tests/runtime/pretend/make_pycuda.py ] || $(BIN)/python -m tests.runtime.pretend.make_pycuda
+	$(BIN)/python -m tests.runtime.pretend.make_pycuda
+	$(BIN)/python -m tests.train.contracts.make_torch_tensorrt
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
