@@ -12,6 +12,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from tests.runtime.pretend.places import ROOT
+
 
 class Witness:
     """What the pretend GPU tells of itself to who runs in the child."""
@@ -49,13 +51,18 @@ def _serve(line: Connection) -> None:
             gc.collect()
             if clean and (left := witness.left()):
                 raise AssertionError(f"left behind on the pretend GPU: {left}")
-            answer = (True, value)
+            answer = ("done", value)
         except BaseException as error:  # the parent tells it as its own
-            answer = (False, "".join(traceback.format_exception(error)))
+            skipped = type(error).__name__ == "Skipped"
+            answer = ("skipped", str(error)) if skipped else ("failed", "".join(traceback.format_exception(error)))
         line.send(answer)
 
 
 def _found(module: str, name: str) -> Callable[..., Any]:
+    # As the conftest of a room does for pytest: what its tests share is found by its bare name.
+    for folder in (ROOT.joinpath(*module.split(".")[:-1]), ROOT / "tests" / "runtime"):
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
     thing: Any = importlib.import_module(module)
     for part in name.split("."):
         thing = getattr(thing, part)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import unittest
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -45,10 +46,12 @@ class Worker:
             self._line.send(((_module(function), name), arguments, gpu, fail, clean))
             if not self._line.poll(PATIENCE_S):
                 raise self._ended(f"{name} hangs on the pretend GPU", kill=True)
-            done, value = self._line.recv()
+            end, value = self._line.recv()
         except (EOFError, OSError) as error:
             raise self._ended("the child of the pretend GPU ended") from error
-        if not done:
+        if end == "skipped":
+            raise unittest.SkipTest(value)
+        if end == "failed":
             raise AssertionError(f"on the pretend GPU:\n{value}\n{self._told()}")
         return value
 
