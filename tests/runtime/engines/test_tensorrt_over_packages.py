@@ -16,10 +16,14 @@ from trt_bundle import reference
 
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
+from dis2_runtime.driver import Driver
+from dis2_runtime.kernels import CASES
 from tests.runtime.kernels.shim.building import build, compiler
+from tests.runtime.pretend.child import Witness
 from tests.runtime.pretend.marking import on_pretend_gpu
 
 Expected = dict[str, Any]
+COUNTED = ("cuGraphLaunch", "kernel")
 
 
 @pytest.fixture
@@ -31,41 +35,52 @@ def flight(board_bundle: Bundle, tmp_path: Path) -> Expected:
     frames = frames_of(task, 5)
     rows = {scenario: board_bundle.model(scenario, "fp16", "trt", "tensor") for scenario in task.scenarios}
     answers = {name: reference(board_bundle.file(row.file), task, name, frames) for name, row in rows.items()}
-    kernels = {name: str(build(name)) for name in ("decide",)}
+    kernels = {name: str(build(name)) for name in ("prepare", "decide") if name in CASES}
     return {"bundle": board_bundle.path, "cache": tmp_path, "frames": frames, "answers": answers, "kernels": kernels}
 
 
 def _flies(package: str, flight: Expected) -> None:
-    """Open in this thread and infer in another, as a flight does; twice, so that nothing of the first is left."""
+    """Open in this thread and infer in another, as a flight does."""
+    with _bench(package, flight).open(bundles.read(flight["bundle"])) as engine:
+        problems: list[BaseException] = []
+        before = [Witness().calls(name) for name in COUNTED]
+        thread = threading.Thread(target=_infer, args=(engine, flight, problems))
+        thread.start()
+        thread.join()
+        launches, kernels = (Witness().calls(name) - had for name, had in zip(COUNTED, before, strict=True))
+    assert not problems, problems
+    assert launches == 2 * len(flight["answers"]), "a tick is not one graph"
+    assert kernels >= launches, "our kernels stood aside"
+
+
+def _bench(package: str, flight: Expected) -> Any:
     from dis2_runtime.driver.opening import open_driver
     from dis2_runtime.engines.tensorrt import choosing
-    from dis2_runtime.engines.tensorrt.engine import TensorRtEngine
     from tests.runtime.engines.bench import Bench
     from tests.runtime.pretend.host_work import HostWork
 
+    def open_gpu() -> Driver:
+        driver = open_driver(package)
+        work.device = driver.device
+        return driver
+
     choosing.TIMED = choosing.WARM_UP = 1
-    bench: Any = Bench(flight["cache"], gpu=HostWork())
+    work: Any = HostWork()
+    bench = Bench(flight["cache"], gpu=work)
+    bench.open_gpu = open_gpu
     bench.images = {name: Path(file).read_bytes() for name, file in flight["kernels"].items()}
-    opened = {"trt": bench.trt, "build": bench.build, "load": bench.kernels}
-    problems: list[BaseException] = []
+    return bench
 
-    def infer(engine: TensorRtEngine) -> None:
-        try:
-            for scenario, expected in (*flight["answers"].items(), *flight["answers"].items()):
-                answer = engine.infer(scenario, flight["frames"])
-                assert np.array_equal(answer.mask, expected.mask), scenario
-                assert np.abs(answer.confidence.astype(int) - expected.confidence).max() <= 1, scenario
-        except BaseException as error:
-            problems.append(error)
 
-    bundle = bundles.read(flight["bundle"])
-    with TensorRtEngine(bundle, "fp16", bench.settings, open_gpu=lambda: open_driver(package), **opened) as engine:
-        thread = threading.Thread(target=infer, args=(engine,))
-        thread.start()
-        thread.join()
-        graphs = [tick._graph for tick in engine._ticks.values()]
-    assert not problems, problems
-    assert all(graphs), "a scenario runs without a graph"
+def _infer(engine: Any, flight: Expected, problems: list[BaseException]) -> None:
+    """Each scenario twice: what the first left behind must not matter."""
+    try:
+        for scenario, expected in (*flight["answers"].items(), *flight["answers"].items()):
+            answer = engine.infer(scenario, flight["frames"])
+            assert np.array_equal(answer.mask, expected.mask), scenario
+            assert np.abs(answer.confidence.astype(int) - expected.confidence).max() <= 1, scenario
+    except BaseException as error:
+        problems.append(error)
 
 
 @on_pretend_gpu(gpu="cc=8.7;integrated=1")
