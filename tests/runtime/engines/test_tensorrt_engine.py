@@ -265,9 +265,7 @@ def test_no_golden_no_flight(own_copy: Bundle, bench: Bench) -> None:
         ("something else", "dis2-edge check"),
     ],
 )
-def test_a_build_that_fails_says_what_tensorrt_said(
-    board_bundle: Bundle, bench: Bench, said: str, mend: str
-) -> None:
+def test_a_build_that_fails_says_what_tensorrt_said(board_bundle: Bundle, bench: Bench, said: str, mend: str) -> None:
     bench.faults.build_says = said
     with pytest.raises(EngineError) as raised:
         bench.open(board_bundle)

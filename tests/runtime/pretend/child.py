@@ -14,6 +14,8 @@ from typing import Any
 
 from tests.runtime.pretend.places import ROOT
 
+_COUNTED = ("pieces", "contexts", "graphs", "streams", "events", "modules", "misuses")
+
 
 class Witness:
     """What the pretend GPU tells of itself to who runs in the child."""
@@ -27,7 +29,7 @@ class Witness:
 
     def left(self) -> dict[str, int]:
         """What was not given back, and misuses that were told."""
-        return {name: count for name in ("pieces", "contexts", "graphs", "misuses") if (count := self._number(name))}
+        return {name: count for name in _COUNTED if (count := self._number(name))}
 
     def forget(self) -> None:
         """A GPU as new: no failure sticks, nothing is allocated, counts at zero."""

@@ -142,6 +142,7 @@ void pretend_forget() {
     pretend::Lock lock(pretend::mutex());
     pretend::forget_streams();
     pretend::forget_graphs();
+    pretend::forget_modules();
     pretend::forget_memory();
     pretend::stuck_code = CUDA_SUCCESS;
     pretend::misuses = 0;
