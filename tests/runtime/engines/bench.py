@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ class Bench:
 
     def __init__(self, cache: Path, version: str = "10.3.0", gpu: Gpu | None = None, **settings: Any) -> None:
         self.gpu, self.faults = gpu or Gpu(), Faults()
+        self.open_gpu: Callable[[], Any] = lambda: self.gpu
         self.trt = Trt(fake_tensorrt.make(version, self.gpu, self.faults))
         self.settings = Settings(cache=cache, **settings)
         self.used: tuple[str, ...] = ()
@@ -33,7 +35,7 @@ class Bench:
             precision,
             self.settings,
             trt=self.trt,
-            open_gpu=lambda: self.gpu,
+            open_gpu=self.open_gpu,
             build=self.build,
             load=self.kernels,
         )
