@@ -1,4 +1,4 @@
-"""The very Python path of a board, from frame to mask: real pycuda and cuda-bindings on the pretend GPU, TensorRT faked.
+"""The Python path of a board, from frame to mask: real pycuda and cuda-bindings on the pretend GPU, TensorRT faked.
 
 Kernels are those of the board, built for the CPU; the engine's work goes into the driver's own streams and graphs.
 """
