@@ -103,7 +103,7 @@ class Graph(Protocol):
 
 
 class Driver(Protocol):
-    """One device, opened; used in a `with`, from one thread at a time. Each call makes its context current by itself."""
+    """One device, opened; used in a `with`, from one thread at a time. Each call makes the context current itself."""
 
     name: Literal["pycuda", "cuda-bindings"]
     device: Device
