@@ -137,6 +137,24 @@ def test_a_product_of_halves() -> None:
     np.testing.assert_allclose(found, 1 + one.astype(np.float32) @ two.astype(np.float32), rtol=1e-5, atol=1e-5)
 
 
+def test_some_schedules_compute_as_loosely_as_the_hardware() -> None:
+    random = np.random.default_rng(1)
+    one, two = random.random((16, 16)).astype(np.float16), random.random((16, 8)).astype(np.float16)
+    found, powers = np.zeros((16, 8), np.float32), np.zeros(64, np.float32)
+    exact = 1 + one.astype(np.float64) @ two.astype(np.float64)
+
+    run(HALVES.format(), one, np.ascontiguousarray(two.T), found, threads=32, schedule=1)
+    run("a[threadIdx.x] = exp2_of(threadIdx.x * 0.37f - 160.0f * (threadIdx.x == 63));", powers, schedule=1)
+
+    assert (found <= exact).all()  # what does not fit is cut
+    assert (found < exact.astype(np.float32)).any()
+    np.testing.assert_allclose(found, exact, rtol=2e-6)
+    wanted = np.exp2(np.arange(63, dtype=np.float32) * np.float32(0.37))
+    assert (powers[:63] != wanted).any()
+    np.testing.assert_allclose(powers[:63], wanted, rtol=2.0**-21)
+    assert powers[63] == 0  # below the smallest normal number
+
+
 def test_a_product_of_bytes() -> None:
     random = np.random.default_rng(0)
     one, two = random.integers(-128, 128, (16, 32), np.int8), random.integers(-128, 128, (32, 8), np.int8)

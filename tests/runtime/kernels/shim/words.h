@@ -31,7 +31,12 @@ inline float2 make_float2(float x, float y) { return {x, y}; }
 
 inline float to_float(half value) { return static_cast<float>(value); }
 inline half to_half(float value) { return static_cast<half>(value); }
-inline float exp2_of(float x) { return exp2f(x); }
+inline float exp2_of(float x) {  // some schedules have the hardware's: what is tiny becomes 0, and the last bits are wrong
+    float exact = exp2f(x);
+    if (dis2::block()->seed % 2 == 0 || exact != exact || exact == INFINITY) return exact;
+    if (x == 0.0f) return 1.0f;
+    return exact < 1.17549435e-38f ? 0.0f : exact * (1.0f + (dis2::drawn() % 2 ? 2.0f : -2.0f) * 1.1920929e-7f);
+}
 template <typename T> inline T load_once(const T* from) { return *from; }
 inline int __float2int_rn(float x) { return static_cast<int>(rintf(x)); }
 inline unsigned __float_as_uint(float x) { unsigned bits; memcpy(&bits, &x, 4); return bits; }
@@ -68,6 +73,15 @@ template <typename T> inline T exchange(const char* what, int line, T value, int
     return mine.found;
 }
 
+// Tensor cores cut what does not fit where others round: some schedules do so at every addition.
+inline int added(int a, int b) { return a + b; }
+inline float added(float a, float b) {
+    float sum = a + b;
+    double exact = static_cast<double>(a) + b;
+    if (block()->seed % 2 == 0 || !(fabs(exact) < 3e38)) return sum;
+    return fabs(sum) > fabs(exact) ? nextafterf(sum, 0.0f) : sum;
+}
+
 // One matrix product of a warp; how fragments lie in the lanes is told in the PTX manual (mma.m16n8k16, m16n8k32).
 template <typename C, int DEEP, typename Pick> struct Product {
     C (*c)[4];
@@ -86,7 +100,7 @@ template <typename C, int DEEP, typename Pick> struct Product {
             for (int r = 0; r < 4; ++r) {
                 int row = lane / 4 + 8 * (r / 2), column = lane % 4 * 2 + r % 2;
                 C sum = (*all[lane]->c)[r];
-                for (int k = 0; k < DEEP; ++k) sum += a_of[row][k] * b_of[k][column];
+                for (int k = 0; k < DEEP; ++k) sum = added(sum, a_of[row][k] * b_of[k][column]);
                 (*all[lane]->c)[r] = sum;
             }
     }
