@@ -46,6 +46,7 @@ class ClasswiseAttention:
         """`shape` is F4's (B, C, h, w), whatever its layout; F4, queries and maps are float16."""
         batch, channels, height, width = shape
         check_positive(batch=batch, channels=channels, height=height, width=width, classes=classes)
+        check_positive(places=height * width)
         if classes > MOST_CLASSES or batch > MOST_BATCH:
             raise EngineError(
                 f"{classes} classes of {batch} pictures", expected=f"at most {MOST_CLASSES} of {MOST_BATCH}"

@@ -115,6 +115,7 @@ def test_nan_spreads_over_its_picture_and_no_further(channel: int) -> None:
     [
         ((1, 8, 0, 4), 2, "chw", "height is 0"),
         ((0, 8, 4, 4), 2, "chw", "batch is 0"),
+        ((1, 8, 1 << 16, 1 << 15), 2, "chw", "places is 2147483648"),
         ((1, 8, 4, 4), 0, "chw", "classes is 0"),
         ((1, 8, 4, 4), 129, "chw", "129 classes of 1 pictures"),
         ((65_536, 8, 4, 4), 2, "chw", "2 classes of 65536 pictures"),
