@@ -1,4 +1,4 @@
-# The words of this project: install check pretend test demo bench reproduce kills campaign soak, and test-runtime. Each sets up .venv by itself.
+# The words of this project: install check pretend test demo bench reproduce kills campaign soak gpu, and test-runtime. Each sets up .venv by itself.
 #
 #   make demo                      the whole way at a small size, in minutes
 #   make pretend                   once, for tests of what runs on a GPU: real bindings on stub libraries, in minutes; without
@@ -9,6 +9,8 @@
 #   make campaign BUNDLES="A B"     every fault over every type of source, some 20 minutes a bundle, on the pictures in
 #                                  CAMPAIGN_DATA; CAMPAIGN_ARGS="--only folder --storms 1" are handed on
 #   make soak                      a hundred thousand ticks with faults, in seven minutes; SOAK_ARGS are handed on
+#   make gpu                       on a machine with a GPU: proofs, faults and times of the kernels, in six minutes; GPU_ARGS
+#                                  are handed on (--kernels DIR: built elsewhere), GPU_PYTHON is who runs it
 #   make TORCH=path/to/torch.whl   set up with that torch wheel
 #   make test-runtime PYTHON=python3.10   what flies, without torch, on another Python
 
@@ -20,6 +22,7 @@ REPRODUCE_ARGS ?=
 BUNDLES ?= out/ombria-bundle out/fusion-bundle
 CAMPAIGN_DATA ?= ../shared/data/ombria_s1s2_flood
 BIN = $(VENV)/bin
+GPU_PYTHON ?= $(firstword $(wildcard $(BIN)/python) python3)
 STAMP = $(VENV)/.installed
 EXTRAS = report,quantize,geo,dev
 
@@ -30,7 +33,7 @@ ifeq ($(origin PYTHON), undefined)
 PYTHON = $(firstword $(foreach each,$(CANDIDATES),$(shell $(each) -c '$(SUITABLE)' 2>/dev/null && echo $(each))))
 endif
 
-.PHONY: install check pretend test demo bench reproduce kills campaign soak test-runtime
+.PHONY: install check pretend test demo bench reproduce kills campaign soak gpu test-runtime
 
 install: $(STAMP)
 
@@ -66,6 +69,10 @@ campaign: $(STAMP)
 
 soak: $(STAMP)
 	$(BIN)/python -m benchmarks.soak $(SOAK_ARGS)
+
+# Not .venv's own Python by force: the machine with the GPU has its own torch, and may have no network to install with.
+gpu:
+	PYTHONPATH=.:train:quantize:boards:runtime $(GPU_PYTHON) -m benchmarks.gpu --compile-into out/kernels $(GPU_ARGS)
 
 $(STAMP): pyproject.toml constraints.txt
 	@python="$(PYTHON)"; if [ -z "$$python" ]; then \

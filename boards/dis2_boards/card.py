@@ -6,15 +6,15 @@ import math
 from collections.abc import Iterable, Sequence
 
 from dis2_boards.profile import Board
-from dis2_edge.manifest import Manifest
+from dis2_edge.manifest import Manifest, ModelRow
 
 
 def model_card(manifest: Manifest, board: Board) -> str:
     """The card as Markdown; equal manifests give equal cards."""
     sections = (
         _head(manifest, board),
-        "## Accuracy on the test split\n\n" + _accuracy(manifest),
-        "## IoU of each class\n\n" + _classes(manifest),
+        "## Accuracy on the test split\n\n" + _accuracy(manifest, board),
+        "## IoU of each class\n\n" + _classes(manifest, board),
         "## Sensors\n\n" + _sensors(manifest),
         "## Limits\n\n" + _limits(manifest),
         "## Where it comes from\n\n" + _table(("what", "value"), sorted(manifest.provenance.items())),
@@ -34,9 +34,10 @@ def _head(manifest: Manifest, board: Board) -> str:
     )
 
 
-def _accuracy(manifest: Manifest) -> str:
+def _accuracy(manifest: Manifest, board: Board) -> str:
     """One line a scenario: mean IoU of each precision side by side, and what INT8 costs."""
-    miou = {(row.scenario, str(row.precision)): row.miou for row in manifest.models}
+    first = _flying(manifest, board)
+    miou = {(row.scenario, str(row.precision)): row.miou for row in (*manifest.models, *first)}
     precisions = [kind for kind in ("fp32", "fp16", "int8") if any(kind == row.precision for row in manifest.models)]
     rows = []
     for scenario in (name for name in manifest.task.scenarios if any(name == row.scenario for row in manifest.models)):
@@ -46,9 +47,11 @@ def _accuracy(manifest: Manifest) -> str:
     return _table(("scenario", *(f"mIoU {kind.upper()} (%)" for kind in precisions), "lost by INT8 (points)"), rows)
 
 
-def _classes(manifest: Manifest) -> str:
+def _classes(manifest: Manifest, board: Board) -> str:
     rows = [
-        (row.scenario, row.precision.upper(), *map(percent, row.class_iou)) for row in manifest.models if row.class_iou
+        (row.scenario, row.precision.upper(), *map(percent, row.class_iou))
+        for row in _flying(manifest, board)
+        if row.class_iou
     ]
     if not rows:
         return "Not measured."
@@ -86,6 +89,11 @@ def _limits(manifest: Manifest) -> str:
     if unserved:
         lines.append(f"- No model serves {', '.join(unserved)}; a model that needs fewer sensors takes its place.")
     return "\n".join(lines)
+
+
+def _flying(manifest: Manifest, board: Board) -> list[ModelRow]:
+    """The models that fly on the board, without those that stand in for them when its GPU fails."""
+    return [row for row in manifest.models if row.dialect == board.dialect]
 
 
 def percent(share: float | None) -> str:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from dis2_boards import quantized
@@ -13,22 +14,22 @@ from dis2_boards.card import model_card
 from dis2_boards.profile import Board
 from dis2_boards.quantized import QuantizedRun
 from dis2_edge import __version__, bundle
-from dis2_edge.bundle import Bundle, Manifest, Policy
+from dis2_edge.bundle import Bundle, Manifest, ModelRow, Policy
 from dis2_edge.errors import BoardError, BundleError
 from dis2_edge.files import new_folder, write_text
 
-ENGINES = ("ort",)
-"""Dialects whose engine is there to verify a bundle with."""
-VERIFY_LIMIT_S = 600.0
-"""How long a verification may take before it is ended."""
+ENGINES = {"ort": "onnxruntime", "trt": "tensorrt"}
+"""The package that verifies, and flies, each dialect."""
+VERIFY_LIMIT_S = {"ort": 600.0, "trt": 7200.0}
+"""How long a verification may take before it is ended, by dialect; under TensorRT it builds every engine."""
 
 
 def deploy(qrun: Path, board: Board, out: Path) -> Bundle:
     """Make the bundle `out` from the quantised run `qrun`: whole and proven on this machine, or not at all.
 
-    Raises CheckpointError on a run that is none or unfinished, BoardError when no model of it is for the board or the
-    board's engine is not there yet,
-    StorageError when the disk refuses, and BundleError when the new bundle does not pass its goldens.
+    Raises CheckpointError on a run that is none or unfinished, BoardError when no model of it is for the board, or the
+    engine that would prove one is not here, StorageError when the disk refuses, and BundleError when the new bundle
+    does not pass its goldens.
     """
     _check_engine(board)
     run = quantized.read(qrun)
@@ -37,29 +38,31 @@ def deploy(qrun: Path, board: Board, out: Path) -> Bundle:
         _copy(qrun, folder, manifest)
         write_text(folder / "card.md", model_card(manifest, board))
         bundle.write(folder, manifest)
-        verify(folder)
+        verify(folder, VERIFY_LIMIT_S[board.dialect])
     return bundle.read(out)
 
 
 def _check_engine(board: Board) -> None:
-    """Refuse a board on which no bundle can be proven: what was not verified is not deployed."""
-    if board.dialect not in ENGINES:
+    """Refuse where no bundle for the board can be proven: what was not verified is not deployed."""
+    package = ENGINES[board.dialect]
+    if find_spec(package) is None and board.dialect == "trt":
         raise BoardError(
-            f"the engine for the board {board.name!r} ({board.dialect} files) is not there yet, so nothing can prove a "
-            "bundle for it",
-            expected=f"a board that takes {' or '.join(ENGINES)} files",
-            mend=f"deploy --board host; for this board there are predictions and checks: dis2-edge boards {board.name}",
+            f"nothing here can prove a bundle for the board {board.name!r}: its files ({board.dialect}) run under "
+            f"{package}, which is not installed",
+            expected="a machine with TensorRT, as a rule the board itself",
+            mend="copy the quantised run there and deploy it there, or deploy --board host; for this board there are "
+            f"predictions and checks: dis2-edge boards {board.name}",
         )
 
 
-def verify(folder: Path) -> None:
+def verify(folder: Path, limit_s: float = VERIFY_LIMIT_S["ort"]) -> None:
     """Let the version of dis2-edge that will fly the bundle verify it, in a process of its own."""
     command = [sys.executable, "-m", "dis2_edge", "bundle", "verify", str(folder)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=VERIFY_LIMIT_S, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s, env=environment)
     except subprocess.TimeoutExpired as cause:
-        raise BundleError(f"the new bundle did not verify within {VERIFY_LIMIT_S:g} s; it was not kept") from cause
+        raise BundleError(f"the new bundle did not verify within {limit_s:g} s; it was not kept") from cause
     if done.returncode:
         raise BundleError(f"the new bundle does not verify and was not kept: {_said(done)}")
 
@@ -74,6 +77,8 @@ def _said(done: subprocess.CompletedProcess[str]) -> str:
 def _manifest(run: QuantizedRun, board: Board) -> Manifest:
     """What the bundle will say of itself, with the model rows that are for `board`."""
     models = tuple(row for row in run.models if board.runs(row))
+    if models and board.dialect == "trt":
+        models += tuple(row for row in run.models if _stands_in(row))
     if not models:
         wanted = f"{board.dialect} {board.io} files in {' or '.join(board.precisions)}"
         raise BoardError(
@@ -94,6 +99,11 @@ def _manifest(run: QuantizedRun, board: Board) -> Manifest:
         board=board.name,
         provenance={**run.provenance, "deployed with": f"dis2-edge {__version__}"},
     )
+
+
+def _stands_in(row: ModelRow) -> bool:
+    """Whether a model flies on the board's processor when its GPU fails."""
+    return (row.dialect, row.io, row.precision) == ("ort", "frame", "int8")
 
 
 def _copy(qrun: Path, folder: Path, manifest: Manifest) -> None:

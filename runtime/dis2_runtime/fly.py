@@ -14,6 +14,7 @@ from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle, Policy
 from dis2_edge.errors import SourceError, StorageError
 from dis2_edge.files import check_free, write_json
+from dis2_edge.manifest import Precision
 from dis2_edge.settings import nearest
 from dis2_edge.task import Task
 from dis2_edge.timing import describe_machine
@@ -21,7 +22,7 @@ from dis2_runtime import sources as source_uris
 from dis2_runtime.align.aligner import Aligner
 from dis2_runtime.align.tiler import output_task, tiled
 from dis2_runtime.clock import RunClock
-from dis2_runtime.engines import rungs
+from dis2_runtime.engines import Wanted, rungs
 from dis2_runtime.faults import FaultedSource, FaultPlan
 from dis2_runtime.feed import Feed, LiveFeed, SteppedFeed, close_sources
 from dis2_runtime.flights import QUOTA_MB, Quota, new_flight
@@ -50,8 +51,10 @@ class Flight:
     """The aircraft."""
     faults: FaultPlan = field(default_factory=FaultPlan)
     """What goes wrong on purpose."""
-    precision: Literal["int8", "fp32"] = "int8"
+    precision: Precision = "int8"
     """Which models fly."""
+    engine: Wanted = "auto"
+    """What runs them: TensorRT where bundle and machine have it, unless one is named."""
     speed: Literal["real", "max"] = "real"
     """real: by the clock; max: simulated time, as fast as it goes, the same on every machine."""
     limits: Limits = field(default_factory=Limits)
@@ -115,7 +118,7 @@ def rungs_of(bundle: Bundle, flight: Flight, modelled: Task) -> list[Rung]:
     """The engines that stand in for one another, each made to answer on the frames' grid where they come in tiles."""
     return [
         Rung(rung.name, lambda rung=rung: tiled(rung.open(), modelled))  # type: ignore[misc]
-        for rung in rungs(bundle, flight.precision, flight.threads)
+        for rung in rungs(bundle, flight.precision, flight.threads, flight.engine)
     ]
 
 

@@ -2,69 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle, ModelRow
 from dis2_edge.errors import BundleError, EngineError
-from dis2_edge.goldens import Arrays, frames_of, read_golden
 from dis2_edge.scenario import sensors_of
 from dis2_edge.terminal import progress
-from dis2_runtime.engine import Answer
+from dis2_runtime.engines import EngineName, Wanted, can_tensorrt
 from dis2_runtime.engines.onnx_runtime import OnnxModel, open_model
+from dis2_runtime.proof import Check, check_row, read_goldens
+
+__all__ = ["Check", "verify"]
+
+_DIALECTS: dict[EngineName, str] = {"onnxruntime": "ort", "tensorrt": "trt"}
+_ON_THE_BOARD = "verify on the board, or only what is for its processor: --engine onnxruntime"
 
 
-@dataclass(frozen=True)
-class Check:
-    """What came of one model row on all goldens."""
+def verify(path: Path, threads: int = 0, engine: Wanted = "auto") -> tuple[Check, ...]:
+    """Check the bundle at `path` wholly; the first thing that is wrong is a BundleError that names the file or row.
 
-    row: ModelRow
-    """The row, with its tolerances."""
-    goldens: int
-    """Goldens that it was run on."""
-    agreement: float
-    """Least share (0..1) of a golden's mask pixels that came out equal."""
-    error: float
-    """Largest error (0..1) of a confidence."""
-
-
-def verify(path: Path, threads: int = 0) -> tuple[Check, ...]:
-    """Check the bundle at `path` wholly; the first thing that is wrong is a BundleError that names the file or row."""
+    Every row is run by the engine that flies it; of an `engine` that is named, its own rows alone. Files for TensorRT
+    are built and run where it is installed, and elsewhere not called proven: EngineError.
+    """
     bundle = bundles.read(path)
     bundles.verify_hashes(bundle)
-    rows = [row for row in bundle.manifest.models if (row.dialect, row.io) == ("ort", "frame")]
-    if not rows or not bundle.manifest.goldens:
-        missing = "model for ONNX Runtime" if not rows else "golden"
+    rows = {name: _rows(bundle, name) for name in _DIALECTS if engine in ("auto", name)}
+    if not any(rows.values()) or not bundle.manifest.goldens:
+        missing = "golden" if any(rows.values()) else "model for ONNX Runtime or TensorRT"
         raise BundleError(f"{path} holds no {missing}: nothing can be proven", mend="quantize and deploy again")
-    goldens = [_read_golden(bundle, golden.file) for golden in bundle.manifest.goldens]
-    return tuple(_check(bundle, row, goldens, threads) for row in progress(rows, "verify models"))
+    if engine == "auto" and rows["tensorrt"] and not can_tensorrt():
+        found = f"{path} holds models for TensorRT, which is not installed here with a CUDA driver's package"
+        raise EngineError(found, mend=_ON_THE_BOARD)
+    goldens = read_goldens(bundle)
+    checks = [
+        check_row(bundle, row, goldens, _open(bundle, row, threads).run)
+        for row in progress(rows.get("onnxruntime", []), "verify models")
+    ]
+    return (*checks, *_under_tensorrt(bundle, rows.get("tensorrt", [])))
 
 
-def _read_golden(bundle: Bundle, file: str) -> Arrays:
-    task = bundle.manifest.task
-    arrays = read_golden(bundle.file(file), task)
-    frames_of(arrays, task.sensors, task.grid, file)
-    return arrays
+def _rows(bundle: Bundle, engine: EngineName) -> list[ModelRow]:
+    wanted = (_DIALECTS[engine], "frame" if engine == "onnxruntime" else "tensor")
+    return [row for row in bundle.manifest.models if (row.dialect, row.io) == wanted]
 
 
-def _check(bundle: Bundle, row: ModelRow, goldens: list[Arrays], threads: int) -> Check:
-    """Run one row on every golden and hold it to its tolerances."""
-    model = _open(bundle, row, threads)
-    agreements, errors = [], []
-    for golden, arrays in zip(bundle.manifest.goldens, goldens, strict=True):
-        recorded = _recorded(bundle, row, arrays, golden.file)
-        try:
-            answer = model.run(arrays)
-        except EngineError as cause:
-            raise BundleError(f"{row.file} does not run on {golden.file}: {cause}") from cause
-        agreements.append(float(np.mean(answer.mask == recorded.mask)))
-        errors.append(_largest_error(answer, recorded))
-    check = Check(row, len(goldens), min(agreements), max(errors))
-    _hold(check)
-    return check
+def _under_tensorrt(bundle: Bundle, rows: list[ModelRow]) -> list[Check]:
+    """What the loaded plans answer; those that were not built here yet are built, chosen and kept."""
+    from dis2_runtime.engines.tensorrt.engine import TensorRtEngine
+
+    checks = []
+    for precision in dict.fromkeys(row.precision for row in rows):
+        with TensorRtEngine(bundle, precision) as engine:
+            checks += [engine.check(row) for row in rows if row.precision == precision]
+    return checks
 
 
 def _open(bundle: Bundle, row: ModelRow, threads: int) -> OnnxModel:
@@ -77,32 +68,3 @@ def _open(bundle: Bundle, row: ModelRow, threads: int) -> OnnxModel:
         found = f"{row.file} takes {sorted(model.inputs)} on {model.grid}"
         raise BundleError(found, expected=f"{sorted(sensors_of(row.scenario))} on {bundle.manifest.task.grid}")
     return model
-
-
-def _recorded(bundle: Bundle, row: ModelRow, arrays: Arrays, where: str) -> Answer:
-    """The answer that the golden holds for this row."""
-    found = []
-    for kind in ("mask", "confidence"):
-        name = f"{row.scenario}/{row.precision}/{kind}"
-        array = arrays.get(name)
-        if array is None or array.shape != bundle.manifest.task.grid or array.dtype != np.uint8:
-            raise BundleError(f"{where} holds no {name} of the grid's size", expected="one uint8 array a model row")
-        found.append(array)
-    return Answer(*found)
-
-
-def _largest_error(answer: Answer, recorded: Answer) -> float:
-    apart = np.abs(answer.confidence.astype(np.int16) - recorded.confidence.astype(np.int16))
-    return float(apart.max()) / 255.0
-
-
-def _hold(check: Check) -> None:
-    row = check.row
-    name = f"{row.file} ({row.scenario} {row.precision})"
-    mend = "this engine computes otherwise than the one that made the bundle: quantize again with its version"
-    if check.agreement < row.golden_agreement:
-        found = f"{name} agrees with its golden on {check.agreement:.4f} of the pixels"
-        raise BundleError(found, expected=f"{row.golden_agreement:.4f} or more", mend=mend)
-    if check.error > row.golden_error:
-        found = f"{name} differs from its golden's confidence by {check.error:.4f}"
-        raise BundleError(found, expected=f"{row.golden_error:.4f} or less", mend=mend)

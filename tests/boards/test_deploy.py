@@ -36,7 +36,7 @@ def qrun(made: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the verification, which takes a process of its own, where the test is about something else."""
-    monkeypatch.setattr(deploying, "verify", lambda _: None)
+    monkeypatch.setattr(deploying, "verify", lambda *_: None)
 
 
 def nothing_left(qrun: Path) -> bool:
@@ -174,12 +174,31 @@ def test_a_board_without_a_fitting_model_says_which_it_wants(qrun: Path, tmp_pat
         deploy(qrun, half, tmp_path / "bundle")
 
 
-def test_a_board_whose_engine_is_not_there_is_refused_before_anything_is_made(
-    qrun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_board_whose_engine_is_not_here_is_refused_before_anything_is_made(
+    qrun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(deploying, "find_spec", lambda _: None)
     assert main(["deploy", str(qrun), "--board", "orin-nx-16gb", "--out", str(tmp_path / "bundle")]) == 2
-    assert "the engine for the board 'orin-nx-16gb' (trt files) is not there yet" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "nothing here can prove a bundle for the board 'orin-nx-16gb'" in told
+    assert "copy the quantised run there and deploy it there" in told
     assert nothing_left(qrun)
+
+
+@pytest.mark.usefixtures("unverified")
+def test_a_jetson_gets_its_files_and_what_stands_in_for_them(
+    qrun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = json.loads((qrun / "quantized.json").read_text())
+    own = [
+        row | {"dialect": "trt", "io": "tensor", "miou": 0.75} for row in table["models"] if row["precision"] == "int8"
+    ]
+    (qrun / "quantized.json").write_text(json.dumps(table | {"models": [*table["models"], *own]}))
+    monkeypatch.setattr(deploying, "find_spec", lambda name: name == "tensorrt")
+    bundle = deploy(qrun, load("orin-nx-16gb"), tmp_path / "bundle")
+    kinds = {(row.dialect, row.precision) for row in bundle.manifest.models}
+    assert kinds == {("trt", "int8"), ("ort", "int8")}
+    assert "| rgb+ndsm | 75.00 |" in (bundle.path / "card.md").read_text()  # what flies, not what stands in
 
 
 def test_the_verb_refuses_an_unknown_board_with_exit_2(

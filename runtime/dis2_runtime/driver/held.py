@@ -114,7 +114,8 @@ class Kernel:
     """A kernel of a module."""
 
     def __init__(self, name: str, raw: Held) -> None:
-        self.name, self.raw = name, raw
+        self.name = name
+        self.raw: Held = raw
         self.allowed = 0
         """Bytes of shared memory that it was opted in for."""
 
@@ -122,13 +123,21 @@ class Kernel:
 class HeldModule(_Thing):
     """See `dis2_runtime.driver.Module`."""
 
+    def __init__(self, owner: Owner, raw: Held) -> None:
+        super().__init__(owner, raw)
+        self._kernels: list[Kernel] = []
+
     def function(self, name: str) -> Kernel:
         """The kernel called `name`."""
         with self._owner.calling(subject=name) as calls:
-            return Kernel(name, calls.function(self.raw, name))
+            kernel = Kernel(name, calls.function(self.raw, name))
+        self._kernels.append(kernel)
+        return kernel
 
     def drop(self, calls: Calls) -> None:
-        """Give it back."""
+        """Give it back; to pycuda a kernel that somebody holds would keep its module loaded."""
+        for kernel in self._kernels:
+            kernel.raw = None
         calls.unload(self.raw)
 
 

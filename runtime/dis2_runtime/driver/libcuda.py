@@ -30,7 +30,7 @@ def call(name: str, *arguments: object) -> None:
     """One call; CallError when it does not succeed, or when this driver has no such function."""
     code = _function(name)(*arguments)
     if code:
-        raise CallError(name.partition("_v")[0], code, _text(code))
+        raise CallError(name.partition("_v")[0], code, _text(code) or "an error without a text")
 
 
 def code_of(text: str) -> int:
@@ -41,13 +41,13 @@ def code_of(text: str) -> int:
 @cache
 def _codes() -> dict[str, int]:
     """By the driver's own texts. Where two codes share one, the smaller is meant."""
-    return {_text(code): code for code in range(_MOST_CODES, 0, -1)}
+    return {text: code for code in range(_MOST_CODES, 0, -1) if (text := _text(code))}
 
 
 def _text(code: int) -> str:
     text = ctypes.c_char_p()
     _function("cuGetErrorString")(code, ctypes.byref(text))
-    return (text.value or b"unknown error").decode(errors="replace")
+    return (text.value or b"").decode(errors="replace")
 
 
 @cache

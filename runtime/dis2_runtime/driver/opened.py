@@ -64,17 +64,19 @@ class OpenedDriver:
     def make_current(self) -> Iterator[None]:
         """Make the context this thread's; inside another such block this costs next to nothing.
 
-        Leave it in the thread that entered it.
+        Leave it in the thread that entered it: InternalError otherwise.
         """
         if self._closed:
             raise InternalError("a driver was used after it was closed")
         depth = getattr(self._here, "depth", 0)
         if depth == 0:
             self._calls.enter()
-        self._here.depth = depth + 1
+        self._here.depth, thread = depth + 1, threading.get_ident()
         try:
             yield
         finally:
+            if threading.get_ident() != thread:
+                raise InternalError("make_current was left in another thread than it was entered in")
             self._here.depth = depth
             if depth == 0:
                 self._calls.leave()

@@ -1,34 +1,74 @@
-"""Engines, one file each; `open_engine` takes the one that serves a bundle here."""
+"""Engines, one room or file each; `open_engine` takes the one that serves a bundle here."""
 
 from __future__ import annotations
 
 from functools import partial
+from importlib.util import find_spec
 from typing import Literal
 
 from dis2_edge.bundle import Bundle
+from dis2_edge.manifest import Dialect, Io, Precision
+from dis2_runtime.driver import DRIVERS
 from dis2_runtime.engine import Engine
 from dis2_runtime.guard import Rung
 
-__all__ = ["open_engine", "rungs"]
+__all__ = ["ENGINES", "PRECISIONS", "EngineName", "Wanted", "can_tensorrt", "open_engine", "precisions_for", "rungs"]
+
+EngineName = Literal["onnxruntime", "tensorrt"]
+Wanted = Literal["auto", "onnxruntime", "tensorrt"]
+ENGINES: tuple[Wanted, ...] = ("auto", "tensorrt", "onnxruntime")
+"""What may be asked for: auto is TensorRT where bundle and machine have it, else ONNX Runtime."""
+PRECISIONS: tuple[Precision, ...] = ("int8", "fp16", "fp32")
+"""Number formats that an engine computes in, best liked first."""
+_FILES: dict[EngineName, tuple[Dialect, Io]] = {"onnxruntime": ("ort", "frame"), "tensorrt": ("trt", "tensor")}
+"""Which model files an engine flies."""
+_PACKAGES = {"pycuda": "pycuda", "cuda-bindings": "cuda"}
 
 
-def open_engine(bundle: Bundle, precision: Literal["int8", "fp32"] = "int8", threads: int = 0) -> Engine:
+def open_engine(bundle: Bundle, precision: Precision = "int8", threads: int = 0, engine: Wanted = "auto") -> Engine:
     """An engine with every scenario of `bundle` at `precision`, loaded and warmed.
 
-    `threads` are those of one inference; 0 takes all cores that this process may use. Raises EngineError when the
-    bundle holds no such model or one cannot be loaded.
+    `threads` are those of one inference on a CPU; 0 takes all cores that this process may use. Under TensorRT, what was
+    not built here yet is built first, which takes minutes. Raises EngineError when the bundle holds no such model or
+    one cannot be loaded.
     """
+    if _engine_for(bundle, precision, engine) == "tensorrt":
+        from dis2_runtime.engines.tensorrt.engine import TensorRtEngine
+
+        return TensorRtEngine(bundle, precision)
     from dis2_runtime.engines.onnx_runtime import OnnxEngine
 
     return OnnxEngine(bundle, precision, threads)
 
 
-def rungs(bundle: Bundle, precision: Literal["int8", "fp32"] = "int8", threads: int = 0) -> list[Rung]:
-    """The engines that can stand in for one another: `precision` first, then the others that the bundle holds."""
-    held = {row.precision for row in bundle.manifest.models if (row.dialect, row.io) == ("ort", "frame")}
-    order: list[Literal["int8", "fp32"]] = [precision, "fp32" if precision == "int8" else "int8"]
+def rungs(bundle: Bundle, precision: Precision = "int8", threads: int = 0, engine: Wanted = "auto") -> list[Rung]:
+    """The engines that can stand in for one another: `precision` first, then the others that the bundle holds.
+
+    Whatever TensorRT flies, ONNX Runtime on the processor stands last, if the bundle holds files for it.
+    """
+    first = _engine_for(bundle, precision, engine)
+    ways: list[tuple[EngineName, Precision]] = [(first, precision)]
+    for name in ("tensorrt", "onnxruntime") if first == "tensorrt" else ("onnxruntime",):
+        ways += [(name, kind) for kind in precisions_for(bundle, name) if (name, kind) not in ways]
     return [
-        Rung(name, partial(open_engine, bundle, name, threads))
-        for place, name in enumerate(order)
-        if place == 0 or name in held
+        Rung(kind if name == "onnxruntime" else f"{name} {kind}", partial(open_engine, bundle, kind, threads, name))
+        for name, kind in ways
     ]
+
+
+def precisions_for(bundle: Bundle, engine: EngineName) -> tuple[Precision, ...]:
+    """The precisions that `bundle` holds for an engine, best liked first."""
+    held = {row.precision for row in bundle.manifest.models if (row.dialect, row.io) == _FILES[engine]}
+    return tuple(precision for precision in PRECISIONS if precision in held)
+
+
+def can_tensorrt() -> bool:
+    """Whether TensorRT and a CUDA driver's package are installed here; neither is loaded for the answer."""
+    return find_spec("tensorrt") is not None and any(find_spec(_PACKAGES[name]) for name in DRIVERS)
+
+
+def _engine_for(bundle: Bundle, precision: Precision, wanted: Wanted = "auto") -> EngineName:
+    """The engine that flies `bundle` at `precision` where `wanted` was asked for."""
+    if wanted != "auto":
+        return wanted
+    return "tensorrt" if precision in precisions_for(bundle, "tensorrt") and can_tensorrt() else "onnxruntime"

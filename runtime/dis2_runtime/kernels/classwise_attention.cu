@@ -1,21 +1,24 @@
 // classwise_attention: K maps out of F4; map k is F4 times N softmax over the N places of (query k . F4) / sqrt(C).
 //
 // Ladder
-//   1  as torch does: scores, softmax, scale, broadcast product, each a launch; scores and weights to memory and back, and a
-//      product that reads F4 and the weights once a class: K (2 C N + N) numbers more than have to move.
-//   2  one launch a class, a block a piece of its map: every block works out the softmax of all N places by itself, so F4
-//      is read from the cache N / tile times over.
-//   3  (this) two launches. `scores` reads F4 once: a block takes 32 places, its warps share the channels out, tensor cores
-//      multiply (16 classes a time; the order of channels within a sum is ours to choose, so that fragments are plain 8- and
-//      16-byte reads, and no shared memory is needed before the warps add up). It leaves the scores and, a class and block,
-//      their maximum and sum of exponents. `maps` reads F4 again, from the cache, joins these few pairs, and writes all K
-//      maps of a 64x32 tile that it holds in registers, 16 bytes a time, in either layout; where F4 comes in the other, the
-//      tile is turned over in shared memory first. Half the launches' latency would go if `maps` could start before `scores`
-//      has ended (programmatic dependent launch): it needs an attribute at launch that no board but sm_90 and later knows.
+//   1  as torch does: scores, softmax, scale, broadcast product, each a launch; scores and weights go to memory and back
+//      three times, and the product reads F4 once a class.
+//   2  one launch, a block a piece of a map: each block works out the softmax of all N places for itself, so that F4 comes
+//      out of the cache N / tile times over.
+//   3  (this) two launches. `scores` reads F4 once: a block takes 32 places, its warps share the channels out, and tensor
+//      cores multiply (16 classes a time). The order of channels within a sum is ours to choose: so chosen that fragments
+//      are plain reads of 8 and 16 bytes, with no tile in shared memory. It leaves the scores and, a class and block, their
+//      maximum and the sum of their exponents. `maps` reads F4 again, from the cache, joins these few pairs, and writes
+//      all K maps of a 64x32 tile that it holds in registers, 16 bytes a time, in either layout; where F4 comes in the
+//      other, the tile is turned over in shared memory first.
+//   4  (not yet) `maps` begins while `scores` ends (programmatic dependent launch, sm_90 and later): at 512x512 on a large
+//      GPU the gap between two launches is as long as either.
 //
 // Floor: 2 C N (1 + K) bytes; the second reading and the scores stay in the cache. C = 256, K = 5: at 512x512 (N = 1024)
-// 3.1 MB: 0.9 us at the 3.35 TB/s of an H100, 15 us at the 204.8 GB/s of an AGX Orin; at 1024x1024 12.6 MB: 3.8 us, 61 us.
-// 3 K C N operations (4 M, 16 M): never the limit. Maps lie CHW (CHANNELS_LAST false) or HWC (true), and so may F4.
+// 3.1 MB: 0.9 us at the 3.35 TB/s of an H100, 15 us at the 204.8 GB/s of an AGX Orin; at 1024x1024 12.6 MB: 3.8 us and
+// 61 us. 3 K C N operations (4 M, 16 M): never the limit.
+// Maps lie CHW or HWC (channels last), and so may F4. Arguments are inputs, outputs, then whole numbers only, as plug-ins
+// that are compiled ahead of time want them.
 #include "device.cuh"
 
 constexpr int THREADS = 256, WARPS = THREADS / 32;
@@ -24,6 +27,7 @@ constexpr int ROWS = 16;             // classes of a block of `scores`: the rows
 constexpr int STRIDE = TILE + 8;     // floats from class to class in shared memory
 constexpr int LONG = 64, SHORT = 32; // tile of `maps`: along the axis that is contiguous in the maps, and along the other
 constexpr int TURNED = LONG + 2;     // halves of a row of the turned tile; whole words, and no two lanes in one bank
+constexpr float LOG2_E = 1.44269504f;
 
 DIS2_DEVICE float lowest() { return __uint_as_float(0xff800000u); }
 
@@ -60,8 +64,8 @@ template <bool WIDE> DIS2_DEVICE void put_eight(half* to, const float (&value)[8
 }
 
 DIS2_DEVICE float most_of_warp(float value) {
-    for (int step = 16; step; step /= 2) value = fmaxf(value, shuffle_xor(value, step));  // passes over NaN: the sum tells it
-    return value;
+    for (int step = 16; step; step /= 2) value = fmaxf(value, shuffle_xor(value, step));
+    return value;  // NaN is passed over: the sum tells it
 }
 
 DIS2_DEVICE float sum_of_warp(float value) {
@@ -81,7 +85,8 @@ DIS2_DEVICE void take_places(uint32_t (&to)[4][4], const half* image, int channe
     if constexpr (CHANNELS_LAST) {
         for (int i = 0; i < 4; ++i) {
             int place = first + place_of<true>(i, group);
-            uint4 all = eight<WIDE>(image + static_cast<size_t>(place) * channels + channel, place < places ? channels - channel : 0);
+            int count = place < places ? channels - channel : 0;
+            uint4 all = eight<WIDE>(image + static_cast<size_t>(place) * channels + channel, count);
             to[i][0] = all.x, to[i][1] = all.y, to[i][2] = all.z, to[i][3] = all.w;
         }
     } else {
@@ -100,10 +105,12 @@ DIS2_DEVICE void take_places(uint32_t (&to)[4][4], const half* image, int channe
 
 // The same channels of this lane's two classes.
 template <bool WIDE>
-DIS2_DEVICE void take_queries(uint32_t (&to)[2][4], const half* queries, int channel, int first, int channels, int classes) {
+DIS2_DEVICE void take_queries(uint32_t (&to)[2][4], const half* queries, int channel, int first, int channels,
+                              int classes) {
     for (int i = 0; i < 2; ++i) {
         int of = first + threadIdx.x % 32 / 4 + 8 * i;
-        uint4 all = eight<WIDE>(queries + static_cast<size_t>(of) * channels + channel, of < classes ? channels - channel : 0);
+        int count = of < classes ? channels - channel : 0;
+        uint4 all = eight<WIDE>(queries + static_cast<size_t>(of) * channels + channel, count);
         to[i][0] = all.x, to[i][1] = all.y, to[i][2] = all.z, to[i][3] = all.w;
     }
 }
@@ -118,9 +125,10 @@ DIS2_DEVICE void multiply(float (&sum)[4][4], const half* image, const half* que
         uint32_t q[2][4], f[4][4];
         take_queries<WIDE>(q, queries, channel, first_class, channels, classes);
         take_places<CHANNELS_LAST, WIDE>(f, image, channel, first_place, channels, places);
-        for (int step = 0; step < 4; step += 2)
-            for (int i = 0; i < 4; ++i)
-                mma_16x8x16(sum[i], {q[0][step], q[1][step], q[0][step + 1], q[1][step + 1]}, {f[i][step], f[i][step + 1]});
+        for (int i = 0; i < 4; ++i) {
+            mma_16x8x16(sum[i], {q[0][0], q[1][0], q[0][1], q[1][1]}, {f[i][0], f[i][1]});
+            mma_16x8x16(sum[i], {q[0][2], q[1][2], q[0][3], q[1][3]}, {f[i][2], f[i][3]});
+        }
     }
 }
 
@@ -139,7 +147,7 @@ DIS2_DEVICE void tell_class(const float* sums, int row, float* scores, float2* p
 
 template <bool CHANNELS_LAST, bool WIDE>
 DIS2_DEVICE void scores(const half* f4, const half* queries, float* scores, float2* parts, int classes, int channels,
-                        int places, float scale) {
+                        int places) {
     DIS2_SHARED(float, sums);  // [WARPS][ROWS][STRIDE]
     int first = blockIdx.x * TILE, first_class = blockIdx.z * ROWS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const half* image = f4 + static_cast<size_t>(blockIdx.y) * channels * places;
@@ -150,6 +158,7 @@ DIS2_DEVICE void scores(const half* f4, const half* queries, float* scores, floa
             int row = lane / 4 + r / 2 * 8, place = place_of<CHANNELS_LAST>(i, lane % 4 * 2 + r % 2);
             sums[(warp * ROWS + row) * STRIDE + place] = sum[i][r];
         }
+    float scale = LOG2_E / sqrtf(static_cast<float>(channels));
     block_barrier();
     for (int row = warp; row < ROWS && first_class + row < classes; row += WARPS) {
         size_t map = static_cast<size_t>(blockIdx.y) * classes + first_class + row;
@@ -185,13 +194,16 @@ DIS2_DEVICE void turn(half* turned, uint4 piece) {  // it holds 8 of the short a
 }
 
 template <bool FROM_LAST, bool TO_LAST, bool WIDE>
-DIS2_DEVICE void maps(const half* f4, const float* scores, const float2* parts, half* maps, int classes, int channels, int places) {
+DIS2_DEVICE void maps(const half* f4, const float* scores, const float2* parts, half* out, int classes, int channels,
+                      int places) {
     constexpr int ROOM = TO_LAST ? SHORT : LONG;  // places of a tile
     DIS2_SHARED(float, weights);                  // [classes][ROOM], then the turned tile, [SHORT][TURNED] halves
     half* turned = reinterpret_cast<half*>(weights + classes * ROOM);
     int along = TO_LAST ? channels : places, across = TO_LAST ? places : channels;
-    int tiles = (along + LONG - 1) / LONG, first_long = blockIdx.x % tiles * LONG, first_short = blockIdx.x / tiles * SHORT;
-    int row = first_short + threadIdx.x / 8, column = first_long + threadIdx.x % 8 * 8, inside = row < across ? along - column : 0;
+    int tiles = (along + LONG - 1) / LONG;
+    int first_long = blockIdx.x % tiles * LONG, first_short = blockIdx.x / tiles * SHORT;
+    int row = first_short + threadIdx.x / 8, column = first_long + threadIdx.x % 8 * 8;
+    int inside = row < across ? along - column : 0;  // values of this thread, if that many
     const half* image = f4 + static_cast<size_t>(blockIdx.y) * channels * places;
     uint4 piece;
     if constexpr (FROM_LAST == TO_LAST) {
@@ -203,26 +215,27 @@ DIS2_DEVICE void maps(const half* f4, const float* scores, const float2* parts, 
     int first_place = TO_LAST ? first_short : first_long, pairs = (places + TILE - 1) / TILE;
     for (int k = threadIdx.x / 32; k < classes; k += WARPS) {
         size_t map = static_cast<size_t>(blockIdx.y) * classes + k;
-        weigh(weights + k * ROOM, scores + map * places + first_place, parts + map * pairs, places - first_place, ROOM, places);
+        const float* here = scores + map * places + first_place;
+        weigh(weights + k * ROOM, here, parts + map * pairs, places - first_place, ROOM, places);
     }
     block_barrier();
     if (inside <= 0) return;
     if constexpr (FROM_LAST != TO_LAST) piece = turned_eight(turned);
-    float value[8], out[8];
+    float value[8], weighed[8];
     unpack(piece.x, value[0], value[1]), unpack(piece.y, value[2], value[3]);
     unpack(piece.z, value[4], value[5]), unpack(piece.w, value[6], value[7]);
-    half* to = maps + (static_cast<size_t>(blockIdx.y) * classes * across + row) * along + column;
+    half* to = out + (static_cast<size_t>(blockIdx.y) * classes * across + row) * along + column;
     for (int k = 0; k < classes; ++k, to += static_cast<size_t>(across) * along) {
         const float* weight = weights + k * ROOM + (TO_LAST ? row - first_short : column - first_long);
-        for (int i = 0; i < 8; ++i) out[i] = weight[TO_LAST ? 0 : i] * value[i];
-        put_eight<WIDE>(to, out, inside);
+        for (int i = 0; i < 8; ++i) weighed[i] = weight[TO_LAST ? 0 : i] * value[i];
+        put_eight<WIDE>(to, weighed, inside);
     }
 }
 
 #define SCORES(name, CHANNELS_LAST, WIDE)                                                                       \
     DIS2_KERNEL(name, 256)(const half* f4, const half* queries, float* told, float2* parts, int classes,        \
-                           int channels, int places, float scale) {                                             \
-        scores<CHANNELS_LAST, WIDE>(f4, queries, told, parts, classes, channels, places, scale);                \
+                           int channels, int places) {                                                          \
+        scores<CHANNELS_LAST, WIDE>(f4, queries, told, parts, classes, channels, places);                       \
     }
 
 #define MAPS(name, FROM_LAST, TO_LAST, WIDE)                                                                    \

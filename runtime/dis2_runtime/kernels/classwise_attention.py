@@ -75,7 +75,7 @@ class ClasswiseAttention:
             (THREADS, 1, 1),
             4 * THREADS // 32 * ROWS * STRIDE,
             stream,
-            (f4, queries, scores, workspace, *sizes, np.float32(math.log2(math.e) / math.sqrt(self._channels))),
+            (f4, queries, scores, workspace, *sizes),
         )
         self._driver.launch(
             self._maps[wide],

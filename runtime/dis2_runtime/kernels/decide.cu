@@ -38,7 +38,7 @@ struct Pixel {
     DIS2_DEVICE void hear(float logit, int number) {
         bool larger = logit > best || (logit != logit && best == best);  // the first NaN wins, as in NumPy's argmax
         float low = larger ? best : logit, high = larger ? logit : best;
-        float share = exp2_of((low - high) * LOG2_E);
+        float share = low == high ? 1.0f : exp2_of((low - high) * LOG2_E);  // two of -infinity are no NaN apart
         sum = larger ? sum * share + 1.0f : sum + share;
         if (larger) best = logit, index = number;
     }

@@ -130,4 +130,5 @@ def _logits(shape: _Shape, random: np.random.Generator) -> npt.NDArray[Any]:
             flat[step % shape.classes, ::step] = value
         flat[:, 1] = 2.5  # a tie is the first class's
         flat[:, 2] = -np.inf
+        flat[:-1, 4::6] = -np.inf  # all but the last are out of the question
     return logits

@@ -26,6 +26,8 @@ class Kernels:
     """By kernel source: loaded, and right in all its cases."""
     origins: dict[str, str] = field(default_factory=dict)
     """By kernel source: where its module came from."""
+    proofs: dict[str, tuple[Proof, ...]] = field(default_factory=dict)
+    """By kernel source: what its cases gave on this device."""
     reasons: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """By kernel source: what was passed over, and why; of a source without a module, all there is to say."""
 
@@ -52,7 +54,7 @@ def load(
         reasons: list[str] = []
         for origin, fetch in _choices(driver.device, name, folders, compile_into, compiler):
             try:
-                kernels.modules[name] = _proven(driver, name, fetch())
+                kernels.modules[name], kernels.proofs[name] = _proven(driver, name, fetch())
                 kernels.origins[name] = origin
                 break
             except UserError as error:
@@ -94,14 +96,14 @@ def _choices(
         )
 
 
-def _proven(driver: Driver, name: str, image: bytes) -> Module:
-    """The module, if all its cases are right on this device."""
+def _proven(driver: Driver, name: str, image: bytes) -> tuple[Module, tuple[Proof, ...]]:
+    """The module and its proofs, if all its cases are right on this device."""
     module = driver.module(image)
-    proofs = prove(driver, {name: module}, CASES[name]())
+    proofs = tuple(prove(driver, {name: module}, CASES[name]()))
     wrong = next((proof for proof in proofs if not proof.good), None)
     if wrong is not None:
         raise EngineError(f"{name} is wrong on this device: {said(wrong)}", mend="it is not used")
-    return module
+    return module, proofs
 
 
 def said(proof: Proof) -> str:

@@ -154,7 +154,8 @@ def _table(sensor: Sensor) -> npt.NDArray[np.float32]:
 def _range(sensor: Sensor) -> tuple[np.generic, np.generic]:
     """Least and largest valid value; of integers the least is above the largest where none is valid."""
     if sensor.dtype == "float32":
-        return np.float32(sensor.valid_min), np.float32(sensor.valid_max)
+        with np.errstate(over="ignore"):  # a limit that float32 does not reach is none
+            return np.float32(sensor.valid_min), np.float32(sensor.valid_max)
     last = int(np.iinfo(sensor.dtype).max)
     if sensor.valid_min > last or sensor.valid_max < 0:
         return np.uint32(1), np.uint32(0)
@@ -181,16 +182,20 @@ _SHAPES = (
     _Shape("uint8", 1, (8, 9), "int8", (40.5, 200)),
     _Shape("uint8", 2, (8, 24), "float32", (0, 99)),
     _Shape("uint8", 3, (5, 7), "int8", (3, 250)),
+    _Shape("uint8", 4, (4, 6), "int8", (0, 254)),
     _Shape("uint8", 6, (4, 8), "float16", (100, 255)),
     _Shape("uint8", 3, (8, 8), "float16", offset=1),
     _Shape("uint8", 1, (130, 256), "int8"),
     _Shape("uint16", 1, (9, 40), "float16", (0.2, 0.7)),
-    _Shape("uint16", 4, (8, 24), "float16", (100, 60_000)),
+    _Shape("uint16", 2, (8, 7), "int8", (1, 65_535)),
     _Shape("uint16", 2, (3, 3), "float32"),
+    _Shape("uint16", 3, (8, 9), "float32", (40_000, 1e9)),
+    _Shape("uint16", 4, (8, 24), "float16", (100, 60_000)),
     _Shape("float32", 1, (12, 30), "float16", (-500, 9000), odd=True),
     _Shape("float32", 3, (8, 40), "int8", (-1, 1), odd=True),
     _Shape("float32", 4, (8, 24), "float32", odd=True),
     _Shape("float32", 2, (1, 1), "float32"),
+    _Shape("float32", 2, (8, 3), "float16"),
     _Shape("float32", 2, (9, 13), "int8", (-2, 1), odd=True, offset=1),
 )
 

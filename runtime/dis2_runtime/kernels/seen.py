@@ -94,7 +94,8 @@ def seen_error(found: Seen, exact: Seen, sensor: Sensor) -> float:
     if not np.array_equal(np.isnan(means[0]), np.isnan(means[1])):
         return math.inf
     size = np.abs(means[1] - sensor.mean) + stds[1] + 1e-5 * np.asarray(sensor.std)
-    apart = np.maximum(np.abs(means[0] - means[1]) / size, np.abs(stds[0] ** 2 - stds[1] ** 2) / size**2)
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = np.maximum(np.abs(means[0] - means[1]) / size, np.abs(stds[0] ** 2 - stds[1] ** 2) / size**2)
     return float(np.nan_to_num(apart, nan=0.0).max() / 1e-5)
 
 
@@ -107,5 +108,9 @@ def _look(tally: Any, sensor: Sensor, channel: int, pixels: int) -> tuple[float,
     spread = math.sqrt(max(0.0, (count * square - total * total) / count**2))  # of integers exact until here
     mean, std = total / count, spread
     if sensor.dtype == "float32":
-        mean, std = sensor.mean[channel] + mean * sensor.std[channel], spread * sensor.std[channel]
+        taken, unit = (
+            float(np.float32(sensor.mean[channel])),
+            float(np.float32(sensor.std[channel])),
+        )  # as the kernel has
+        mean, std = taken + mean * unit, spread * unit
     return float(tally["least"]), float(tally["most"]), mean, std

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,14 @@ import numpy.typing as npt
 from dis2_edge.bundle import Bundle
 from dis2_edge.dataset import DataSet
 from dis2_edge.errors import DataError
+from dis2_edge.manifest import Precision
 from dis2_edge.report.pictures import error_share
 from dis2_edge.report.schema import Measured
 from dis2_edge.scores import Counts, confusion
 from dis2_edge.terminal import progress
 from dis2_edge.timing import Latency, summarise, time_ms
 from dis2_runtime.engine import Answer, Engine
-from dis2_runtime.engines import open_engine
+from dis2_runtime.engines import Wanted, open_engine
 
 WARM_UP = 10
 """Calls before timing starts, beyond those with which an engine opens."""
@@ -26,8 +27,6 @@ FEWEST = 20
 """Calls that are timed at least, however slow a model is."""
 _IN_TURN = 8
 """Unlike images that the timed calls take in turn, so that no cache serves one image again and again."""
-
-Precision = Literal["int8", "fp32"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,13 @@ class Findings:
 
 
 def measure_bundle(
-    bundle: Bundle, images: Images, precisions: Sequence[str], threads: int, calls: int, seconds: float
+    bundle: Bundle,
+    images: Images,
+    precisions: Sequence[str],
+    threads: int,
+    calls: int,
+    seconds: float,
+    wanted: Wanted = "auto",
 ) -> Findings:
     """Count every image in every scenario and precision, then time each model.
 
@@ -61,7 +66,7 @@ def measure_bundle(
     """
     findings = Findings()
     for precision in precisions:
-        with open_engine(bundle, cast(Precision, precision), threads) as engine:
+        with open_engine(bundle, cast(Precision, precision), threads, wanted) as engine:
             counts = _count(engine, images, precision, findings)
             sample = [images.read(name) for name in images.names[:_IN_TURN]]
             for scenario in progress(engine.scenarios, f"{bundle.manifest.network} {precision}: time scenarios"):

@@ -13,12 +13,16 @@ from dis2_edge.bundle import Bundle
 from dis2_edge.dataset import DataSet, open_dataset
 from dis2_edge.errors import BundleError, EngineError
 from dis2_edge.files import new_folder
+from dis2_edge.manifest import Precision
+from dis2_edge.percentiles import Spread
 from dis2_edge.report import page
 from dis2_edge.report.schema import Profiled, Report
 from dis2_edge.report.streams import read_stream, with_masks
+from dis2_edge.report.through import Through
 from dis2_edge.report.write import write
 from dis2_edge.timing import describe_machine, usable_cores
-from dis2_runtime.profiling.measure import Findings, Images, Precision, measure_bundle
+from dis2_runtime.engines import EngineName, Wanted, can_tensorrt, precisions_for
+from dis2_runtime.profiling.measure import Findings, Images, measure_bundle
 from dis2_runtime.profiling.showcase import show, telling
 from dis2_runtime.profiling.through import fly_through
 
@@ -32,7 +36,9 @@ class Choices:
     images: int = 0
     """Images of it, spread evenly; 0 takes all."""
     precisions: tuple[str, ...] = ()
-    """fp32, int8; empty takes all that a bundle holds."""
+    """fp32, fp16, int8; empty takes all that a bundle holds."""
+    engine: Wanted = "auto"
+    """What runs them: TensorRT where bundle and machine have it, unless one is named."""
     threads: int = 0
     """Threads of one inference; 0 takes all cores that this process may use."""
     calls: int = 200
@@ -111,11 +117,13 @@ def _proven(path: Path) -> Bundle:
 
 
 def _job(bundle: Bundle, data: DataSet, choices: Choices) -> _Job:
-    return _Job(bundle, Images(bundle, data, choices.split, choices.images), _precisions(bundle, choices.precisions))
+    return _Job(bundle, Images(bundle, data, choices.split, choices.images), _precisions(bundle, choices))
 
 
 def _measure(job: _Job, choices: Choices) -> Findings:
-    return measure_bundle(job.bundle, job.images, job.precisions, choices.threads, choices.calls, choices.seconds)
+    return measure_bundle(
+        job.bundle, job.images, job.precisions, choices.threads, choices.calls, choices.seconds, choices.engine
+    )
 
 
 def _shared(error_shares: Sequence[Mapping[str, list[float]]]) -> dict[str, list[float]]:
@@ -127,7 +135,10 @@ def _shared(error_shares: Sequence[Mapping[str, list[float]]]) -> dict[str, list
 def _profiled(job: _Job, found: Findings, chosen: Mapping[str, str], choices: Choices, folder: Path) -> Profiled:
     manifest, task = job.bundle.manifest, job.bundle.manifest.task
     pictured = cast(Precision, job.precisions[-1])
-    through, stages = fly_through(job.bundle, job.images, pictured, choices.threads) if choices.faults else ((), {})
+    through: tuple[Through, ...] = ()
+    stages: dict[str, Spread] = {}
+    if choices.faults:
+        through, stages = fly_through(job.bundle, job.images, pictured, choices.threads, engine=choices.engine)
     return Profiled(
         id=job.bundle.id,
         name=manifest.name,
@@ -139,7 +150,7 @@ def _profiled(job: _Job, found: Findings, chosen: Mapping[str, str], choices: Ch
         colours=task.colours,
         grid=task.grid,
         rows=tuple(found.rows),
-        tiles=show(job.bundle, job.images, chosen, pictured, choices.threads, folder),
+        tiles=show(job.bundle, job.images, chosen, pictured, choices.threads, folder, choices.engine),
         pictured=pictured,
         provenance=dict(manifest.provenance),
         through=through,
@@ -147,10 +158,13 @@ def _profiled(job: _Job, found: Findings, chosen: Mapping[str, str], choices: Ch
     )
 
 
-def _precisions(bundle: Bundle, wanted: Sequence[str]) -> tuple[str, ...]:
+def _precisions(bundle: Bundle, choices: Choices) -> tuple[str, ...]:
     """The precisions to measure, FP32 first; EngineError for one that the bundle does not hold."""
-    held = {row.precision for row in bundle.manifest.models if (row.dialect, row.io) == ("ort", "frame")}
-    for precision in wanted:
+    engines: list[EngineName] = ["onnxruntime", "tensorrt"] if can_tensorrt() else ["onnxruntime"]
+    if choices.engine != "auto":
+        engines = [choices.engine]
+    held = {precision for engine in engines for precision in precisions_for(bundle, engine)}
+    for precision in choices.precisions:
         if precision not in held:
             raise EngineError(f"{bundle.path} holds no {precision} model", expected=f"one of {', '.join(sorted(held))}")
-    return tuple(kind for kind in ("fp32", "int8") if kind in (wanted or held))
+    return tuple(kind for kind in ("fp32", "fp16", "int8") if kind in (choices.precisions or held))

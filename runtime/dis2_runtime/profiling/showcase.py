@@ -10,21 +10,28 @@ import numpy as np
 
 from dis2_edge.bundle import Bundle
 from dis2_edge.images import write_png
+from dis2_edge.manifest import Precision
 from dis2_edge.report import pictures
 from dis2_edge.report.schema import Picture, Tile
 from dis2_runtime.engine import Engine
-from dis2_runtime.engines import open_engine
-from dis2_runtime.profiling.measure import Images, Labelled, Precision
+from dis2_runtime.engines import Wanted, open_engine
+from dis2_runtime.profiling.measure import Images, Labelled
 
 WIDEST = 384
 """Pictures wider or higher than this are thinned by a whole factor, so that the page stays light."""
 
 
 def show(
-    bundle: Bundle, images: Images, chosen: Mapping[str, str], precision: Precision, threads: int, out: Path
+    bundle: Bundle,
+    images: Images,
+    chosen: Mapping[str, str],
+    precision: Precision,
+    threads: int,
+    out: Path,
+    wanted: Wanted = "auto",
 ) -> tuple[Tile, ...]:
     """Write the pictures of the `chosen` images (why -> id) below `out`/pictures and say where they are."""
-    with open_engine(bundle, precision, threads) as engine:
+    with open_engine(bundle, precision, threads, wanted) as engine:
         return tuple(_tile(bundle, engine, images.read(name), why, out) for why, name in chosen.items())
 
 

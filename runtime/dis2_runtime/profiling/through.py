@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dis2_edge.bundle import Bundle
+from dis2_edge.manifest import Precision
 from dis2_edge.percentiles import Spread
 from dis2_edge.report.schema import PHASES
 from dis2_edge.report.streams import stages_of
@@ -19,13 +20,13 @@ from dis2_edge.scores import confusion
 from dis2_edge.sensors import IDENTITY, Sensor
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress
-from dis2_runtime.engines import rungs
+from dis2_runtime.engines import Wanted, rungs
 from dis2_runtime.faults import KINDS, Fault, FaultedSource, FaultPlan
 from dis2_runtime.feed import SteppedFeed
 from dis2_runtime.frames import Delivery, Frame
 from dis2_runtime.guard import EngineGuard
 from dis2_runtime.outcome import Outcome
-from dis2_runtime.profiling.measure import Images, Labelled, Precision
+from dis2_runtime.profiling.measure import Images, Labelled
 from dis2_runtime.stream import Limits, Stream
 
 MOST_IMAGES = 24
@@ -38,7 +39,12 @@ _TOUCH_NS = 1000
 
 
 def fly_through(
-    bundle: Bundle, images: Images, precision: Precision, threads: int, kinds: Sequence[str] = ()
+    bundle: Bundle,
+    images: Images,
+    precision: Precision,
+    threads: int,
+    kinds: Sequence[str] = (),
+    engine: Wanted = "auto",
 ) -> tuple[tuple[Through, ...], dict[str, Spread]]:
     """Every kind of fault (or `kinds`) on every sensor in turn, and the times of the stages over all fresh ticks."""
     task = as_shown(bundle.manifest.task)
@@ -51,7 +57,7 @@ def fly_through(
         if kind != "nan" or sensor.dtype == "float32"
     ]
     flights, rows = [], []
-    with EngineGuard(rungs(bundle, precision, threads)) as guard:
+    with EngineGuard(rungs(bundle, precision, threads, engine)) as guard:
         for sensor, kind in progress(faults, f"{bundle.manifest.network} {precision}: fly through faults"):
             tally = _fly(bundle, task, show, Fault(sensor.name, _kind(kind), show.seconds, show.seconds), guard)
             flights.append(tally.through(sensor.name, kind))

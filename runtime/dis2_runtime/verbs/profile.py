@@ -13,6 +13,7 @@ from dis2_edge.report.plots import ms
 from dis2_edge.report.schema import PHASES, Report
 from dis2_edge.report.waterfall import ORDER, TOTAL, bounded
 from dis2_edge.terminal import say, table
+from dis2_runtime.engines import ENGINES
 from dis2_runtime.profiling.profile import Choices, profile
 
 EXAMPLE = "dis2-edge profile bundles/ombria --data DATA --describe train/datasets/ombria.toml --out reports/ombria"
@@ -26,7 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="new folder for report.json and report.html")
     parser.add_argument("--split", default="test", help="split to measure on (default: test)")
     parser.add_argument("--images", type=int, default=0, metavar="N", help="at most N of its images (default: all)")
-    parser.add_argument("--precision", default="", metavar="fp32,int8", help="precisions (default: all in the bundle)")
+    parser.add_argument("--precision", default="", metavar="fp32,fp16,int8", help="default: all in the bundle")
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="what runs the models (auto)")
     parser.add_argument("--threads", type=int, default=0, help="threads of one inference (default: all cores)")
     parser.add_argument("--calls", type=int, default=200, help="timed calls of each model (default: 200)")
     parser.add_argument(
@@ -56,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
         threads=args.threads,
         calls=args.calls,
         faults=args.faults,
+        engine=args.engine,
     )
     report = profile(
         args.bundles,

@@ -17,6 +17,7 @@ from dis2_edge.bundle import Manifest
 from dis2_edge.errors import SourceError, UserError
 from dis2_edge.terminal import say, table
 from dis2_runtime import faults, rig
+from dis2_runtime.engines import ENGINES, PRECISIONS
 from dis2_runtime.fly import Flight, fly
 from dis2_runtime.sources import SCHEMES
 from dis2_runtime.stream import Limits
@@ -46,7 +47,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faults", type=Path, help="TOML file of faults to play; see dis2-edge faults")
     parser.add_argument("--seconds", type=float, help="end at this time of the run")
     parser.add_argument("--ticks", type=int, help="end after so many ticks")
-    parser.add_argument("--precision", choices=("int8", "fp32"), default="int8", help="which models fly (int8)")
+    parser.add_argument("--precision", choices=PRECISIONS, default="int8", help="which models fly (int8)")
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="auto", help="what runs them (auto: TensorRT where it is, for its files)"
+    )
     parser.add_argument("--speed", choices=("real", "max"), default="real", help="by the clock, or as fast as it goes")
     parser.add_argument("--threads", type=int, default=0, help="threads of one inference; 0: all cores")
 
@@ -62,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         rig=rig.load(args.rig, args.overrides),
         faults=faults.load(args.faults, manifest.task.sensors) if args.faults else faults.FaultPlan(),
         precision=args.precision,
+        engine=args.engine,
         speed=args.speed,
         limits=limits,
         threads=args.threads,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 
 import numpy as np
+import pytest
 
+from dis2_edge.errors import InternalError
 from dis2_runtime.driver.opening import open_driver
 from tests.runtime.driver.trying import scaled
 from tests.runtime.pretend.child import Witness
@@ -121,6 +123,26 @@ def test_opened_in_one_thread_used_and_closed_in_another(package: str) -> None:
     thread.join()
     assert told == [[5.0] * 4]
     assert Witness().calls("cuDevicePrimaryCtxRetain") == Witness().calls("cuDevicePrimaryCtxRelease") == 1
+
+
+@on_pretend_gpu()
+def test_a_context_is_taken_off_in_the_thread_that_it_was_put_on(package: str) -> None:
+    told = []
+
+    def leave() -> None:
+        with pytest.raises(InternalError, match="left in another thread"):
+            inside.__exit__(None, None, None)
+        told.append(Witness().left().get("contexts", 0))
+
+    with open_driver(package) as driver:
+        inside = driver.make_current()
+        with driver.make_current():
+            inside.__enter__()
+            thread = threading.Thread(target=leave)
+            thread.start()
+            thread.join()
+        assert told == [0]
+        assert Witness().left().get("contexts", 0) == 0
 
 
 @on_pretend_gpu()

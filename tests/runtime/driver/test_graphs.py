@@ -8,6 +8,7 @@ import pytest
 from dis2_runtime.driver.opening import open_driver
 from tests.runtime.driver.trying import scaled, tells
 from tests.runtime.pretend.child import Witness
+from tests.runtime.pretend.host_work import HostWork
 from tests.runtime.pretend.images import trivial_image
 from tests.runtime.pretend.marking import on_pretend_gpu
 
@@ -87,4 +88,33 @@ def test_an_error_inside_a_capture_leaves_nothing_behind(package: str) -> None:
         with driver.capture(stream) as captured:
             driver.fill(memory.address, 1, 16, stream)
         captured.graph.launch(stream)
+        stream.synchronize()
+
+
+@on_pretend_gpu()
+def test_work_of_the_hosts_has_its_turn_like_any_other(package: str) -> None:
+    work, seen = HostWork(), []
+    with open_driver(package) as driver, driver.make_current():
+        stream = driver.stream()
+        values = driver.pinned((4,), np.uint8, mapped=True)
+        driver.fill(values.address, 1, 4, stream)
+        work.enqueue(stream.handle, lambda: seen.append(values.array.tolist()))
+        driver.fill(values.address, 2, 4, stream)
+        assert seen == []
+        stream.synchronize()
+        assert seen == [[1] * 4]
+        with driver.capture(stream) as captured:
+            work.enqueue(stream.handle, lambda: seen.append(values.array.tolist()))
+        for _ in range(2):
+            captured.graph.launch(stream)
+        stream.synchronize()
+        assert seen[1:] == [[2] * 4] * 2
+
+
+@on_pretend_gpu(clean=False)
+def test_work_of_the_hosts_that_fails_breaks_the_stream(package: str) -> None:
+    work = HostWork()
+    with tells("a kernel failed"), open_driver(package) as driver, driver.make_current():
+        stream = driver.stream()
+        work.enqueue(stream.handle, lambda: 1 // 0)
         stream.synchronize()

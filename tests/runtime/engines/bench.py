@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from dis2_edge.bundle import Bundle
 from dis2_runtime.engines.tensorrt import builder
 from dis2_runtime.engines.tensorrt.bindings import Trt
 from dis2_runtime.engines.tensorrt.engine import Settings, TensorRtEngine
-from dis2_runtime.engines.tensorrt.kernels import Kernels, load_kernels
+from dis2_runtime.engines.tensorrt.kernels import Kernels
 from dis2_runtime.engines.tensorrt.plugins import registered
 from tests.runtime.pretend import fake_tensorrt
 from tests.runtime.pretend.fake_tensorrt import Faults
@@ -21,9 +22,11 @@ class Bench:
 
     def __init__(self, cache: Path, version: str = "10.3.0", gpu: Gpu | None = None, **settings: Any) -> None:
         self.gpu, self.faults = gpu or Gpu(), Faults()
+        self.open_gpu: Callable[[], Any] = lambda: self.gpu
         self.trt = Trt(fake_tensorrt.make(version, self.gpu, self.faults))
         self.settings = Settings(cache=cache, **settings)
-        self.images: dict[str, bytes] = {}
+        self.used: tuple[str, ...] = ()
+        self.ptx: dict[str, bytes] = {}
         self.builds: list[bytes] = []
 
     def open(self, bundle: Bundle, precision: str = "fp16") -> TensorRtEngine:
@@ -32,17 +35,18 @@ class Bench:
             precision,
             self.settings,
             trt=self.trt,
-            open_gpu=lambda: self.gpu,
+            open_gpu=self.open_gpu,
             build=self.build,
             load=self.kernels,
         )
 
-    def build(self, onnx: bytes, options: Any, bounds: Any, timings: Path, plugins: Any) -> bytes:
+    def build(self, onnx: bytes, options: Any, bounds: Any, timings: Path, kernels: Any) -> bytes:
         self.builds.append(onnx)
-        if plugins is None:
+        if not kernels:
             return builder.build(self.trt, onnx, options, timings)
-        with registered(self.trt, self.gpu, self.kernels(self.gpu).modules, plugins):
+        with registered(self.trt, self.gpu, self.kernels(self.gpu)):
             return builder.build(self.trt, onnx, options, timings)
 
-    def kernels(self, driver: Any) -> Kernels:
-        return load_kernels(driver, self.images)
+    def kernels(self, driver: Any, *_: Any) -> Kernels:
+        modules = {name: driver.built(name) for name in self.used}
+        return Kernels(modules, self.ptx, (Path("kernels"),))

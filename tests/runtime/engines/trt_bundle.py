@@ -25,7 +25,7 @@ from dis2_runtime.engine import Answer
 from dis2_runtime.kernels.decide import answer_of
 
 TASK = task_of(RGB, NDSM, grid=(24, 48))
-HEADS = 2
+HEADS = 3
 
 
 def make_trt(

@@ -12,6 +12,10 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from tests.runtime.pretend.places import ROOT
+
+_COUNTED = ("pieces", "contexts", "graphs", "streams", "events", "modules", "misuses")
+
 
 class Witness:
     """What the pretend GPU tells of itself to who runs in the child."""
@@ -25,7 +29,7 @@ class Witness:
 
     def left(self) -> dict[str, int]:
         """What was not given back, and misuses that were told."""
-        return {name: count for name in ("pieces", "contexts", "graphs", "misuses") if (count := self._number(name))}
+        return {name: count for name in _COUNTED if (count := self._number(name))}
 
     def forget(self) -> None:
         """A GPU as new: no failure sticks, nothing is allocated, counts at zero."""
@@ -49,13 +53,18 @@ def _serve(line: Connection) -> None:
             gc.collect()
             if clean and (left := witness.left()):
                 raise AssertionError(f"left behind on the pretend GPU: {left}")
-            answer = (True, value)
+            answer = ("done", value)
         except BaseException as error:  # the parent tells it as its own
-            answer = (False, "".join(traceback.format_exception(error)))
+            skipped = type(error).__name__ == "Skipped"
+            answer = ("skipped", str(error)) if skipped else ("failed", "".join(traceback.format_exception(error)))
         line.send(answer)
 
 
 def _found(module: str, name: str) -> Callable[..., Any]:
+    # As the conftest of a room does for pytest: what its tests share is found by its bare name.
+    for folder in (ROOT.joinpath(*module.split(".")[:-1]), ROOT / "tests" / "runtime"):
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
     thing: Any = importlib.import_module(module)
     for part in name.split("."):
         thing = getattr(thing, part)

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from dis2_edge.errors import EngineError
+from dis2_runtime.driver import Device
 from dis2_runtime.engines.tensorrt import bindings, builder, model
 from dis2_runtime.engines.tensorrt.plugins import ahead, classic
-from dis2_runtime.engines.tensorrt.plugins.operators import DOMAIN, OPERATORS, VERSION, Launch
+from dis2_runtime.engines.tensorrt.plugins.operators import DOMAIN, OPERATORS, VERSION, Work
 
 SHAPES = {
     "FusionAttention": [(1, 2050, 256), (1, 130, 256), (1, 130, 256)],
@@ -57,7 +58,7 @@ def failure(call: Callable[[], object]) -> str:
 def classic_told(trt: bindings.Trt, name: str) -> list[Any]:
     """A creator, a plug-in of it, and what that says of itself."""
     native = trt.module
-    operator = dataclasses.replace(OPERATORS[name], launch=lambda *_: None)
+    operator = OPERATORS[name]
     creator = classic.creator(trt, operator, classic.Bench(None, None))  # type: ignore[arg-type]
     assert isinstance(creator, native.IPluginCreatorV3One)
     assert (creator.name, creator.plugin_namespace, creator.plugin_version) == (name, DOMAIN, VERSION)
@@ -82,12 +83,17 @@ def ahead_told(trt: bindings.Trt, name: str) -> list[Any]:
     quick._tensor.SymIntExpr._exprBuilder = Sizes(native)
     asked: list[Any] = []
 
-    def plan(call: Any) -> Launch:
+    def ready(driver: Any, module: Any, call: Any) -> Work:
         asked.append([list(map(list, call.shapes)), call.dtype.name, list(map(list, call.attributes))])
-        return Launch("kernel", (3, 2, 1), (128, 1, 1), 1000, (7, 8))
+        numbers = (np.int32(7), np.int32(8))
+        return Work(
+            lambda stream, inputs, out, _: driver.launch(
+                module.function("kernel"), (3, 2, 1), (128, 1, 1), 1000, stream, (*inputs, *numbers, out)
+            )
+        )
 
-    operator = dataclasses.replace(OPERATORS[name], ahead=plan)
-    ahead.register(trt, operator, b".version 8.0")
+    operator = dataclasses.replace(OPERATORS[name], ready=ready)
+    ahead.register(trt, operator, b".version 8.0", Device("Orin", (8, 7), 8, 1 << 33, 13020, True))
     definition = quick._lib.QDP_REGISTRY[ahead.plugin_id(operator)]
     inputs = []
     for shape in SHAPES[name]:

@@ -6,6 +6,7 @@ It stands where the question is what an engine asks of a driver; the real bindin
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,12 @@ from dis2_runtime.driver import Argument, Captured, Size3
 from tests.runtime.kernels.host_driver import HostDriver, HostMemory
 
 Work = Callable[[], None]
+
+
+def view(address: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """The array at `address`, which is this computer's."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    return np.frombuffer((ctypes.c_uint8 * size).from_address(address), dtype).reshape(shape)
 
 
 class Gpu(HostDriver):
@@ -48,11 +55,7 @@ class Gpu(HostDriver):
 
     def pinned(self, shape: tuple[int, ...], dtype: npt.DTypeLike, *, mapped: bool = False) -> Any:
         memory = self.allocate(max(1, int(np.prod(shape)) * np.dtype(dtype).itemsize))
-        import ctypes
-
-        raw = (ctypes.c_uint8 * memory.bytes).from_address(memory.address)
-        array = np.frombuffer(raw, dtype)[: int(np.prod(shape))].reshape(shape)
-        return Pinned(array, memory.address if mapped else 0, memory)
+        return Pinned(view(memory.address, shape, dtype), memory.address if mapped else 0, memory)
 
     def event(self) -> Any:
         return Event()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 import tempfile
+import unittest
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -38,31 +40,33 @@ class Worker:
         """
         if self._process is None:
             self._start()
-        where = (_module(function), function.__qualname__)
+        self._begin = self._errors.seek(0, os.SEEK_END)
+        name = function.__qualname__
         try:
-            self._line.send((where, arguments, gpu, fail, clean))
+            self._line.send(((_module(function), name), arguments, gpu, fail, clean))
             if not self._line.poll(PATIENCE_S):
-                raise AssertionError(f"{where[1]} hangs on the pretend GPU\n{self._told()}")
-            done, value = self._line.recv()
+                raise self._ended(f"{name} hangs on the pretend GPU", kill=True)
+            end, value = self._line.recv()
         except (EOFError, OSError) as error:
-            assert self._process is not None
-            ended = self._process.wait()
-            raise AssertionError(f"the child of the pretend GPU ended with {ended}\n{self._told()}") from error
-        except AssertionError:
-            raise
-        finally:
-            if not self._alive():
-                self._stop()
-        if not done:
+            raise self._ended("the child of the pretend GPU ended") from error
+        if end == "skipped":
+            raise unittest.SkipTest(value)
+        if end == "failed":
             raise AssertionError(f"on the pretend GPU:\n{value}\n{self._told()}")
         return value
 
-    def _alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+    def _ended(self, why: str, *, kill: bool = False) -> AssertionError:
+        """What to tell of a child that is of no more use, which is put away."""
+        assert self._process is not None
+        if kill:
+            self._process.kill()
+        code, told = self._process.wait(), self._told()
+        self._stop()
+        return AssertionError(f"{why} with {code}\n{told}")
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by _stop
+        self._errors = tempfile.TemporaryFile("a+b")  # noqa: SIM115  closed by _stop
         self._process = subprocess.Popen(
             [sys.executable, "-W", self._warnings, "-m", "tests.runtime.pretend.child", str(theirs.fileno())],
             cwd=ROOT,
@@ -75,7 +79,7 @@ class Worker:
         self._line = Connection(ours.detach())
 
     def _told(self) -> str:
-        self._errors.seek(0)
+        self._errors.seek(self._begin)
         return self._errors.read()[-6000:].decode(errors="replace")
 
     def _stop(self) -> None:

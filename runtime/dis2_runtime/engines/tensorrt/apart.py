@@ -14,14 +14,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dis2_edge.errors import EngineError
 from dis2_edge.files import write_bytes, write_json
 from dis2_runtime.engines.tensorrt.builder import Options
-from dis2_runtime.engines.tensorrt.kernels import Images
 
 __all__ = ["Bounds", "build_apart"]
 
@@ -45,12 +44,12 @@ def build_apart(
     options: Options,
     bounds: Bounds,
     timing_cache: Path | None = None,
-    plugins: Images | None = None,
+    kernels: Sequence[Path] = (),
     tell: Callable[[str], None] = lambda line: None,
 ) -> bytes:
     """The plan of the model `onnx`, as `builder.build` makes it, from a child process.
 
-    `plugins` are the kernels of a model of the form `plugin`. `tell` gets lines of progress. Raises
+    `kernels` are folders with the kernels of a model of the form `plugin`. `tell` gets lines of progress. Raises
     EngineError with the child's own message, or with the bound that ended it.
     """
     with tempfile.TemporaryDirectory(prefix="dis2-build-") as scratch:
@@ -60,9 +59,8 @@ def build_apart(
         command = [sys.executable, "-m", MODULE, str(folder / "model.onnx"), "--out", str(folder / "plan")]
         command += ["--options", str(folder / "options.json")]
         command += ["--timing-cache", str(timing_cache)] if timing_cache else []
-        for source, image in (plugins or {}).items():
-            write_bytes(folder / source, image)
-            command += ["--plugin", str(folder / source)]
+        for place in kernels:
+            command += ["--kernels", str(place)]
         _run(command, bounds, tell)
         try:
             return (folder / "plan").read_bytes()

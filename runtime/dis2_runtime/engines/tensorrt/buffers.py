@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,13 @@ __all__ = ["Buffers", "Mirror"]
 
 ALIGNED = 256
 """Bytes to which TensorRT wants its scratch memory aligned; an allocation is."""
+
+
+class Owned(Protocol):
+    """What holds memory of the device."""
+
+    def free(self) -> None:
+        """Give it back."""
 
 
 class Mirror:
@@ -54,6 +61,11 @@ class Buffers:
         self._mirrors: dict[tuple[Any, ...], Mirror] = {}
         self._places: dict[tuple[Any, ...], Memory] = {}
         self._scratch: Memory | None = None
+        self._owned: list[Owned] = []
+
+    def own(self, thing: Owned) -> None:
+        """Free `thing` with the buffers."""
+        self._owned.append(thing)
 
     def mirror(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Mirror:
         """Memory of both sides for the array `name`."""
@@ -86,6 +98,9 @@ class Buffers:
             place.free()
         if self._scratch is not None:
             self._scratch.free()
+        for thing in self._owned:
+            thing.free()
+        self._owned.clear()
         self._mirrors.clear()
         self._places.clear()
         self._scratch = None

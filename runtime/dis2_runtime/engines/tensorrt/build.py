@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import sys
 from pathlib import Path
 
 from dis2_edge.errors import EngineError, UserError
 from dis2_edge.files import read_json, write_bytes
 from dis2_edge.settings import from_table
+from dis2_runtime.driver.opening import open_driver
 from dis2_runtime.engines.tensorrt import bindings, builder, plugins
 from dis2_runtime.engines.tensorrt.kernels import load_kernels
 
@@ -35,11 +35,10 @@ def _build(args: argparse.Namespace) -> None:
         )
     trt = bindings.load()
     with contextlib.ExitStack() as stack:
-        if args.plugin:
-            driver = stack.enter_context(importlib.import_module("dis2_runtime.driver.opening").open_driver())
+        if args.kernels:
+            driver = stack.enter_context(open_driver())
             stack.enter_context(driver.make_current())
-            kernels = load_kernels(driver, {file.name: file.read_bytes() for file in args.plugin})
-            stack.enter_context(plugins.registered(trt, driver, kernels.modules, kernels.images))
+            stack.enter_context(plugins.registered(trt, driver, load_kernels(driver, args.kernels)))
         plan = builder.build(trt, args.model.read_bytes(), options, args.timing_cache, _tell)
     write_bytes(args.out, plan)
 
@@ -60,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="where the plan goes")
     parser.add_argument("--options", type=Path, help="JSON of the build's options")
     parser.add_argument("--timing-cache", type=Path, help="timings of layers, read and added to")
-    parser.add_argument("--plugin", type=Path, action="append", default=[], help="a kernel image named by its source")
+    parser.add_argument("--kernels", type=Path, action="append", default=[], help="folder of kernels for plug-ins")
     return parser
 
 

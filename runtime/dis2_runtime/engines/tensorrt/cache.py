@@ -112,6 +112,15 @@ class Cache:
         noted = {"key": asdict(key), "sha256": hashlib.sha256(plan).hexdigest(), "told": dict(told or {})}
         write_json(file.with_suffix(".json"), noted)
 
+    def keep_problem(self, key: Key, problem: str) -> None:
+        """Note why the plan of `key` may not fly, so that it is not tried at every start."""
+        self.drop(key)
+        write_json(self.plan_file(key).with_suffix(".json"), {"key": asdict(key), "problem": problem})
+
+    def noted_problem(self, key: Key) -> str:
+        """Why the plan of `key` may not fly; nothing where that was not noted."""
+        return str(self._noted(key).get("problem", ""))
+
     def drop(self, key: Key) -> None:
         """Forget the plan of `key`, which did not load or gave a wrong answer."""
         for file in (self.plan_file(key).with_suffix(".json"), self.plan_file(key)):

@@ -7,7 +7,7 @@ built, or that answers a golden wrongly, is told and left.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
@@ -62,22 +62,25 @@ def choose(site: Site, row: ModelRow, candidates: Sequence[Candidate]) -> tuple[
 
     EngineError naming what is wrong with each where none does.
     """
-    noted = [(candidate, site.cache.noted_ms(candidate.key)) for candidate in candidates]
-    problems = []
-    if not all(ms is not None for _, ms in noted):
-        noted = []
-        for candidate in candidates:
+    known = {one.form: site.cache.noted_ms(one.key) for one in candidates}
+    problems = {one.form: site.cache.noted_problem(one.key) for one in candidates}
+    if not any(ms is not None for ms in known.values()):
+        problems = dict.fromkeys(known, "")  # what failed may have lacked memory then: all are tried again
+    for one in candidates:
+        if known[one.form] is None and not problems[one.form]:
             try:
-                noted.append((candidate, _try(site, row, candidate)))
+                known[one.form] = _try(site, row, one)
             except UserError as error:
-                problems.append(f"{candidate.form}: {error}")
-                if len(candidates) > 1:
-                    warn(f"{row.file} as {candidate.form} is left out: {error}")
-    for candidate, _ in sorted(noted, key=lambda each: each[1] or 0.0):
+                problems[one.form] = str(error)
+    _tell(site, row, candidates, known, problems)
+    noted = [(one, ms) for one in candidates if (ms := known[one.form]) is not None]
+    for candidate, _ in sorted(noted, key=lambda each: each[1]):
         plan = site.cache.find(candidate.key)
         if plan is not None:
             return candidate, plan
-    raise EngineError(f"no engine of {row.file} can fly: {'; '.join(problems) or 'its plans are gone'}")
+    raise EngineError(
+        f"no engine of {row.file} can fly: {'; '.join(filter(None, problems.values())) or 'its plans are gone'}"
+    )
 
 
 def median_ms(driver: Driver, stream: Stream, tick: Tick) -> float:
@@ -90,6 +93,21 @@ def median_ms(driver: Driver, stream: Stream, tick: Tick) -> float:
         after.record(stream)
         times.append(after.elapsed_ms(before))
     return statistics.median(times[WARM_UP:])
+
+
+def _tell(
+    site: Site,
+    row: ModelRow,
+    candidates: Sequence[Candidate],
+    known: Mapping[Form, float | None],
+    problems: Mapping[Form, str],
+) -> None:
+    """Say and note which forms are left out, as long as another one flies."""
+    if any(ms is not None for ms in known.values()):
+        for one in candidates:
+            if problems[one.form] and site.cache.noted_problem(one.key) != problems[one.form]:
+                warn(f"{row.file} as {one.form} is left out: {problems[one.form]}")
+                site.cache.keep_problem(one.key, problems[one.form])
 
 
 def _try(site: Site, row: ModelRow, candidate: Candidate) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,10 @@ from dis2_edge.bundle import Bundle, ModelRow
 from dis2_edge.errors import EngineError
 from dis2_edge.goldens import Arrays
 from dis2_edge.settings import nearest
-from dis2_edge.terminal import say
+from dis2_edge.terminal import say, warn
 from dis2_runtime.driver import Driver
-from dis2_runtime.engine import Answer, Engine, Frames
+from dis2_runtime.driver.opening import open_driver
+from dis2_runtime.engine import Answer, Frames
 from dis2_runtime.engines.tensorrt import bindings
 from dis2_runtime.engines.tensorrt.apart import Bounds, build_apart
 from dis2_runtime.engines.tensorrt.bindings import Trt
@@ -23,6 +23,7 @@ from dis2_runtime.engines.tensorrt.buffers import Buffers
 from dis2_runtime.engines.tensorrt.builder import Options
 from dis2_runtime.engines.tensorrt.cache import Cache, Form, Key, folder_of
 from dis2_runtime.engines.tensorrt.choosing import Candidate, Site, choose
+from dis2_runtime.engines.tensorrt.kernels import FOLDER as KERNELS
 from dis2_runtime.engines.tensorrt.kernels import Kernels, load_kernels
 from dis2_runtime.engines.tensorrt.model import LayerTime, Loaded
 from dis2_runtime.engines.tensorrt.plugins import registered, serves
@@ -57,9 +58,9 @@ class TensorRtEngine:
         settings: Settings | None = None,
         *,
         trt: Trt | None = None,
-        open_gpu: Callable[[], Driver] | None = None,
+        open_gpu: Callable[[], Driver] = open_driver,
         build: Callable[..., bytes] = build_apart,
-        load: Callable[[Driver], Kernels] = load_kernels,
+        load: Callable[[Driver, Sequence[Path], Path | None], Kernels] = load_kernels,
     ) -> None:
         """`trt`, `open_gpu`, `build` and `load` are there for tests and for who has them open already.
 
@@ -67,15 +68,16 @@ class TensorRtEngine:
         where an answer is not the golden's.
         """
         self._bundle, self._settings, self._build, self._load = bundle, settings or Settings(), build, load
+        self._warned: set[str] = set()
         rows = rows_for(bundle, precision)
         self._trt = trt or bindings.load()
         with contextlib.ExitStack() as stack:
-            self._driver = stack.enter_context((open_gpu or _open_driver)())
+            self._driver = stack.enter_context(open_gpu())
             stack.enter_context(self._driver.make_current())
             self._open(rows, stack)
             self._closing = stack.pop_all()
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> TensorRtEngine:
         return self
 
     def __exit__(
@@ -116,8 +118,9 @@ class TensorRtEngine:
         if not goldens:
             raise EngineError(f"{self._bundle.path} holds no golden: no engine of it can be proven")
         self._stream = self._driver.stream()
-        self._kernels = self._load(self._driver)
         site = self._site(goldens)
+        made_here = site.cache.folder / KERNELS
+        self._kernels = self._load(self._driver, [self._bundle.path / KERNELS], made_here)
         chosen = [(row, *choose(site, row, self._candidates(row, site.cache))) for row in rows]
         buffers = Buffers(self._driver)
         stack.callback(buffers.free)
@@ -135,7 +138,13 @@ class TensorRtEngine:
 
     def _make(self, loaded: Loaded, row: ModelRow, buffers: Buffers) -> Tick:
         task, modules = self._bundle.manifest.task, self._kernels.modules
-        return Tick(self._driver, self._stream, loaded, task, row.scenario, buffers, modules)
+        return Tick(self._driver, self._stream, loaded, task, row.scenario, buffers, modules, self._once)
+
+    def _once(self, text: str) -> None:
+        """Warn of what every scenario would say again."""
+        if text not in self._warned:
+            self._warned.add(text)
+            warn(text)
 
     def _site(self, goldens: Sequence[Arrays]) -> Site:
         cache = Cache(self._settings.cache or folder_of(self._bundle))
@@ -168,19 +177,13 @@ class TensorRtEngine:
 
         def build() -> bytes:
             say(f"building an engine of {row.file} as {form}: minutes, once")
-            ready, images = (model, None) if form == "function" else (plugin_form(model), self._kernels.images)
-            return self._build(ready, options, self._settings.bounds, cache.timings(key), images)
+            ready, places = (model, ()) if form == "function" else (plugin_form(model), self._kernels.folders)
+            return self._build(ready, options, self._settings.bounds, cache.timings(key), places)
 
         return Candidate(form, key, build, self._plugins if form == "plugin" else contextlib.nullcontext)
 
     def _plugins(self) -> contextlib.AbstractContextManager[None]:
-        return registered(self._trt, self._driver, self._kernels.modules, self._kernels.images)
-
-
-def _open_driver() -> Driver:
-    opening = importlib.import_module("dis2_runtime.driver.opening")
-    driver: Driver = opening.open_driver()
-    return driver
+        return registered(self._trt, self._driver, self._kernels)
 
 
 def rows_for(bundle: Bundle, precision: str) -> list[ModelRow]:

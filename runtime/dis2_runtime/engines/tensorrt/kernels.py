@@ -1,21 +1,23 @@
-"""Our kernels on this GPU: loaded from the images made for it, and used only after they have proven themselves."""
+"""Our kernels on this GPU, as an engine uses them: launched beside a plan, and by plug-ins within it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from dis2_edge.errors import EngineError
-from dis2_edge.terminal import warn
+from dis2_edge.errors import UserError
+from dis2_edge.terminal import note
 from dis2_runtime.driver import Driver, Module
-from dis2_runtime.kernels import CASES
-from dis2_runtime.kernels.proving import prove
+from dis2_runtime.kernels.building import PORTABLE, build, digest_of, place_of, take
+from dis2_runtime.kernels.compiler import find_compiler
+from dis2_runtime.kernels.loading import load
 
-__all__ = ["Images", "Kernels", "digest_of", "load_kernels"]
+__all__ = ["FOLDER", "Kernels", "load_kernels"]
 
-Images = Mapping[str, bytes]
-"""By kernel source: a cubin, or PTX text."""
+FOLDER = "kernels"
+"""Folder of kernel images, in a bundle and among its plans."""
 
 
 @dataclass(frozen=True)
@@ -24,40 +26,43 @@ class Kernels:
 
     modules: Mapping[str, Module] = field(default_factory=dict)
     """Loaded and proven, by source."""
-    images: Images = field(default_factory=dict)
-    """What they were loaded from."""
+    ptx: Mapping[str, bytes] = field(default_factory=dict)
+    """The text of those that TensorRT may take into a plan, by source."""
+    folders: tuple[Path, ...] = ()
+    """Where a process that builds finds them again."""
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the images: a plan that calls them is another one when they change."""
-        return digest_of(self.images)
+        """SHA-256 over the kernels' sources and texts: a plan that calls them is another one when they change."""
+        digest = hashlib.sha256()
+        for source in sorted(self.modules):
+            digest.update(f"{source} {digest_of(source)}\n".encode() + self.ptx.get(source, b""))
+        return digest.hexdigest()
 
 
-def load_kernels(driver: Driver, images: Images | None = None) -> Kernels:
-    """The kernels of `images` that load here and equal their references; the others are told, and NumPy stands in."""
-    modules = {}
-    for source, image in (images or {}).items():
-        try:
-            module = driver.module(image)
-            _check(driver, source, module)
-        except EngineError as error:
-            warn(f"the kernel {source} is not used here: {error}")
-            continue
-        modules[source] = module
-    return Kernels(modules, {source: image for source, image in (images or {}).items() if source in modules})
+def load_kernels(driver: Driver, folders: Sequence[Path], compile_into: Path | None = None) -> Kernels:
+    """The kernels that load here and equal their references, from `folders` or compiled into one more.
+
+    What cannot be had is told: the function's body, or NumPy, stands in.
+    """
+    places = tuple(folders) + ((compile_into,) if compile_into is not None else ())
+    found = load(driver, places, compile_into=compile_into)
+    for name in sorted(set(found.reasons) - set(found.modules)):
+        note(f"the kernel {name} is not used: {found.why_not(name)}")
+    ptx = {name: text for name in found.modules if (text := _text(name, places, compile_into)) is not None}
+    return Kernels(found.modules, ptx, places)
 
 
-def digest_of(images: Images) -> str:
-    """SHA-256 over names and images."""
-    digest = hashlib.sha256()
-    for source, image in sorted(images.items()):
-        digest.update(f"{source} {len(image)}\n".encode() + image)
-    return digest.hexdigest()
-
-
-def _check(driver: Driver, source: str, module: Module) -> None:
-    """EngineError naming the first case in which the kernel is not what its reference is."""
-    for proof in prove(driver, {source: module}, CASES[source]() if source in CASES else ()):
-        if not proof.good:
-            why = proof.problem or f"{proof.error:.2f} times the error that is allowed"
-            raise EngineError(f"{proof.case.title}: {why}")
+def _text(name: str, folders: Sequence[Path], compile_into: Path | None) -> bytes | None:
+    """The PTX of a kernel, if it can be had: TensorRT takes no machine code."""
+    try:
+        for folder in folders:
+            if place_of(folder, name, PORTABLE).exists():
+                return take(folder, name, PORTABLE)[0]
+        compiler = find_compiler() if compile_into is not None else None
+        if compiler is None or compile_into is None:
+            return None
+        build(compiler, name, PORTABLE, compile_into)
+        return take(compile_into, name, PORTABLE)[0]
+    except UserError:
+        return None

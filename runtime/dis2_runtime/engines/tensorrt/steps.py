@@ -19,6 +19,7 @@ from dis2_runtime.engine import Answer, Frames
 from dis2_runtime.engines.tensorrt.buffers import Buffers
 from dis2_runtime.engines.tensorrt.model import ANSWER, Port
 from dis2_runtime.kernels.decide import Decide, answer_of
+from dis2_runtime.kernels.prepare import Prepare
 
 __all__ = ["Decider", "Preparer", "decider_for", "preparer_for"]
 
@@ -52,6 +53,8 @@ class Decider(Protocol):
 
 def preparer_for(driver: Driver, modules: Modules, sensor: Sensor, port: Port, buffers: Buffers) -> Preparer:
     """The kernel `prepare` where it may be used, else NumPy."""
+    if "prepare" in modules:
+        return KernelPreparer(driver, modules["prepare"], sensor, port, buffers)
     return HostPreparer(sensor, port, buffers)
 
 
@@ -60,6 +63,28 @@ def decider_for(driver: Driver, modules: Modules, task: Task, port: Port, buffer
     if "decide" in modules:
         return KernelDecider(driver, modules["decide"], task, port, buffers)
     return HostDecider(port, buffers)
+
+
+class KernelPreparer:
+    """The kernel reads the raw frame: in place where host and device share memory."""
+
+    def __init__(self, driver: Driver, module: Module, sensor: Sensor, port: Port, buffers: Buffers) -> None:
+        grid = (port.shape[2], port.shape[3])
+        self._name = sensor.name
+        self._kernel = Prepare(driver, module, sensor, grid, port.dtype)
+        buffers.own(self._kernel)
+        self._frame = buffers.mirror(f"frame {sensor.name}", (*grid, sensor.channels), sensor.numpy_dtype)
+        self._seen = buffers.place(f"seen {sensor.name}", (self._kernel.statistics_bytes,), np.uint8)
+        self.address = buffers.place(f"input {sensor.name}", port.shape, port.dtype)
+
+    def take(self, frames: Frames) -> None:
+        """See Preparer."""
+        np.copyto(self._frame.array, frames[self._name])
+
+    def enqueue(self, stream: Stream) -> None:
+        """See Preparer."""
+        self._frame.send(stream)
+        self._kernel.launch(stream, self._frame.address, self.address, self._seen)
 
 
 class HostPreparer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from dis2_edge.errors import EngineError
@@ -28,10 +30,12 @@ class Tick:
         scenario: str,
         buffers: Buffers,
         modules: Modules,
+        tell: Callable[[str], None] = warn,
     ) -> None:
+        """`tell` hears why there is no graph."""
         check_ports(plan.ports, task, scenario, plan.name)
         self.plan, self.grid = plan, task.grid
-        self._driver, self._stream, self._buffers = driver, stream, buffers
+        self._driver, self._stream, self._tell = driver, stream, tell
         self._expected = {
             sensor.name: ((*task.grid, sensor.channels), sensor.numpy_dtype) for sensor in task.used(scenario)
         }
@@ -46,7 +50,7 @@ class Tick:
     def settle(self, scratch: Memory) -> None:
         """Bind the plan to scratch memory that all scenarios share, run once, then capture the whole as a graph.
 
-        Where the driver cannot capture, the work goes to the stream piece by piece, and that is said once.
+        Where the driver cannot capture, the work goes to the stream piece by piece, and that is told.
         """
         self._graph = None
         self.plan.bind(self._addresses, scratch.address, scratch.bytes)
@@ -59,7 +63,7 @@ class Tick:
             self.run(zeros)
         except EngineError as error:
             self._graph = None
-            warn(f"{self.plan.name} runs without a CUDA graph: {error}")
+            self._tell(f"flying without CUDA graphs: {error}")
 
     def run(self, frames: Frames, into: Answer | None = None) -> Answer:
         """Mask and confidence of `frames` (one HxWxC array a sensor; others are not read), new or in `into`."""

@@ -157,6 +157,9 @@ CUresult launch(CUfunction function, const unsigned (&grid)[3], const unsigned (
 }
 
 }  // namespace
+
+void forget_modules() { modules.clear(); }
+
 }  // namespace pretend
 
 using namespace pretend;
@@ -247,5 +250,11 @@ CUresult cuLaunchKernel(CUfunction function, unsigned gx, unsigned gy, unsigned 
 CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction function, void** params, void** extra) {
     return cuLaunchKernel(function, config->gridDimX, config->gridDimY, config->gridDimZ, config->blockDimX,
                           config->blockDimY, config->blockDimZ, config->sharedMemBytes, config->hStream, params, extra);
+}
+
+// Modules that are not unloaded yet.
+long pretend_modules() {
+    Lock lock(mutex());
+    return static_cast<long>(modules.size());
 }
 }

@@ -69,6 +69,7 @@ CUresult drain(CUstream stream);
 CUresult drain_all();
 void forget_streams();
 void forget_graphs();
+void forget_modules();
 void forget_memory();
 
 struct Capture;

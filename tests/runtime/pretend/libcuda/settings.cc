@@ -132,11 +132,17 @@ long pretend_calls(const char* call) {
 }
 // Misuses that were told on stderr: freed twice, copied out of bounds, a guard overwritten.
 long pretend_misuses() { return pretend::misuses; }
+// What a kernel's failure does, for work that is no kernel.
+void pretend_break(int code) {
+    pretend::Lock lock(pretend::mutex());
+    pretend::stick(static_cast<CUresult>(code));
+}
 // A new process, as far as it goes: no failure sticks, no memory, no work, counts at zero.
 void pretend_forget() {
     pretend::Lock lock(pretend::mutex());
     pretend::forget_streams();
     pretend::forget_graphs();
+    pretend::forget_modules();
     pretend::forget_memory();
     pretend::stuck_code = CUDA_SUCCESS;
     pretend::misuses = 0;

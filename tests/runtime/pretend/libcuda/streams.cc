@@ -129,11 +129,14 @@ CUresult drain_all() {
     return stuck();
 }
 
+// Not deleted: a lost context's owner may hold on to them.
 void forget_streams() {
     for (CUstream stream : streams()) {
         stream->queue.clear();
         stream->capture.reset();
     }
+    streams().clear();
+    events.clear();
 }
 
 }  // namespace pretend
@@ -271,5 +274,15 @@ CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned) {
         if (capturing(stream)) return break_capture(stream, CUDA_ERROR_STREAM_CAPTURE_ISOLATION);
     }
     return enqueue(stream, [mark] { return drain_to(mark); });
+}
+
+// Streams and events that are not destroyed yet.
+long pretend_streams() {
+    Lock lock(mutex());
+    return static_cast<long>(streams().size());
+}
+long pretend_events() {
+    Lock lock(mutex());
+    return static_cast<long>(events.size());
 }
 }

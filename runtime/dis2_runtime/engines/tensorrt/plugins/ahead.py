@@ -9,8 +9,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from dis2_edge.errors import EngineError
+from dis2_runtime.driver import Device
 from dis2_runtime.engines.tensorrt.bindings import Trt
+from dis2_runtime.engines.tensorrt.plugins.launches import launch_of
 from dis2_runtime.engines.tensorrt.plugins.operators import DOMAIN, FLOATS, Call, Operator
 
 __all__ = ["SINCE", "plugin_id", "register"]
@@ -24,13 +25,11 @@ def plugin_id(operator: Operator) -> str:
     return f"{DOMAIN}::{operator.name}"
 
 
-def register(trt: Trt, operator: Operator, ptx: bytes) -> None:
+def register(trt: Trt, operator: Operator, ptx: bytes, device: Device) -> None:
     """Let TensorRT know `operator`, computed by a kernel of `ptx`; once a process, as it cannot be taken back."""
-    if operator.ahead is None:
-        raise EngineError(f"{operator.name} takes more than one launch")
     quick = _quick(trt)
     quick.register(plugin_id(operator))(_describer(quick, operator))
-    quick.aot_impl(plugin_id(operator))(_implementer(quick, operator, ptx))
+    quick.aot_impl(plugin_id(operator))(_implementer(quick, operator, ptx, device))
 
 
 def _quick(trt: Trt) -> Any:
@@ -53,10 +52,8 @@ def _describer(quick: Any, operator: Operator) -> Callable[..., Any]:
     return _signed(describe, quick, operator, {}, quick.TensorDesc)
 
 
-def _implementer(quick: Any, operator: Operator, ptx: bytes) -> Callable[..., Any]:
+def _implementer(quick: Any, operator: Operator, ptx: bytes, device: Device) -> Callable[..., Any]:
     """Names the kernel and its launch for the shapes at hand, which are fixed in every file of ours."""
-    plan_launch = operator.ahead
-    assert plan_launch is not None
 
     def implement(*values: Any, **rest: Any) -> Any:
         extra = ("outputs", "tactic")
@@ -64,7 +61,7 @@ def _implementer(quick: Any, operator: Operator, ptx: bytes) -> Callable[..., An
         inputs = [given[name] for name in operator.inputs]
         shapes = tuple(tuple(int(size.constant_value()) for size in each.shape_expr) for each in inputs)
         attributes = tuple((name, int(given[name])) for name in sorted(operator.attributes))
-        launch = plan_launch(Call(shapes, FLOATS[inputs[0].dtype.name], attributes))
+        launch = launch_of(operator, Call(shapes, FLOATS[inputs[0].dtype.name], attributes), device)
         scalars = quick.SymIntExprs(len(launch.scalars))
         for place, value in enumerate(launch.scalars):
             scalars[place] = quick.SymInt32(value)

@@ -14,7 +14,7 @@ import numpy as np
 from dis2_edge.errors import EngineError
 from dis2_runtime.driver import Driver, Module
 from dis2_runtime.engines.tensorrt.bindings import Trt
-from dis2_runtime.engines.tensorrt.plugins.operators import DOMAIN, FLOATS, VERSION, Call, Launcher, Operator
+from dis2_runtime.engines.tensorrt.plugins.operators import DOMAIN, FLOATS, VERSION, Call, Operator, Work
 
 __all__ = ["Bench", "creator"]
 
@@ -62,9 +62,6 @@ def creator(trt: Trt, operator: Operator, bench: Bench) -> Any:
 
 def _plugin_class(trt: Trt, operator: Operator, bench: Bench) -> Callable[[dict[str, int]], Any]:
     module = trt.module
-    if operator.launch is None:
-        raise EngineError(f"there is no kernel for {operator.name}")
-    launch: Launcher = operator.launch
 
     core, building, running = module.IPluginV3OneCore, module.IPluginV3OneBuild, module.IPluginV3OneRuntime
 
@@ -108,6 +105,9 @@ def _plugin_class(trt: Trt, operator: Operator, bench: Bench) -> Callable[[dict[
                 and desc.type == in_out[0].desc.type
             )
 
+        def get_workspace_size(self, inp: Sequence[Any], out: Sequence[Any]) -> int:
+            return self._ready([each.desc for each in inp]).workspace_bytes
+
         def get_valid_tactics(self) -> list[int]:
             return []
 
@@ -129,8 +129,11 @@ def _plugin_class(trt: Trt, operator: Operator, bench: Bench) -> Callable[[dict[
             workspace: int,
             stream: int,
         ) -> None:
-            shapes = tuple(tuple(int(size) for size in desc.dims) for desc in input_desc)
-            call = Call(shapes, FLOATS[input_desc[0].type.name], tuple(sorted(self.attributes.items())))
-            launch(bench.driver, bench.module, GivenStream(stream), call, inputs, outputs[0])
+            self._ready(input_desc).launch(GivenStream(stream), inputs, outputs[0], workspace)
+
+        def _ready(self, descs: Sequence[Any]) -> Work:
+            shapes = tuple(tuple(int(size) for size in desc.dims) for desc in descs)
+            call = Call(shapes, FLOATS[descs[0].type.name], tuple(sorted(self.attributes.items())))
+            return operator.ready(bench.driver, bench.module, call)
 
     return Plugin
