@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from benchmarks.gpu.pretend import pretend_lab
 from dis2_edge.errors import EngineError, MissingExtraError
 from dis2_runtime.kernels import CASES
 from dis2_runtime.kernels.building import put
+from tests.runtime.kernels.host_driver import HostDriver
 from tests.runtime.kernels.shim.building import SOURCES, build, compiler
 from tests.runtime.pretend.kit import lacking, run_pretend
 
@@ -213,6 +216,39 @@ def test_a_driver_that_is_not_installed_is_a_fact(tmp_path: Path, monkeypatch: p
     assert "not installed" in _read(pen.file).facts["device by pycuda"]
 
 
+def test_a_second_run_goes_on_from_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    median = 2.0
+
+    def fake(part: str, where: Where, pen: Pen, limit_s: float) -> str:
+        pen.add(Row(part, "small", OURS, median, 3.0, 20, 0.5, "bandwidth", 0.1))
+        return "" if median == 1.0 else f"{part}: cut short"
+
+    monkeypatch.setattr(program, "run_child", fake)
+    program.main(["--out", str(tmp_path), "--only", "times:"])
+    median = 1.0
+    assert program.main(["--out", str(tmp_path), "--only", "times:decide", "--go-on"]) == 0
+
+    found = load(tmp_path / "gpu.json")
+    assert {row.kernel: row.median_us for row in found.rows} == {
+        **{f"times:{kernel}": 2.0 for kernel in KERNELS},
+        "times:decide": 1.0,
+    }
+    assert not found.missing
+
+
+def test_the_sanitizer_looks_at_kernels_that_are_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(tool: str, child: list[str], limit_s: float) -> Looked:
+        args = program._parser().parse_args(child[len(parts.python()) :])
+        assert (args.kernels, args.compile_into) == ([Path("a"), Path("made")], None)
+        assert args.part.startswith("proofs:")
+        assert limit_s < 50
+        return Looked(tool, 0)
+
+    monkeypatch.setattr(parts.sanitizer, "look", look)
+    run_part("look:memcheck", Where((Path("a"),), Path("made"), limit_s=50), Pen(tmp_path / "lines"))
+    assert _read(tmp_path / "lines").looked == [Looked("memcheck", 0)]
+
+
 def test_no_part_begins_when_the_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "run_child", lambda *anything: pytest.fail("begun"))
     assert program.main(["--out", str(tmp_path), "--minutes", "0"]) == 1
@@ -243,6 +279,46 @@ def test_without_a_device_the_command_says_so(tmp_path: Path, capsys: Capture) -
     words = ["part", "times:decide", "--lines", str(tmp_path / "x"), "--kernels", str(tmp_path)]
     assert program.main(words) == 2
     assert "finds no CUDA device" in capsys.readouterr().err
+
+
+def test_torch_and_our_driver_work_on_one_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[object] = []
+    cuda = SimpleNamespace(
+        is_available=lambda: True,
+        init=lambda: steps.append("init"),
+        ExternalStream=lambda handle: f"stream {handle}",
+        set_stream=steps.append,
+        get_device_properties=lambda number: SimpleNamespace(L2_cache_size=1 << 20),
+    )
+    played = SimpleNamespace(
+        cuda=cuda,
+        int32="int32",
+        zeros=lambda *anything, device: steps.append("torch's context"),
+        ones=lambda *anything, dtype, device: None,
+        empty=lambda *anything, dtype, device: None,
+    )
+    monkeypatch.setitem(sys.modules, "torch", played)
+    opened: list[str] = []
+
+    def opens(name: str) -> HostDriver:
+        opened.append(name)
+        if name == "cuda-bindings":
+            raise MissingExtraError(name, "jetson")
+        steps.append("ours")
+        return HostDriver()
+
+    monkeypatch.setattr(labs, "open_driver", opens)
+    put(tmp_path, "decide", "sm_87", str(build("decide")).encode(), "g++")
+
+    lab = labs.open_lab((tmp_path,), None, ("decide", "prepare"))
+
+    assert opened == ["cuda-bindings", "pycuda"]
+    assert steps == ["init", "torch's context", "ours", "stream 0"]
+    assert list(lab.modules) == ["decide"]
+    with pytest.raises(EngineError, match="nothing more could be tried for prepare"):
+        lab.module("prepare")
+    with pytest.raises(EngineError, match="was not asked for"):
+        lab.module("fusion_attention")
 
 
 def test_when_no_driver_opens_each_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
