@@ -23,6 +23,10 @@ _ARGUMENTS: dict[str, tuple[type, ...]] = {
     "cuGraphLaunch": (_Handle, _Handle),
     "cuGraphDestroy": (_Handle,),
     "cuGraphExecDestroy": (_Handle,),
+    "cuEventCreate": (ctypes.POINTER(_Handle), ctypes.c_uint),
+    "cuEventRecord": (_Handle, _Handle),
+    "cuEventDestroy_v2": (_Handle,),
+    "cuStreamWaitEvent": (_Handle, _Handle, ctypes.c_uint),
 }
 
 

@@ -88,7 +88,7 @@ def test_what_the_first_kind_overrides_is_what_tensorrt_calls(version: str) -> N
 
     fake = fake_tensorrt.make(version, gpu=types.SimpleNamespace())
     operator = Operator("X", "x", ("a",), (), lambda sizes, _: list(sizes[0]), lambda *_: None)  # type: ignore[arg-type, return-value]
-    made = classic.creator(Trt(fake), operator, classic.Bench(None, None))  # type: ignore[arg-type]
+    made = classic.creator(Trt(fake), operator, classic.Bench(None, None, None))  # type: ignore[arg-type]
     assert made.create_plugin("n", [], None).get_output_data_types(["HALF"]) == ["HALF"]
 
     with pytest.raises(TypeError, match="never calls"):

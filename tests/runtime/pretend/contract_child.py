@@ -59,7 +59,7 @@ def classic_told(trt: bindings.Trt, name: str) -> list[Any]:
     """A creator, a plug-in of it, and what that says of itself."""
     native = trt.module
     operator = OPERATORS[name]
-    creator = classic.creator(trt, operator, classic.Bench(None, None))  # type: ignore[arg-type]
+    creator = classic.creator(trt, operator, classic.Bench(None, None, None))  # type: ignore[arg-type]
     assert isinstance(creator, native.IPluginCreatorV3One)
     assert (creator.name, creator.plugin_namespace, creator.plugin_version) == (name, DOMAIN, VERSION)
     given = native.PluginFieldCollection(

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from dis2_edge.errors import EngineError
 from dis2_runtime.driver import Driver, Module
+from dis2_runtime.driver.joined import Joined
 from dis2_runtime.engines.tensorrt.bindings import Trt
 from dis2_runtime.engines.tensorrt.kernels import Kernels
 from dis2_runtime.engines.tensorrt.plugins import ahead, classic
@@ -32,14 +33,16 @@ def registered(trt: Trt, driver: Driver, kernels: Kernels) -> Iterator[None]:
     registry = trt.module.get_plugin_registry()
     if registry is None:
         raise EngineError("TensorRT has no registry of plug-ins here")
-    made = []
+    made, joined = [], Joined(driver)
     try:
         with trt.failures("registering plug-ins"):
             for operator in (each for each in OPERATORS.values() if each.source in kernels.modules):
                 if compiles_ahead(trt, operator, kernels):
                     _once(trt, operator, kernels, driver)
                     continue
-                creator = classic.creator(trt, operator, classic.Bench(driver, kernels.modules[operator.source]))
+                creator = classic.creator(
+                    trt, operator, classic.Bench(driver, kernels.modules[operator.source], joined.on)
+                )
                 if not registry.register_creator(creator, DOMAIN):
                     raise trt.error(f"TensorRT takes no plug-in {operator.name}: there is one of that name already")
                 made.append(creator)
@@ -47,6 +50,7 @@ def registered(trt: Trt, driver: Driver, kernels: Kernels) -> Iterator[None]:
     finally:
         for creator in made:
             registry.deregister_creator(creator)
+        joined.free()
 
 
 def compiles_ahead(trt: Trt, operator: Operator, kernels: Kernels) -> bool:

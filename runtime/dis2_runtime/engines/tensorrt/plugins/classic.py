@@ -6,13 +6,13 @@ Python is called when the engine is built and when the stream's work is captured
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from dis2_edge.errors import EngineError
-from dis2_runtime.driver import Driver, Module
+from dis2_runtime.driver import Driver, Module, Stream
 from dis2_runtime.engines.tensorrt.bindings import Trt
 from dis2_runtime.engines.tensorrt.plugins.operators import DOMAIN, FLOATS, VERSION, Call, Operator, Work
 
@@ -25,17 +25,8 @@ class Bench:
 
     driver: Driver
     module: Module
-
-
-@dataclass
-class GivenStream:
-    """A stream of TensorRT's own, by its handle."""
-
-    handle: int
-
-    def synchronize(self) -> None:
-        """Never from within a plug-in: the stream may be one that is being captured."""
-        raise EngineError("a plug-in does not wait")
+    on: Callable[[int], AbstractContextManager[Stream]]
+    """A stream for the handle of one of TensorRT's: what it is given stands in that one's order."""
 
 
 def creator(trt: Trt, operator: Operator, bench: Bench) -> Any:
@@ -129,7 +120,9 @@ def _plugin_class(trt: Trt, operator: Operator, bench: Bench) -> Callable[[dict[
             workspace: int,
             stream: int,
         ) -> None:
-            self._ready(input_desc).launch(GivenStream(stream), inputs, outputs[0], workspace)
+            work = self._ready(input_desc)
+            with bench.on(stream) as own:
+                work.launch(own, inputs, outputs[0], workspace)
 
         def _ready(self, descs: Sequence[Any]) -> Work:
             shapes = tuple(tuple(int(size) for size in desc.dims) for desc in descs)
