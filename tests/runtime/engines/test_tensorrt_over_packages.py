@@ -90,6 +90,19 @@ def test_masks_of_an_orin_are_those_of_the_files(package: str, flight: Expected)
     _flies(package, flight)
 
 
+@on_pretend_gpu()
+def test_the_thread_that_opened_may_end_before_the_engine(package: str, flight: Expected) -> None:
+    opened: list[Any] = []
+    bench = _bench(package, flight)
+    thread = threading.Thread(target=lambda: opened.append(bench.open(bundles.read(flight["bundle"]))))
+    thread.start()
+    thread.join()
+    problems: list[BaseException] = []
+    with opened.pop() as engine:
+        _infer(engine, flight, problems)
+    assert not problems, problems
+
+
 @on_pretend_gpu(gpu="cc=8.7;integrated=0")
 def test_masks_of_a_card_with_memory_of_its_own_are_too(package: str, flight: Expected) -> None:
     _flies(package, flight)

@@ -73,8 +73,9 @@ class TensorRtEngine:
         self._trt = trt or bindings.load()
         with contextlib.ExitStack() as stack:
             self._driver = stack.enter_context(open_gpu())
-            stack.enter_context(self._driver.make_current())
-            self._open(rows, stack)
+            with self._driver.make_current(), contextlib.ExitStack() as things:
+                self._open(rows, things)
+                stack.callback(self._put_away, things.pop_all())
             self._closing = stack.pop_all()
 
     def __enter__(self) -> TensorRtEngine:
@@ -106,6 +107,11 @@ class TensorRtEngine:
         """What each layer of a scenario took, in the order of the plan."""
         with self._driver.make_current():
             return self._tick(scenario).profile(self._scratch)
+
+    def _put_away(self, things: contextlib.ExitStack) -> None:
+        # In whichever thread: a context that stayed on the one that opened would end the process with it.
+        with self._driver.make_current():
+            things.close()
 
     def _tick(self, scenario: str) -> Tick:
         if scenario not in self._ticks:
