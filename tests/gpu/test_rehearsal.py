@@ -21,6 +21,7 @@ from benchmarks.gpu.pretend import pretend_lab
 from dis2_edge.errors import EngineError, MissingExtraError
 from dis2_runtime.kernels import CASES
 from dis2_runtime.kernels.building import put
+from tests.gpu.through_a_driver import proofs_of
 from tests.runtime.kernels.host_driver import HostDriver
 from tests.runtime.kernels.shim.building import SOURCES, build, compiler
 from tests.runtime.pretend.kit import lacking, run_pretend
@@ -258,8 +259,6 @@ def test_a_child_that_fails_hangs_or_dies_is_a_sentence(tmp_path: Path, monkeypa
     pen, where = Pen(tmp_path / "lines"), Where((), None)
 
     def child(code: str, limit_s: float = 20.0) -> str:
-        import sys
-
         monkeypatch.setattr(parts, "python", lambda: [sys.executable, "-c", code])
         return run_child("times:decide", where, pen, limit_s)
 
@@ -339,7 +338,7 @@ def test_the_proofs_run_through_the_real_drivers(driver: str, tmp_path: Path) ->
     source = (SOURCES / "classwise_attention.cu").read_text()
     put(tmp_path, "classwise_attention", "sm_90", build("classwise_attention", text=source).read_bytes(), "g++")
 
-    lines = run_pretend(_prove, driver, str(tmp_path), driver=driver)
+    lines = run_pretend(proofs_of, driver, str(tmp_path), driver=driver)
 
     (tmp_path / "lines").write_text(lines)
     findings = _read(tmp_path / "lines")
@@ -349,15 +348,6 @@ def test_the_proofs_run_through_the_real_drivers(driver: str, tmp_path: Path) ->
     assert (decided.driver, decided.problem, decided.cases) == (driver, "", len(list(CASES["decide"]())))
     assert "machine code for sm_90 does not run on sm_87" in by_kernel["classwise_attention"].problem
     assert "sm_87" in findings.facts[f"device by {driver}"]
-
-
-def _prove(driver: str, folder: str) -> str:
-    """In a child that has the pretend GPU: what `make gpu` does for a driver."""
-    from benchmarks.gpu.proofs import prove_through
-
-    pen = Pen(Path(folder) / "child")
-    prove_through(driver, (Path(folder),), None, pen)
-    return pen.file.read_text()
 
 
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
