@@ -13,7 +13,7 @@ from dis2_edge import cli
 from dis2_edge.errors import EngineError
 from dis2_runtime.kernels import CASES, building
 from dis2_runtime.kernels.building import FIRST_CLASS, PORTABLE, Built, build, build_all, digest_of, names, put, take
-from dis2_runtime.kernels.compiler import Compiled, Compiler, find_compiler, number_of
+from dis2_runtime.kernels.compiler import OLDEST_PTX, Compiled, Compiler, find_compiler, number_of
 from dis2_runtime.kernels.rehearsing import Launch, launches_of
 from dis2_runtime.kernels.resources import blocks_an_sm
 from dis2_runtime.verbs import kernels as verb
@@ -75,6 +75,23 @@ def test_machine_code_and_ptx_hold_the_same_kernels(built: list[Built]) -> None:
     for name in names():
         reported = {one.target: {row.kernel for row in one.resources} for one in built if one.name == name}
         assert {frozenset(reported[target]) for target in FIRST_CLASS} == {frozenset(_entries(name))}
+
+
+@needs_nvcc
+def test_ptx_is_for_old_drivers_too(built: list[Built]) -> None:
+    for name in names():
+        text = (FOLDER / PORTABLE / f"{name}.ptx").read_text()
+        assert f".version {OLDEST_PTX}\n" in text, f"{name} uses what CUDA 11.4 did not have"
+
+
+@needs_nvcc
+def test_ptx_that_needs_a_newer_version_says_so() -> None:
+    nvcc = find_compiler()
+    assert nvcc is not None
+    newer = nvcc.compile(building.SOURCES / "decide.cu", "compute_110").image  # no older version knows this device
+
+    assert f".version {OLDEST_PTX}".encode() not in newer
+    assert b".target sm_110" in newer
 
 
 def test_a_file_is_built_once(tmp_path: Path) -> None:
