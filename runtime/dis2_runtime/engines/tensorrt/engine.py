@@ -69,13 +69,15 @@ class TensorRtEngine:
         """
         self._bundle, self._settings, self._build, self._load = bundle, settings or Settings(), build, load
         self._warned: set[str] = set()
+        self._ticks: dict[str, Tick] = {}
         rows = rows_for(bundle, precision)
         self._trt = trt or bindings.load()
-        with contextlib.ExitStack() as stack:
-            self._driver = stack.enter_context(open_gpu())
-            stack.enter_context(self._driver.make_current())
-            self._open(rows, stack)
-            self._closing = stack.pop_all()
+        with contextlib.ExitStack() as gpu:
+            self._driver = gpu.enter_context(open_gpu())
+            with self._driver.make_current(), contextlib.ExitStack() as held:
+                self._open(rows, held)
+                self._held = held.pop_all()
+            self._gpu = gpu.pop_all()
 
     def __enter__(self) -> TensorRtEngine:
         return self
@@ -83,8 +85,12 @@ class TensorRtEngine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ticks: dict[str, Tick] = {}
-        self._closing.close()
+        self._ticks = {}
+        try:
+            with self._gpu, self._driver.make_current():  # of this thread, which need not be the one that opened
+                self._held.close()
+        except EngineError as failure:  # on a GPU that failed nothing can be given back; the flight goes on without it
+            warn(f"the GPU was let go with a failure: {failure}")
 
     @property
     def scenarios(self) -> tuple[str, ...]:
@@ -112,7 +118,7 @@ class TensorRtEngine:
             raise EngineError(f"scenario {scenario!r} is not served", mend=nearest(scenario, self._ticks))
         return self._ticks[scenario]
 
-    def _open(self, rows: list[ModelRow], stack: contextlib.ExitStack) -> None:
+    def _open(self, rows: list[ModelRow], held: contextlib.ExitStack) -> None:
         """Choose and load a plan a row, then settle all on one scratch memory; the last golden check is on these."""
         goldens = read_goldens(self._bundle)
         if not goldens:
@@ -123,13 +129,12 @@ class TensorRtEngine:
         self._kernels = self._load(self._driver, [self._bundle.path / KERNELS], made_here)
         chosen = [(row, *choose(site, row, self._candidates(row, site.cache))) for row in rows]
         buffers = Buffers(self._driver)
-        stack.callback(buffers.free)
-        self._ticks = {}
+        held.callback(buffers.free)
         if any(candidate.form == "plugin" for _, candidate, _ in chosen):
-            stack.enter_context(self._plugins())
+            held.enter_context(self._plugins())
         for row, _, plan in chosen:
             loaded = Loaded(self._trt, plan, row.file)
-            stack.callback(loaded.close)
+            held.callback(loaded.close)
             self._ticks[row.scenario] = self._make(loaded, row, buffers)
         self._scratch = buffers.scratch(max(tick.plan.memory_bytes for tick in self._ticks.values()))
         for row, _, _ in chosen:
