@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from benchmarks.gpu.contest import COMPILED, COPY, Contest, Ready, copying
@@ -15,11 +16,13 @@ CHANNELS, CLASSES = 256, 5
 """Channels of F4, and classes of the aerial scenes that DIS2 was published on, less the clutter."""
 
 
-def contests(lab: Lab, sizes: Sequence[int] = (256, 512, 1024), batches: Sequence[int] = (1, 8)) -> Iterator[Contest]:
+def contests(
+    lab: Lab, sizes: Sequence[int] = (256, 512, 1024), batches: Sequence[int] = (1, 8)
+) -> Iterator[Callable[[], Contest]]:
     """F4 of pictures of `sizes` squared: a sixteenth of their side."""
     for size in sizes:
         for batch in batches:
-            yield contest(lab, size, batch)
+            yield partial(contest, lab, size, batch)
 
 
 def contest(lab: Lab, size: int, batch: int) -> Contest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from benchmarks.gpu.contest import COMPILED, COPY, Contest, Ready, copying
@@ -17,11 +18,13 @@ MOST_TIES = 1e-3
 """Share of pixels whose class may differ: two logits as good as equal."""
 
 
-def contests(lab: Lab, sizes: Sequence[int] = (256, 512, 1024), batches: Sequence[int] = (1,)) -> Iterator[Contest]:
+def contests(
+    lab: Lab, sizes: Sequence[int] = (256, 512, 1024), batches: Sequence[int] = (1,)
+) -> Iterator[Callable[[], Contest]]:
     """Logits of `sizes` squared, in both types; a decision is of one picture."""
     for size in sizes:
         for dtype in ("float32", "float16"):
-            yield contest(lab, size, dtype)
+            yield partial(contest, lab, size, dtype)
 
 
 def contest(lab: Lab, size: int, dtype: str) -> Contest:

@@ -73,6 +73,11 @@ class Findings:
     missing: list[str] = field(default_factory=list)
     """Parts that could not be run, or were cut short, and why."""
 
+    @property
+    def faults(self) -> list[Proven | Looked]:
+        """What is wrong with a kernel; a tool that is not here is none."""
+        return [one for one in self.proofs if one.problem] + [one for one in self.looked if one.errors]
+
     def take(self, line: str) -> None:
         """Add what a part wrote; a line that was cut short is left out."""
         try:

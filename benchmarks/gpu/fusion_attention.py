@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from benchmarks.gpu.contest import BACKENDS, COMPILED, Contest, Ready
@@ -21,14 +22,16 @@ PAPER, PAPER_SIZE = 2050, 512
 """Queries and keys of the released model, and the side of its pictures in pixels."""
 
 
-def contests(lab: Lab, sizes: Sequence[int] = (256, 512, 1024), batches: Sequence[int] = (1, 8)) -> Iterator[Contest]:
+def contests(
+    lab: Lab, sizes: Sequence[int] = (256, 512, 1024), batches: Sequence[int] = (1, 8)
+) -> Iterator[Callable[[], Contest]]:
     """DIS2's queries and keys for pictures of `sizes` squared, then the released model's."""
     shapes = [(f"{size} px", *tokens(size)) for size in sizes]
     if PAPER_SIZE in sizes:
         shapes.append((f"paper, {PAPER_SIZE} px", PAPER, PAPER))
     for name, queries, keys in shapes:
         for batch in batches:
-            yield contest(lab, name, batch, queries, keys)
+            yield partial(contest, lab, name, batch, queries, keys)
 
 
 def tokens(size: int) -> tuple[int, int]:

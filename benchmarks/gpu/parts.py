@@ -14,7 +14,7 @@ from benchmarks.gpu.facts import tell
 from benchmarks.gpu.findings import Pen
 from benchmarks.gpu.lab import Lab, open_lab
 from benchmarks.gpu.proofs import prove_through, python
-from dis2_edge.errors import told
+from dis2_edge.errors import MissingExtraError, told
 from dis2_runtime.driver import DRIVERS
 
 KERNELS = ("fusion_attention", "classwise_attention", "prepare", "decide")
@@ -42,15 +42,8 @@ class Where:
         """The same as arguments of a child."""
         kernels = [word for folder in self.folders for word in ("--kernels", str(folder))]
         compiled = ["--compile-into", str(self.compile_into)] if self.compile_into else []
-        return [
-            *kernels,
-            *compiled,
-            *["--pretend"] * self.pretend,
-            "--limit",
-            str(self.limit_s),
-            "--sizes",
-            *map(str, self.sizes),
-        ]
+        flags = [*["--pretend"] * self.pretend, "--limit", str(self.limit_s)]
+        return [*kernels, *compiled, *flags, "--sizes", *map(str, self.sizes)]
 
 
 def names() -> tuple[str, ...]:
@@ -87,8 +80,12 @@ def _proofs(driver: str, where: Where, pen: Pen) -> None:
     if where.pretend:
         from benchmarks.gpu.pretend import prove_here
 
-        return prove_here(driver, pen)
-    return prove_through(driver, where.folders, where.compile_into, pen)
+        prove_here(driver, pen)
+        return
+    try:
+        prove_through(driver, where.folders, where.compile_into, pen)
+    except MissingExtraError as error:
+        pen.fact(f"device by {driver}", error)
 
 
 def _look(tool: str, where: Where, pen: Pen) -> None:
@@ -119,17 +116,12 @@ def _contests(kernel: str, where: Where, pen: Pen, wanted: Callable[[str], bool]
     roofs = lab.roofs()
     pen.fact("copy bandwidth", f"{roofs.bandwidth / 1e9:.0f} GB/s")
     pen.fact("half-precision peak", f"{roofs.tensor / 1e12:.1f} TFLOP/s")
-    contests = import_module(f"benchmarks.gpu.{kernel}").contests(lab, where.sizes)
-    while True:
+    for shape in import_module(f"benchmarks.gpu.{kernel}").contests(lab, where.sizes):
         try:
-            contest = next(contests, None)
-        except Exception as error:  # a shape that does not fit, say: what was timed until now stands
+            pen.add_all(hold(lab, shape(), roofs, wanted))
+        except Exception as error:  # a shape that does not fit into memory, say
             pen.missing(short(f"{kernel}: {told(error)}"))
-            return
-        if contest is None:
-            return
-        pen.add_all(hold(lab, contest, roofs, wanted))
-        del contest
+        lab.tidy()
 
 
 def _lab(where: Where, wanted: Sequence[str]) -> Lab:

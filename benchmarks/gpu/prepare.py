@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from benchmarks.gpu.contest import COMPILED, COPY, Contest, Ready, copying
@@ -17,11 +18,13 @@ HEIGHT = Sensor("ndsm", "height", 1, "float32", "metres", -10.0, 40.0, (5.0,), (
 """A camera and a height map, both with values that are holes."""
 
 
-def contests(lab: Lab, sizes: Sequence[int] = (256, 512, 1024), batches: Sequence[int] = (1,)) -> Iterator[Contest]:
+def contests(
+    lab: Lab, sizes: Sequence[int] = (256, 512, 1024), batches: Sequence[int] = (1,)
+) -> Iterator[Callable[[], Contest]]:
     """Frames of `sizes` squared of either sensor, to halves; a frame comes alone."""
     for size in sizes:
         for sensor in (RGB, HEIGHT):
-            yield contest(lab, sensor, size)
+            yield partial(contest, lab, sensor, size)
 
 
 def contest(lab: Lab, sensor: Sensor, size: int) -> Contest:

@@ -17,7 +17,7 @@ TOOLS = ("memcheck", "racecheck", "synccheck", "initcheck")
 FAILED = 99
 """Exit code of a run in which the tool found something."""
 _IN_WHEELS = "nvidia/cu*/bin/compute-sanitizer"
-_PLACES = ("/usr/local/cuda/bin", "/usr/local/cuda/compute-sanitizer", "/opt/cuda/bin")
+_PLACES = ("/usr/local/cuda/bin", "/usr/local/cuda/compute-sanitizer")
 _ERRORS = re.compile(r"ERROR SUMMARY: (\d+) error")
 _HAZARDS = re.compile(r"RACECHECK SUMMARY: (\d+) hazard")
 

@@ -103,7 +103,7 @@ class Graph(Protocol):
 
 
 class Driver(Protocol):
-    """One device, opened; used in a `with`, from one thread at a time."""
+    """One device, opened; used in a `with`, from one thread at a time. Each call makes the context current itself."""
 
     name: Literal["pycuda", "cuda-bindings"]
     device: Device
@@ -115,7 +115,10 @@ class Driver(Protocol):
     ) -> None: ...
 
     def make_current(self) -> AbstractContextManager[None]:
-        """Make the device's context that of the calling thread, while inside."""
+        """Make the device's context that of the calling thread, while inside: for calls of TensorRT, or to save time.
+
+        Leave it in the thread that entered it, and soon: pycuda ends the process of a thread that ends with it.
+        """
 
     def module(self, image: bytes) -> Module:
         """Load a cubin, or PTX text; EngineError when it is for another architecture or a newer driver."""
@@ -130,10 +133,10 @@ class Driver(Protocol):
         """Memory of the device that nobody has taken."""
 
     def stream(self) -> Stream:
-        """A new stream that does not wait for the default one."""
+        """A new stream that does not wait for the default one; it lives as long as its driver."""
 
     def event(self) -> Event:
-        """A new event."""
+        """A new event; it lives as long as its driver."""
 
     def copy_in(self, target: int, source: npt.NDArray[Any], stream: Stream) -> None:
         """Copy a contiguous host array to the address `target`; at once for pinned arrays, as the stream goes."""
@@ -150,7 +153,10 @@ class Driver(Protocol):
         """Start a kernel with `shared` bytes of dynamic shared memory; arguments go by their NumPy types."""
 
     def capture(self, stream: Stream) -> AbstractContextManager[Captured]:
-        """Record what `stream` is given inside instead of doing it; `.graph` is there after the block."""
+        """Record what `stream` is given inside instead of doing it; `.graph` is there after the block.
+
+        Copies inside need arrays of `pinned`, whose addresses stay in the graph.
+        """
 
 
 class Captured(Protocol):

@@ -51,14 +51,9 @@ class OpenedDriver:
         """Free what is held. A failure that no `synchronize` has shown comes out here, unless another is on its way."""
         if self._closed:
             return
-        try:
-            with self.make_current():
-                failure = self._let_go()
-        finally:
-            self._closed = True
-            self._calls.close()
+        failure = self._ended()
         if failure is not None and kind is None:
-            raise engine_error(failure, Situation(self.device)) from failure
+            raise failure
 
     @contextlib.contextmanager
     def make_current(self) -> Iterator[None]:
@@ -70,7 +65,7 @@ class OpenedDriver:
             raise InternalError("a driver was used after it was closed")
         depth = getattr(self._here, "depth", 0)
         if depth == 0:
-            self._calls.enter()
+            self._enter()
         self._here.depth, thread = depth + 1, threading.get_ident()
         try:
             yield
@@ -79,7 +74,8 @@ class OpenedDriver:
                 raise InternalError("make_current was left in another thread than it was entered in")
             self._here.depth = depth
             if depth == 0:
-                self._calls.leave()
+                with contextlib.suppress(CallError):  # of a context that is lost, which has been told by then
+                    self._calls.leave()
 
     @contextlib.contextmanager
     def calling(self, *, bytes: int = 0, image: bytes = b"", subject: str = "") -> Iterator[Calls]:
@@ -187,6 +183,27 @@ class OpenedDriver:
             return self._calls.free_bytes()
         except CallError:
             return None
+
+    def _enter(self) -> None:
+        try:
+            self._calls.enter()
+        except CallError as error:
+            raise engine_error(error, Situation(self.device)) from error
+
+    def _ended(self) -> EngineError | None:
+        """Close for good, whatever the context has come to; the first failure that came out, if any."""
+        try:
+            with self.make_current():
+                lost = self._let_go()
+            failure = engine_error(lost, Situation(self.device)) if lost else None
+        except EngineError as error:
+            failure = error
+        self._closed = True
+        try:
+            self._calls.close()
+        except CallError as error:
+            failure = failure or engine_error(error, Situation(self.device))
+        return failure
 
     def _let_go(self) -> CallError | None:
         """Give everything back. On a context that is lost nothing can be, and nothing need be."""

@@ -46,7 +46,8 @@ class PycudaCalls:
 
     def leave(self) -> None:
         """Take it off this thread again."""
-        self._cuda.Context.pop()
+        with self._telling():
+            self._cuda.Context.pop()
 
     def close(self) -> None:
         """Let go of the primary context.
@@ -55,7 +56,8 @@ class PycudaCalls:
         does nothing at all. Both are put right here.
         """
         before = _current()
-        self._context.detach()
+        with self._telling():
+            self._context.detach()
         if threading.get_ident() != self._opener:
             call("cuDevicePrimaryCtxRelease_v2", self._ordinal)
         elif _current() != before:

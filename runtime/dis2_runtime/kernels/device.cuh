@@ -11,8 +11,9 @@
 #include <cuda_fp16.h>
 #include <stdint.h>
 
-// A kernel for blocks of `threads` threads, found by its plain name in the module.
-#define DIS2_KERNEL(name, threads) extern "C" __global__ void __launch_bounds__(threads) name
+// A kernel for blocks of `threads` threads, found by its plain name in the module. Four warps a scheduler are enough to hide
+// what an instruction waits for: it may take the registers (128) that leave room for so many, and need not spill for more.
+#define DIS2_KERNEL(name, threads) extern "C" __global__ void __launch_bounds__(threads, threads < 512 ? 512 / threads : 1) name
 // The block's dynamic shared memory as `type* name`; its size is the launcher's to give.
 #define DIS2_SHARED(type, name)                                   \
     extern __shared__ __align__(16) unsigned char dis2_shared_[]; \

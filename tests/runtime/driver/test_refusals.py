@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -94,6 +96,20 @@ def test_a_failure_that_nobody_waited_for_comes_out_at_the_end(package: str) -> 
     with tells("a kernel failed"), open_driver(package) as driver:
         kernel = driver.module(trivial_image()).function("broken")
         driver.launch(kernel, (1, 1, 1), (1, 1, 1), 0, driver.stream(), ())
+
+
+@on_pretend_gpu(clean=False)
+def test_a_context_that_nothing_can_be_done_with_is_closed_all_the_same(package: str) -> None:
+    for call in ("cuCtxPushCurrent", "cuCtxSynchronize", "cuDevicePrimaryCtxRelease"):
+        os.environ["PRETEND_GPU_FAIL"] = ""
+        Witness().forget()
+        driver = open_driver(package)
+        driver.allocate(8)
+        os.environ["PRETEND_GPU_FAIL"] = f"{call}=719"
+        with pytest.raises(ZeroDivisionError), driver:
+            raise ZeroDivisionError  # an error on its way is not hidden by what follows from it
+        with pytest.raises(InternalError, match="after it was closed"):
+            driver.allocate(8)
 
 
 @on_pretend_gpu(fail="cuLaunchKernel:1=701")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +160,6 @@ def test_another_librarys_plugin_of_our_name_costs_the_form_not_the_flight(
 
 
 @needs_compiler
-@pytest.mark.skipif(importlib.util.find_spec("dis2_runtime.kernels.fusion_attention") is None, reason="no such kernel")
 @pytest.mark.parametrize("version", ["10.3.0", "11.4.0.106"])
 def test_the_very_kernel_of_the_board_answers_within_a_plan(tmp_path: Path, version: str) -> None:
     from tiny_bundle import RGB, task_of
@@ -205,7 +203,6 @@ def test_a_model_that_ends_too_early_is_an_engine_error(attentive: Bundle, cut: 
         plugin_form(data[: int(len(data) * cut)])
 
 
-@pytest.mark.skipif(importlib.util.find_spec("dis2_runtime.kernels.fusion_attention") is None, reason="no such kernel")
 @pytest.mark.parametrize("shape", [(1, 2050, 256), (1, 1, 32)])
 def test_tensorrt_can_launch_fusion_attention_by_itself(shape: tuple[int, ...]) -> None:
     keys = (1, 130, shape[2])

@@ -12,11 +12,11 @@ from benchmarks.gpu import __main__ as program
 from benchmarks.gpu import lab as labs
 from benchmarks.gpu import page, parts
 from benchmarks.gpu.contest import COMPILED, COPY, Contest, Ready, hold
-from benchmarks.gpu.findings import OURS, Findings, Pen, Row, load
+from benchmarks.gpu.findings import OURS, Findings, Looked, Pen, Proven, Row, load
 from benchmarks.gpu.lab import Lab, Roofs
 from benchmarks.gpu.parts import KERNELS, Where, run_child, run_part
 from benchmarks.gpu.pretend import pretend_lab
-from dis2_edge.errors import EngineError
+from dis2_edge.errors import EngineError, MissingExtraError
 from dis2_runtime.kernels import CASES
 from dis2_runtime.kernels.building import put
 from tests.runtime.kernels.shim.building import SOURCES, build, compiler
@@ -30,7 +30,7 @@ Capture = pytest.CaptureFixture[str]
 
 def contests(kernel: str) -> tuple[Lab, list[Contest]]:
     lab = pretend_lab((kernel,))
-    return lab, list(import_module(f"benchmarks.gpu.{kernel}").contests(lab, SMALL, (1,)))
+    return lab, [shape() for shape in import_module(f"benchmarks.gpu.{kernel}").contests(lab, SMALL, (1,))]
 
 
 def rows_of(kernel: str, *wanted: str) -> list[Row]:
@@ -78,7 +78,7 @@ def test_a_kernel_that_is_not_there_is_a_row_with_the_reason(kernel: str) -> Non
     lab, all_shapes = contests(kernel)
     bare = Lab(**{**vars(lab), "modules": {}, "reasons": {kernel: "no nvcc was found"}})
     shapes = import_module(f"benchmarks.gpu.{kernel}").contests(bare, SMALL, (1,))
-    rows = [row for contest in shapes for row in hold(bare, contest, ROOFS, lambda name: name == OURS)]
+    rows = [row for shape in shapes for row in hold(bare, shape(), ROOFS, lambda name: name == OURS)]
     assert [row.problem for row in rows] == ["no nvcc was found"] * len(all_shapes)
 
 
@@ -120,12 +120,12 @@ def test_torch_compile_is_a_part_of_its_own(tmp_path: Path) -> None:
     assert "GB/s" in findings.facts["copy bandwidth"]
 
 
-def test_a_shape_that_cannot_be_set_up_costs_only_what_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shape_that_cannot_be_set_up_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module: Any = import_module("benchmarks.gpu.decide")
     real = module.contest
 
     def breaks(lab: Lab, size: int, dtype: str) -> Contest:
-        if dtype == "float16":
+        if dtype == "float32":
             raise RuntimeError("CUDA out of memory")
         made: Contest = real(lab, size, dtype)
         return made
@@ -134,7 +134,7 @@ def test_a_shape_that_cannot_be_set_up_costs_only_what_follows(tmp_path: Path, m
     pen = Pen(tmp_path / "lines")
     run_part("times:decide", Where((), None, pretend=True, sizes=SMALL), pen)
     findings = _read(pen.file)
-    assert findings.rows
+    assert {row.shape for row in findings.rows} == {"32 px, 5 classes, float16"}
     assert findings.missing == ["decide: RuntimeError: CUDA out of memory"]
 
 
@@ -188,6 +188,29 @@ def test_a_run_that_finds_nothing_leaves_what_was_kept(tmp_path: Path, monkeypat
     monkeypatch.setattr(program, "run_child", lambda part, where, pen, limit_s: f"{part}: no device")
     assert program.main(["--out", str(tmp_path)]) == 1
     assert (tmp_path / "gpu.json").read_text() == "kept"
+
+
+@pytest.mark.parametrize("fault", [Proven("pycuda", "decide", 0, None, "wrong"), Looked("memcheck", 3, "a read")])
+def test_a_fault_of_a_kernel_is_no_success(
+    fault: Proven | Looked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fake(part: str, where: Where, pen: Pen, limit_s: float) -> str:
+        pen.add(Row("decide", "small", OURS, 2.0, 3.0, 20, 0.5, "bandwidth", 0.1))
+        pen.add(fault)
+        return ""
+
+    monkeypatch.setattr(program, "run_child", fake)
+    assert program.main(["--out", str(tmp_path), "--only", "times:decide"]) == 1
+
+
+def test_a_driver_that_is_not_installed_is_a_fact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*anything: Any) -> None:
+        raise MissingExtraError("pycuda", "jetson")
+
+    monkeypatch.setattr(parts, "prove_through", missing)
+    pen = Pen(tmp_path / "lines")
+    run_part("proofs:pycuda", Where((), None), pen)
+    assert "not installed" in _read(pen.file).facts["device by pycuda"]
 
 
 def test_no_part_begins_when_the_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

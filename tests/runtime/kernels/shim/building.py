@@ -37,7 +37,8 @@ def build(name: str, *, text: str | None = None, architecture: int = 87, sanitiz
     """The shared object of kernel source `name`, or of `text` in its place; from the cache if nothing has changed."""
     source = (SOURCES / f"{name}.cu").read_text() if text is None else text
     flags = (*_FLAGS, *(SANITIZERS if sanitize else ()), f"-DDIS2_ARCHITECTURE={architecture}")
-    parts = [source, *flags, *(path.read_text() for path in [SOURCES / "device.cuh", *sorted(ROOM.glob("*.h"))])]
+    included = [*sorted(SOURCES.glob("*.cuh")), *sorted(ROOM.glob("*.h"))]
+    parts = [source, *flags, *(path.read_text() for path in included)]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     target = CACHE / f"{name}-{key}.so"
     if not target.exists():
