@@ -43,7 +43,7 @@ class Bench:
             load=self.kernels,
         )
 
-    def build(self, onnx: bytes, options: Any, bounds: Any, timings: Path, kernels: Any) -> bytes:
+    def build(self, onnx: bytes, options: Any, bounds: Any, timings: Path, kernels: Any, tell: Any) -> bytes:
         self.builds.append(onnx)
         if not kernels:
             return builder.build(self.trt, onnx, options, timings)

@@ -47,7 +47,7 @@ def opened(name: str, bundle: Any, version: str, sources: tuple[str, ...], cache
     work.device = driver.device  # type: ignore[attr-defined]
     trt = Trt(fake_tensorrt.make(version, work))
 
-    def build(onnx: bytes, options: Any, bounds: Any, timings: Any, kernels: Any) -> bytes:
+    def build(onnx: bytes, options: Any, bounds: Any, timings: Any, kernels: Any, tell: Any) -> bytes:
         return builder.build(trt, onnx, options, timings)
 
     def load(driver: Any, folders: Any, compile_into: Any) -> Kernels:
