@@ -89,8 +89,10 @@ def _proofs(driver: str, where: Where, pen: Pen) -> None:
 
 
 def _look(tool: str, where: Where, pen: Pen) -> None:
+    built = (*where.folders, *((where.compile_into,) if where.compile_into else ()))
+    inner = replace(where, folders=built, compile_into=None)  # what is compiled is not to be looked at
     scratch = pen.file.with_suffix(f".{tool}")
-    child = [*python(), "part", f"proofs:{_sanitized_driver()}", "--lines", str(scratch), *where.words()]
+    child = [*python(), "part", f"proofs:{_sanitized_driver()}", "--lines", str(scratch), *inner.words()]
     pen.add(sanitizer.look(tool, child, 0.8 * where.limit_s))
 
 

@@ -73,15 +73,6 @@ def find_compiler() -> Compiler | None:
     return None
 
 
-def need_compiler() -> Compiler:
-    """The same, or an EngineError that says how to get one."""
-    found = find_compiler()
-    if found is None:
-        places = "PATH, CUDA_HOME, /usr/local/cuda and this Python's packages"
-        raise EngineError(f"no nvcc that answers was found in {places}", mend=MEND)
-    return found
-
-
 def check_target(target: str, known: frozenset[str]) -> None:
     """EngineError when `target` is not one of `known`."""
     if not _TARGET.fullmatch(target):
