@@ -47,6 +47,12 @@ class HostModule:
         except AttributeError:
             raise EngineError(f"no kernel {name!r} in the module") from None
 
+    def parameters(self, name: str) -> list[str]:
+        """Types of its parameters: * for an address, else NumPy's letter and size. A GPU does not look at them."""
+        told = getattr(self.library, f"{name}__parameters")
+        told.restype = ctypes.c_char_p
+        return str(told().decode()).split()
+
 
 class HostStream:
     handle = 0
@@ -110,6 +116,9 @@ class HostDriver:
         self, function: Any, grid: Size3, block: Size3, shared: int, stream: Any, arguments: Sequence[Argument]
     ) -> None:
         module, call, name = function
+        found = [f"{one.dtype.kind}{one.dtype.itemsize}" if isinstance(one, np.generic) else "*" for one in arguments]
+        if found != module.parameters(name):
+            raise EngineError(f"{name} is given {' '.join(found)}", expected=" ".join(module.parameters(name)))
         values = [np.array(one if isinstance(one, np.generic) else np.uint64(one)) for one in arguments]
         pointers = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
         module.library.dis2_set_schedule(self.schedule)

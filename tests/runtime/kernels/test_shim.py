@@ -179,6 +179,21 @@ def test_packed_arguments_lie_as_cuda_lays_them() -> None:
     np.testing.assert_array_equal(found, [0, 0, 0, 2.5])
 
 
+@pytest.mark.parametrize("last", [np.int64(3), np.uint32(3), np.float32(3), 3])
+def test_an_argument_of_another_type_is_refused(last: Any) -> None:
+    text = '#include "device.cuh"\nDIS2_KERNEL(trial, 32)(float* a, int n) { a[0] = n; }'
+    driver = HostDriver()
+    module, found = HostModule(build("trial", text=text), driver), np.zeros(4, np.float32)
+
+    def give(n: Any) -> None:
+        driver.launch(module.function("trial"), (1, 1, 1), (32, 1, 1), 0, driver.stream(), (found.ctypes.data, n))
+
+    give(np.int32(5))
+    with pytest.raises(EngineError, match=r"trial is given \* .*expected \* i4"):
+        give(last)
+    assert found[0] == 5
+
+
 @pytest.mark.parametrize(("blocks", "threads"), [(0, 32), (1, 33), (1, 512), (1, 0)])
 def test_a_bad_block_is_refused(blocks: int, threads: int) -> None:
     with pytest.raises(EngineError, match="bad grid or block"):

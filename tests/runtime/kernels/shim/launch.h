@@ -2,6 +2,7 @@
 #pragma once
 
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "machine.h"
@@ -43,6 +44,19 @@ inline int run_grid(const unsigned grid[3], const unsigned size[3], size_t share
     return now.problem.empty() ? 0 : 719;
 }
 
+// How a parameter is told: * for an address, else NumPy's letter and size.
+template <typename T> std::string told() {
+    if (std::is_pointer<T>::value) return "*";
+    const char* letter = !std::is_arithmetic<T>::value ? "?" : std::is_floating_point<T>::value ? "f" : std::is_signed<T>::value ? "i" : "u";
+    return letter + std::to_string(sizeof(T));
+}
+template <> inline std::string told<_Float16>() { return "f2"; }
+
+template <typename... A> const char* told_of(void (*)(A...)) {
+    static const std::string all = ((told<A>() + " ") + ... + "");
+    return all.c_str();
+}
+
 template <typename T> T taken(void* const* params, const unsigned char* packed, size_t bytes, size_t place, size_t& offset) {
     T value{};
     if (params) return memcpy(&value, params[place], sizeof(T)), value;
@@ -73,6 +87,9 @@ const int dis2_architecture = DIS2_ARCHITECTURE;
 template <typename... A> constexpr std::index_sequence_for<A...> dis2_places(void (*)(A...)) { return {}; }
 
 #define DIS2_LAUNCHER(name, threads)                                                                              \
+    extern "C" __attribute__((visibility("default"))) const char* name##__parameters() {                          \
+        return dis2::told_of(name);                                                                               \
+    }                                                                                                             \
     extern "C" __attribute__((visibility("default"))) int name##__launch(                                         \
         const unsigned grid[3], const unsigned size[3], unsigned shared, void* const* params,                     \
         const unsigned char* packed, size_t bytes) {                                                              \
