@@ -59,6 +59,10 @@ def test_without_it_some_see_poison(schedule: int) -> None:
         ("if (threadIdx.x < 32) block_barrier();\nelse block_barrier(); a[0] = 1;", "threads met at barriers of lines"),
         ("if (threadIdx.x % 2) a[threadIdx.x] = shuffle_xor(1.0f, 1);", "for threads that have ended"),
         ("if (threadIdx.x % 2) shuffle(1.0f, 0); else a[0] = shuffle_xor(1.0f, 1);", "a warp met for"),
+        (
+            "int n;\nif (threadIdx.x % 2) n = votes(true);\nelse n = votes(false); a[threadIdx.x] = n;",
+            r"a warp met for votes at lines \d and \d",
+        ),
         ("uint32_t to[4]; load_matrices(to, reinterpret_cast<char*>(a) + 2);", "not aligned to 16 bytes"),
         ("DIS2_SHARED(float, s); copy_async(s + 1, a, true);", "not aligned to 16 bytes"),
     ],

@@ -33,6 +33,7 @@ inline int run_grid(const unsigned grid[3], const unsigned size[3], size_t share
         unsigned n = static_cast<unsigned>(i);
         fibre.thread = {n % size[0], n / size[0] % size[1], n / size[0] / size[1]};
     }
+    dis2_races_launch();
     for (size_t number : block_order(blocks, now.seed)) {
         unsigned n = static_cast<unsigned>(number);
         now.index = {n % grid[0], n / grid[0] % grid[1], n / grid[0] / grid[1]};
