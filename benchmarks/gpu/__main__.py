@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.gpu import page
-from benchmarks.gpu.findings import Findings, Pen
+from benchmarks.gpu.findings import Findings, Pen, load
 from benchmarks.gpu.parts import LIMITS_S, SIZES, Where, names, run_child, run_part
 from dis2_edge.errors import UserError
 from dis2_edge.terminal import note, say
@@ -31,24 +31,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             run_part(args.part, where, Pen(args.lines))
             return 0
         if args.word == "page":
-            page.write(page_findings())
+            page.write(load(page.FINDINGS))
             return 0
-        return run_all(where, args.out or (Path("out/gpu") if args.pretend else page.ROOM), args.minutes, args.only)
+        out = args.out or (Path("out/gpu") if args.pretend else page.ROOM)
+        return run_all(where, out, args.minutes, args.only, args.go_on)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
-def page_findings() -> Findings:
-    """What the last run kept."""
-    from benchmarks.gpu.findings import load
+def run_all(where: Where, out: Path, minutes: float, only: str = "", go_on: bool = False) -> int:
+    """Every part (or those that begin with `only`), each in its process; what is found is kept after each.
 
-    return load(page.FINDINGS)
-
-
-def run_all(where: Where, out: Path, minutes: float, only: str = "") -> int:
-    """Every part (or those that begin with `only`), each in its process; what is found is kept after each."""
-    findings, end = Findings(REHEARSAL.copy() if where.pretend else {}), time.monotonic() + 60 * minutes
+    With `go_on` what was kept before stands, but for what is found anew.
+    """
+    findings, end = _begin(where, out, go_on), time.monotonic() + 60 * minutes
     with tempfile.TemporaryDirectory(prefix="dis2-gpu-") as folder:
         for number, part in enumerate(name for name in names() if name.startswith(only)):
             limit = min(LIMITS_S[part.partition(":")[0]], end - time.monotonic())
@@ -59,8 +56,16 @@ def run_all(where: Where, out: Path, minutes: float, only: str = "") -> int:
             findings.missing += [problem] * bool(problem)
             _keep(findings, out)
     page.show(findings)
-    say(f"kept in {out / page.FINDINGS.name} and {out / page.PAGE.name}")
+    kept = f"kept in {out / page.FINDINGS.name} and {out / page.PAGE.name}"
+    say(kept if findings.worth_keeping else "nothing was found that is worth keeping")
     return 1 if findings.missing or findings.faults or not findings.rows else 0
+
+
+def _begin(where: Where, out: Path, go_on: bool) -> Findings:
+    findings = load(out / page.FINDINGS.name) if go_on else Findings()
+    findings.facts |= REHEARSAL if where.pretend else {}
+    findings.missing.clear()
+    return findings
 
 
 def _take(findings: Findings, lines: Path) -> None:
@@ -71,7 +76,7 @@ def _take(findings: Findings, lines: Path) -> None:
 
 def _keep(findings: Findings, out: Path) -> None:
     """Facts alone are no reason to overwrite what an earlier run found."""
-    if findings.rows or findings.proofs:
+    if findings.worth_keeping:
         findings.save(out / page.FINDINGS.name)
         page.write(findings, out / page.PAGE.name)
 
@@ -86,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="sides of the pictures in pixels")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="longest time of all parts together")
     parser.add_argument("--only", default="", metavar="times:", help="only parts whose names begin so")
+    parser.add_argument("--go-on", action="store_true", help="add to what was kept before, in parts that are run again")
     parser.add_argument("--out", type=Path, help="folder for gpu.json and gpu.md (docs/kernels)")
     parser.add_argument("--limit", type=float, default=60.0, help="of `part`: seconds that it has")
     parser.add_argument("--lines", type=Path, help="of `part`: where its findings go")

@@ -7,10 +7,11 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dis2_edge.files import write_json
 
+Found = TypeVar("Found")
 OURS = "dis2-edge"
 """Our kernel's name among the contestants."""
 
@@ -78,6 +79,11 @@ class Findings:
         """What is wrong with a kernel; a tool that is not here is none."""
         return [one for one in self.proofs if one.problem] + [one for one in self.looked if one.errors]
 
+    @property
+    def worth_keeping(self) -> bool:
+        """Whether anything was timed or proven."""
+        return any(row.median_us for row in self.rows) or any(not proof.problem for proof in self.proofs)
+
     def take(self, line: str) -> None:
         """Add what a part wrote; a line that was cut short is left out."""
         try:
@@ -93,12 +99,18 @@ class Findings:
 
 KINDS: dict[str, Callable[[Findings, dict[str, Any]], None]] = {
     "fact": lambda findings, found: findings.facts.__setitem__(found["name"], str(found["value"])),
-    "Proven": lambda findings, found: findings.proofs.append(Proven(**found)),
-    "Looked": lambda findings, found: findings.looked.append(Looked(**found)),
-    "Row": lambda findings, found: findings.rows.append(Row(**found)),
+    "Proven": lambda findings, found: _put(findings.proofs, Proven(**found), ("driver", "kernel")),
+    "Looked": lambda findings, found: _put(findings.looked, Looked(**found), ("tool",)),
+    "Row": lambda findings, found: _put(findings.rows, Row(**found), ("kernel", "shape", "contestant")),
     "missing": lambda findings, found: findings.missing.append(found["told"]),
 }
 """How a line of each kind is taken."""
+
+
+def _put(among: list[Found], one: Found, names: tuple[str, ...]) -> None:
+    """Add `one`, in the place of an older one that is equal in `names`."""
+    key = [getattr(one, name) for name in names]
+    among[:] = [other for other in among if [getattr(other, name) for name in names] != key] + [one]
 
 
 def load(file: Path) -> Findings:

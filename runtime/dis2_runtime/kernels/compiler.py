@@ -1,7 +1,8 @@
 """nvcc: where it lies, what it can build for, and a kernel's source made into machine code or PTX.
 
-It comes with CUDA and JetPack, or from the package index by the extra `kernels`; it needs g++ and no GPU. What is built
-runs on drivers of the same major CUDA or a later one: for JetPack 6 that is a compiler of 12.6, which it brings.
+It comes with CUDA and JetPack, or from the package index by the extra `kernels`; it needs g++ and no GPU. Machine code
+runs on drivers of the same major CUDA or a later one. PTX is written in the oldest version of the language that holds
+it, so that a compiler of CUDA 13 serves the drivers of JetPack 6 (12.6) too.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ FLAGS = ("-O3", "-std=c++17", "-Xptxas", "-v")
 """What every source is built with; `-v` prints the resource report."""
 LIMIT_S = 600.0
 """One compilation takes seconds; a small board that swaps takes longer."""
+OLDEST_PTX = "7.4"
+"""The version of PTX that came with CUDA 11.4, the first that knows an Orin."""
 MEND = "install the CUDA toolkit, or `pip install 'dis2-edge[kernels]'` (310 MB; needs g++)"
 
 _IN_WHEELS = ("nvidia/cu*/bin/nvcc", "nvidia/cuda_nvcc/bin/nvcc")
 _FOREIGN = ("NVCC_APPEND_FLAGS", "NVCC_PREPEND_FLAGS")
 _VERSION = re.compile(r"V(\d+\.\d+\.\d+)")
+_PTX_VERSION = re.compile(rb"^\.version \d+\.\d+", re.MULTILINE)
 _TARGET = re.compile(r"(sm|compute)_(\d+)")
 
 
@@ -62,7 +66,16 @@ class Compiler:
             if done.returncode or not made.is_file():
                 told = _first_error(done.stdout + done.stderr)
                 raise EngineError(f"{self.path} cannot build {source.name} for {target}: {told}", mend=_mend())
-            return Compiled(made.read_bytes(), done.stdout + done.stderr)
+            image = made.read_bytes() if kind == "-cubin" else self._for_old_drivers(made, target)
+            return Compiled(image, done.stdout + done.stderr)
+
+    def _for_old_drivers(self, ptx: Path, target: str) -> bytes:
+        """The text with an older version in its head, if it assembles by that version's rules; else as it is."""
+        older = ptx.with_suffix(".ptx")
+        older.write_bytes(_PTX_VERSION.sub(f".version {OLDEST_PTX}".encode(), ptx.read_bytes(), count=1))
+        code = f"sm_{number_of(target)}"
+        done = _run([self.path, "-cubin", f"-arch={code}", older, "-o", ptx.with_suffix(".cubin")])
+        return (ptx if done.returncode else older).read_bytes()
 
 
 def find_compiler() -> Compiler | None:
@@ -71,15 +84,6 @@ def find_compiler() -> Compiler | None:
         if (found := _asked(path)) is not None:
             return found
     return None
-
-
-def need_compiler() -> Compiler:
-    """The same, or an EngineError that says how to get one."""
-    found = find_compiler()
-    if found is None:
-        places = "PATH, CUDA_HOME, /usr/local/cuda and this Python's packages"
-        raise EngineError(f"no nvcc that answers was found in {places}", mend=MEND)
-    return found
 
 
 def check_target(target: str, known: frozenset[str]) -> None:

@@ -152,11 +152,13 @@ _SHAPES = (
     _Shape(1, 9, 70, 1, kind="query not a number"),
     _Shape(1, 9, 150, 1, groups=2, kind="key not a number"),
     _Shape(1, 9, 70, 1, kind="value not a number"),
-    _Shape(1, 9, 150, 1, kind="infinite keys"),
-    _Shape(1, 9, 150, 1, groups=2, kind="infinite keys"),
+    _Shape(1, 16, 150, 1, kind="infinite keys"),
+    _Shape(1, 16, 150, 1, groups=2, kind="infinite keys"),
+    _Shape(1, 2, 70, 1, groups=2, kind="infinite keys behind"),
     _Shape(1, 1, 1, 1, qk8=True),
     _Shape(2, 17, 129, 2, joined=True, qk8=True),
     _Shape(1, 17, 330, 1, groups=2, kind="rising", qk8=True),
+    _Shape(1, 2, 70, 1, kind="nothing", qk8=True),
     _Shape(1, 9, 70, 1, kind="query not a number", qk8=True),
     _Shape(1, 9, 70, 1, kind="key not a number", qk8=True),
 )
@@ -209,14 +211,19 @@ def _error_of(shape: _Shape, found: Array, q: Array, k: Array, v: Array) -> floa
 def _filled(shape: _Shape, random: np.random.Generator) -> tuple[Array, Array, Array]:
     rows = (shape.queries, shape.keys, shape.keys)
     q, k, v = (random.standard_normal((shape.batch, n, shape.heads * HEAD)).astype(np.float16) for n in rows)
-    if shape.kind == "rising":  # every tile has a new largest score, too large for the offset of the one before
-        q, k[0] = np.abs(q), np.linspace(-9, 9, shape.keys)[:, None]
+    if shape.kind == "rising":  # each tile beats the offset of the one before, for every other query falls below it
+        q, k[0] = np.abs(q), np.linspace(-40, 40, shape.keys)[:, None]
+        q[:, 1::2] *= -1
     if shape.kind == "equal":
         q[:], k[:] = 100, 100  # 56,569 each; e to that is beyond every type
     if shape.kind == "dominating":
         q[:], k[:, -1] = np.abs(q), 30
-    if shape.kind == "infinite keys":  # minus infinity for some queries, plus for others
-        k[:, :64, 5] = np.inf
+    if shape.kind == "infinite keys":  # infinity for the first queries, which is no number; minus infinity for others
+        k[:, :64, 5], q[:, :8, 5], q[:, 8:, 5] = np.inf, 1, -1
+    if shape.kind == "infinite keys behind":  # all that the second group hears
+        k[:, 64:, 5], q[:, :, 5] = np.inf, -1
+    if shape.kind == "nothing":
+        k[:] = 0
     if shape.kind == "query not a number":
         q[:, 4, 3] = np.nan
     if shape.kind == "key not a number":

@@ -11,7 +11,7 @@ from dis2_edge.errors import BoardError, EngineError
 from dis2_edge.terminal import say, table
 from dis2_runtime.kernels import CASES
 from dis2_runtime.kernels.building import FIRST_CLASS, PORTABLE, Built, build_all, names, take
-from dis2_runtime.kernels.compiler import Compiler, check_target, find_compiler, need_compiler, number_of
+from dis2_runtime.kernels.compiler import MEND, Compiler, check_target, find_compiler, number_of
 from dis2_runtime.kernels.rehearsing import Launch, launches_of
 from dis2_runtime.kernels.resources import Resources, blocks_an_sm, occupancy
 
@@ -90,7 +90,8 @@ def _lying_there(targets: Sequence[str], folder: Path) -> list[Built]:
         except EngineError:
             missing.append(f"{target}/{name}")
     if missing:
-        need_compiler()
+        told = f"{len(missing)} of {len(missing) + len(found)} files below {folder} are missing or of other sources"
+        raise EngineError(f"{told} ({missing[0]} first), and no nvcc that answers was found", mend=MEND)
     return found
 
 

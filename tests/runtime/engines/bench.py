@@ -26,6 +26,9 @@ class Bench:
         self.trt = Trt(fake_tensorrt.make(version, self.gpu, self.faults))
         self.settings = Settings(cache=cache, **settings)
         self.used: tuple[str, ...] = ()
+        """Sources of kernels that are built for this computer."""
+        self.images: dict[str, bytes] = {}
+        """Kernels as a GPU loads them."""
         self.ptx: dict[str, bytes] = {}
         self.builds: list[bytes] = []
 
@@ -40,7 +43,7 @@ class Bench:
             load=self.kernels,
         )
 
-    def build(self, onnx: bytes, options: Any, bounds: Any, timings: Path, kernels: Any) -> bytes:
+    def build(self, onnx: bytes, options: Any, bounds: Any, timings: Path, kernels: Any, tell: Any) -> bytes:
         self.builds.append(onnx)
         if not kernels:
             return builder.build(self.trt, onnx, options, timings)
@@ -49,4 +52,5 @@ class Bench:
 
     def kernels(self, driver: Any, *_: Any) -> Kernels:
         modules = {name: driver.built(name) for name in self.used}
-        return Kernels(modules, self.ptx, (Path("kernels"),))
+        loaded = {name: driver.module(image) for name, image in self.images.items()}
+        return Kernels({**modules, **loaded}, self.ptx, (Path("kernels"),))

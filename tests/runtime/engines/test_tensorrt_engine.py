@@ -18,7 +18,6 @@ from dis2_edge.bundle import Bundle
 from dis2_edge.errors import EngineError
 from dis2_edge.goldens import read_golden, write_golden
 from dis2_runtime.engine import Answer
-from dis2_runtime.engines.tensorrt.bindings import load
 from tests.runtime.kernels.shim.building import compiler
 from tests.runtime.pretend.host_gpu import Gpu
 from tests.runtime.pretend.tensorrt_api import ALL
@@ -313,27 +312,3 @@ def test_layers_have_times(board_bundle: Bundle, bench: Bench) -> None:
         right(board_bundle, engine)
     assert [layer.name for layer in layers] == ["half_rgb", "conv_rgb", "sum", "single"]
     assert all(layer.ms > 0 for layer in layers)
-
-
-@pytest.mark.parametrize(
-    ("find", "message"),
-    [
-        (ImportError("No module named 'tensorrt'"), "python3 -m venv --system-site-packages"),
-        (OSError("libnvinfer.so.10: cannot open shared object file"), "libnvinfer.so.10: cannot open"),
-    ],
-)
-def test_a_missing_tensorrt_says_where_it_comes_from(find: Exception, message: str) -> None:
-    def fail(name: str) -> Any:
-        raise find
-
-    with pytest.raises(EngineError, match=message):
-        load(fail)
-
-
-def test_an_old_tensorrt_is_refused() -> None:
-    class Old:
-        __version__ = "8.6.1"
-        ILogger = type("ILogger", (), {"Severity": type("S", (), {"INTERNAL_ERROR": 0, "ERROR": 1, "WARNING": 2})})
-
-    with pytest.raises(EngineError, match=r"TensorRT 8\.6\.1 is here; expected 10\.3 or newer"):
-        load(lambda _: Old)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,11 @@ from dis2_edge.bundle import Bundle
 from dis2_edge.errors import EngineError
 from dis2_runtime.driver import Device
 from dis2_runtime.engines.tensorrt import choosing, plugins
-from dis2_runtime.engines.tensorrt.plugins import operators
+from dis2_runtime.engines.tensorrt.plugins import classic, operators
 from dis2_runtime.engines.tensorrt.plugins.form import own_operators, plugin_form
 from dis2_runtime.engines.tensorrt.plugins.launches import launch_of
 from dis2_runtime.engines.tensorrt.plugins.operators import OPERATORS, Call, Operator, Work
+from dis2_runtime.kernels.classwise_attention import maps_of
 from tests.runtime.kernels.shim.building import compiler
 from tests.runtime.pretend.host_gpu import view
 from tests.runtime.pretend.tensorrt_api import ALL
@@ -161,7 +161,6 @@ def test_another_librarys_plugin_of_our_name_costs_the_form_not_the_flight(
 
 
 @needs_compiler
-@pytest.mark.skipif(importlib.util.find_spec("dis2_runtime.kernels.fusion_attention") is None, reason="no such kernel")
 @pytest.mark.parametrize("version", ["10.3.0", "11.4.0.106"])
 def test_the_very_kernel_of_the_board_answers_within_a_plan(tmp_path: Path, version: str) -> None:
     from tiny_bundle import RGB, task_of
@@ -173,6 +172,29 @@ def test_the_very_kernel_of_the_board_answers_within_a_plan(tmp_path: Path, vers
     with bench.open(bundle) as engine:
         right(bundle, engine)
     assert bench.faults.plugin_calls > 0
+
+
+@needs_compiler
+@pytest.mark.parametrize("shape", [(1, 16, 5, 7), (2, 8, 1, 1)])
+def test_classwise_attention_within_a_plugin_has_its_workspace(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    from types import SimpleNamespace
+
+    bench, random = Bench(tmp_path), np.random.default_rng(0)
+    trt, gpu = bench.trt.module, bench.gpu
+    operator, ours = OPERATORS["ClasswiseAttention"], classic.Bench(gpu, gpu.built("classwise_attention"), At(gpu).on)
+    plugin = classic.creator(bench.trt, operator, ours).create_plugin("node", [], trt.TensorRTPhase.BUILD)
+    f4, queries = random.normal(size=shape).astype(np.float16), random.normal(size=(3, shape[1])).astype(np.float16)
+    descs = [SimpleNamespace(dims=one.shape, type=trt.DataType.HALF) for one in (f4, queries)]
+    memories = [gpu.allocate(one.nbytes) for one in (f4, queries)]
+    for memory, one in zip(memories, (f4, queries), strict=True):
+        view(memory.address, one.shape, HALF)[...] = one
+    room = plugin.get_workspace_size([SimpleNamespace(desc=one) for one in descs], [])
+    out, workspace = gpu.allocate(2 * 3 * f4.size), gpu.allocate(room)
+    plugin.enqueue(descs, [], [one.address for one in memories], [out.address], workspace.address, 7)
+    exact = maps_of(f4, queries)
+    found = view(out.address, (3 * shape[0], *shape[1:]), HALF)
+    assert room > 0
+    assert np.abs(found - exact).max() <= 4e-3 * np.abs(exact).max()
 
 
 def test_the_form_has_no_bodies_and_marked_nodes(attentive: Bundle) -> None:
@@ -205,7 +227,6 @@ def test_a_model_that_ends_too_early_is_an_engine_error(attentive: Bundle, cut: 
         plugin_form(data[: int(len(data) * cut)])
 
 
-@pytest.mark.skipif(importlib.util.find_spec("dis2_runtime.kernels.fusion_attention") is None, reason="no such kernel")
 @pytest.mark.parametrize("shape", [(1, 2050, 256), (1, 1, 32)])
 def test_tensorrt_can_launch_fusion_attention_by_itself(shape: tuple[int, ...]) -> None:
     keys = (1, 130, shape[2])

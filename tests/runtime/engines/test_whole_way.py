@@ -1,6 +1,6 @@
-"""The Python path of a board, from frame to mask: real pycuda and cuda-bindings on the pretend GPU, TensorRT faked.
+"""The board's Python path under newer TensorRTs, without kernels, at one pixel, and on a device that fails.
 
-Kernels are those of the board, built for the CPU; the engine's work goes into the driver's own streams and graphs.
+Real pycuda and cuda-bindings on the pretend GPU; test_tensorrt_over_packages.py has the plain flight.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,48 +17,37 @@ from typing import Any
 import numpy as np
 import pytest
 from tiny_bundle import NDSM, RGB, frames_of, task_of
-from trt_bundle import TASK, make_trt, reference
+from trt_bundle import make_trt, reference
 
 from dis2_edge import bundle as bundles
 from dis2_edge.errors import EngineError
 from dis2_runtime.driver import DRIVERS
 from dis2_runtime.driver.opening import open_driver
+from dis2_runtime.engines import open_engine
 from dis2_runtime.engines.tensorrt import builder, choosing
 from dis2_runtime.engines.tensorrt.bindings import Trt
 from dis2_runtime.engines.tensorrt.engine import Settings, TensorRtEngine
 from dis2_runtime.engines.tensorrt.kernels import Kernels
+from dis2_runtime.guard import EngineGuard, Rung
 from tests.runtime.kernels.shim.building import build as build_kernel
 from tests.runtime.pretend import fake_tensorrt
+from tests.runtime.pretend.host_work import HostWork
 from tests.runtime.pretend.kit import Worker, lacking, pretend_environment
 from tests.runtime.pretend.make_tensorrt import MEND, is_made
 
-HOST_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 HERE = (Path(__file__).parents[1], Path(__file__).parent)
 """Where test bundles are made."""
 ORIN = "cc=8.7;sms=8;integrated=1;name=Orin"
 
 
-class Streams:
-    """Where the fake TensorRT's work goes: into the stream whose handle it was given, captured if that is."""
-
-    def __init__(self, device: Any) -> None:
-        self.device, self._kept = device, []  # type: ignore[var-annotated]
-        self._library = ctypes.CDLL("libcuda.so.1")
-        self._library.cuLaunchHostFunc.argtypes = (ctypes.c_void_p, HOST_FUNCTION, ctypes.c_void_p)
-
-    def enqueue(self, handle: int, work: Any) -> None:
-        self._kept.append(HOST_FUNCTION(lambda _: work()))
-        code = self._library.cuLaunchHostFunc(handle, self._kept[-1], None)
-        assert code == 0, code
-
-
 def opened(name: str, bundle: Any, version: str, sources: tuple[str, ...], cache: str) -> TensorRtEngine:
     """An engine whose every part but TensorRT is that of the board."""
     choosing.TIMED, choosing.WARM_UP = 2, 1
-    driver = open_driver(name)
-    trt = Trt(fake_tensorrt.make(version, Streams(driver.device)))
+    driver, work = open_driver(name), HostWork()
+    work.device = driver.device  # type: ignore[attr-defined]
+    trt = Trt(fake_tensorrt.make(version, work))
 
-    def build(onnx: bytes, options: Any, bounds: Any, timings: Any, kernels: Any) -> bytes:
+    def build(onnx: bytes, options: Any, bounds: Any, timings: Any, kernels: Any, tell: Any) -> bytes:
         return builder.build(trt, onnx, options, timings)
 
     def load(driver: Any, folders: Any, compile_into: Any) -> Kernels:
@@ -123,18 +113,8 @@ def need(name: str, version: str = "10.3.0") -> None:
         pytest.skip(why)
 
 
-@pytest.mark.parametrize("name", DRIVERS)
-@pytest.mark.parametrize("integrated", [1, 0])
-def test_masks_are_the_references(on: Any, board: Path, tmp_path: Path, name: str, integrated: int) -> None:
-    need(name)
-    gpu = ORIN.replace("integrated=1", f"integrated={integrated}")
-    shares, graphs = on(flown, name, str(board), "10.3.0", ("decide", "prepare"), str(tmp_path), gpu=gpu)
-    assert min(shares) > 0.998  # a pixel at the very border of two classes may round otherwise
-    assert graphs
-
-
 @pytest.mark.parametrize("version", ["10.16.1.11", "11.4.0.106"])
-def test_so_they_are_under_newer_versions(on: Any, board: Path, tmp_path: Path, version: str) -> None:
+def test_masks_are_the_references_under_newer_versions(on: Any, board: Path, tmp_path: Path, version: str) -> None:
     need("pycuda", version)
     shares, graphs = on(flown, "pycuda", str(board), version, ("decide", "prepare"), str(tmp_path))
     assert min(shares) > 0.998
@@ -156,6 +136,51 @@ def test_one_pixel_flies(on: Any, tmp_path: Path) -> None:
     assert min(shares) == 1
 
 
+def closed_elsewhere(name: str, path: str, cache: str) -> list[str]:
+    """Open here, close in another thread, as the guard does with an engine that it reloads."""
+    engine = opened(name, bundles.read(Path(path)), "10.3.0", (), cache)
+    problems: list[str] = []
+
+    def close() -> None:
+        try:
+            engine.__exit__(None, None, None)
+        except Exception as error:
+            problems.append(repr(error))
+
+    thread = threading.Thread(target=close)
+    thread.start()
+    thread.join()
+    return problems
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_another_thread_may_close_it(on: Any, board: Path, tmp_path: Path, name: str) -> None:
+    need(name)
+    assert on(closed_elsewhere, name, str(board), str(tmp_path)) == []
+
+
+def handed_over(name: str, path: str, cache: str) -> list[str]:
+    """What answers before and after the GPU fails for good, through the guard."""
+    bundle = bundles.read(Path(path))
+    rungs = [
+        Rung("gpu", lambda: opened(name, bundle, "10.3.0", ("decide",), cache)),
+        Rung("processor", lambda: open_engine(bundle, "int8", 1, "onnxruntime")),
+    ]
+    told, frames = [], frames_of(bundle.manifest.task)
+    with EngineGuard(rungs) as guard:
+        for _ in range(2):
+            guard.infer("rgb", frames)
+            told.append(guard.describe("rgb").split(",")[0])
+            ctypes.CDLL("libcuda.so.1").pretend_break(719)
+    return told
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_a_gpu_that_is_lost_in_flight_ends_no_flight(on: Any, board: Path, tmp_path: Path, name: str) -> None:
+    need(name)
+    assert on(handed_over, name, str(board), str(tmp_path), clean=False) == ["gpu", "processor"]
+
+
 @pytest.mark.parametrize("name", DRIVERS)
 @pytest.mark.parametrize(
     ("gpu", "fail", "words"),
@@ -168,7 +193,3 @@ def test_what_fails_on_the_device_is_an_engine_error(
     sticks = fail.startswith("kernel")  # after such a fault nothing can be given back
     told = on(refused, name, str(board), "10.3.0", str(tmp_path), gpu=f"{ORIN};{gpu}", fail=fail, clean=not sticks)
     assert re.search(words, told), told
-
-
-def test_grid_of_the_tests() -> None:
-    assert TASK.grid == (24, 48)

@@ -12,9 +12,9 @@ import pytest
 
 from dis2_edge import cli
 from dis2_edge.errors import EngineError
-from dis2_runtime.kernels import CASES, building, compiler
+from dis2_runtime.kernels import CASES, building
 from dis2_runtime.kernels.building import FIRST_CLASS, PORTABLE, Built, build, build_all, digest_of, names, put, take
-from dis2_runtime.kernels.compiler import Compiled, Compiler, find_compiler, number_of
+from dis2_runtime.kernels.compiler import OLDEST_PTX, Compiled, Compiler, find_compiler, number_of
 from dis2_runtime.kernels.rehearsing import Launch, launches_of
 from dis2_runtime.kernels.resources import blocks_an_sm
 from dis2_runtime.verbs import kernels as verb
@@ -77,6 +77,23 @@ def test_machine_code_and_ptx_hold_the_same_kernels(built: list[Built]) -> None:
     for name in names():
         reported = {one.target: {row.kernel for row in one.resources} for one in built if one.name == name}
         assert {frozenset(reported[target]) for target in FIRST_CLASS} == {frozenset(_entries(name))}
+
+
+@needs_nvcc
+def test_ptx_is_for_old_drivers_too(built: list[Built]) -> None:
+    for name in names():
+        text = (FOLDER / PORTABLE / f"{name}.ptx").read_text()
+        assert f".version {OLDEST_PTX}\n" in text, f"{name} uses what CUDA 11.4 did not have"
+
+
+@needs_nvcc
+def test_ptx_that_needs_a_newer_version_says_so() -> None:
+    nvcc = find_compiler()
+    assert nvcc is not None
+    newer = nvcc.compile(building.SOURCES / "decide.cu", "compute_110").image  # no older version knows this device
+
+    assert f".version {OLDEST_PTX}".encode() not in newer
+    assert b".target sm_110" in newer
 
 
 @needs_nvcc
@@ -224,9 +241,10 @@ def test_without_a_compiler_the_verb_lives_on_what_was_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.setattr(verb, "find_compiler", lambda: None)
-    monkeypatch.setattr(compiler, "find_compiler", lambda: None)
     assert cli.main(["kernels", "--arch", "sm_87", "--out", str(tmp_path)]) == 2
-    assert "no nvcc that answers" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{len(names())} of {len(names())} files" in told
+    assert "(sm_87/classwise_attention first), and no nvcc that answers was found" in told
     for name in names():
         put(tmp_path, name, "sm_87", b"image", "13.0.88")
     assert cli.main(["kernels", "--arch", "sm_87", "--out", str(tmp_path)]) == 0

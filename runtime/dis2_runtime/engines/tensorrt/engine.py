@@ -12,7 +12,7 @@ from dis2_edge.bundle import Bundle, ModelRow
 from dis2_edge.errors import EngineError
 from dis2_edge.goldens import Arrays
 from dis2_edge.settings import nearest
-from dis2_edge.terminal import say, warn
+from dis2_edge.terminal import note, say, warn
 from dis2_runtime.driver import Driver
 from dis2_runtime.driver.opening import open_driver
 from dis2_runtime.engine import Answer, Frames
@@ -69,14 +69,15 @@ class TensorRtEngine:
         """
         self._bundle, self._settings, self._build, self._load = bundle, settings or Settings(), build, load
         self._warned: set[str] = set()
+        self._ticks: dict[str, Tick] = {}
         rows = rows_for(bundle, precision)
         self._trt = trt or bindings.load()
-        with contextlib.ExitStack() as stack:
-            self._driver = stack.enter_context(open_gpu())
-            with self._driver.make_current(), contextlib.ExitStack() as things:
-                self._open(rows, things)
-                stack.callback(self._put_away, things.pop_all())
-            self._closing = stack.pop_all()
+        with contextlib.ExitStack() as gpu:
+            self._driver = gpu.enter_context(open_gpu())
+            with self._driver.make_current(), contextlib.ExitStack() as held:
+                self._open(rows, held)
+                self._held = held.pop_all()
+            self._gpu = gpu.pop_all()
 
     def __enter__(self) -> TensorRtEngine:
         return self
@@ -84,8 +85,12 @@ class TensorRtEngine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ticks: dict[str, Tick] = {}
-        self._closing.close()
+        self._ticks = {}
+        try:
+            with self._gpu, self._driver.make_current():  # of this thread, which need not be the one that opened
+                self._held.close()
+        except EngineError as failure:  # on a GPU that failed nothing can be given back; the flight goes on without it
+            warn(f"the GPU was let go with a failure: {failure}")
 
     @property
     def scenarios(self) -> tuple[str, ...]:
@@ -108,17 +113,12 @@ class TensorRtEngine:
         with self._driver.make_current():
             return self._tick(scenario).profile(self._scratch)
 
-    def _put_away(self, things: contextlib.ExitStack) -> None:
-        # In whichever thread: a context that stayed on the one that opened would end the process with it.
-        with self._driver.make_current():
-            things.close()
-
     def _tick(self, scenario: str) -> Tick:
         if scenario not in self._ticks:
             raise EngineError(f"scenario {scenario!r} is not served", mend=nearest(scenario, self._ticks))
         return self._ticks[scenario]
 
-    def _open(self, rows: list[ModelRow], stack: contextlib.ExitStack) -> None:
+    def _open(self, rows: list[ModelRow], held: contextlib.ExitStack) -> None:
         """Choose and load a plan a row, then settle all on one scratch memory; the last golden check is on these."""
         goldens = read_goldens(self._bundle)
         if not goldens:
@@ -129,13 +129,12 @@ class TensorRtEngine:
         self._kernels = self._load(self._driver, [self._bundle.path / KERNELS], made_here)
         chosen = [(row, *choose(site, row, self._candidates(row, site.cache))) for row in rows]
         buffers = Buffers(self._driver)
-        stack.callback(buffers.free)
-        self._ticks = {}
+        held.callback(buffers.free)
         if any(candidate.form == "plugin" for _, candidate, _ in chosen):
-            stack.enter_context(self._plugins())
+            held.enter_context(self._plugins())
         for row, _, plan in chosen:
             loaded = Loaded(self._trt, plan, row.file)
-            stack.callback(loaded.close)
+            held.callback(loaded.close)
             self._ticks[row.scenario] = self._make(loaded, row, buffers)
         self._scratch = buffers.scratch(max(tick.plan.memory_bytes for tick in self._ticks.values()))
         for row, _, _ in chosen:
@@ -184,12 +183,25 @@ class TensorRtEngine:
         def build() -> bytes:
             say(f"building an engine of {row.file} as {form}: minutes, once")
             ready, places = (model, ()) if form == "function" else (plugin_form(model), self._kernels.folders)
-            return self._build(ready, options, self._settings.bounds, cache.timings(key), places)
+            return self._build(ready, options, self._settings.bounds, cache.timings(key), places, _phases())
 
         return Candidate(form, key, build, self._plugins if form == "plugin" else contextlib.nullcontext)
 
     def _plugins(self) -> contextlib.AbstractContextManager[None]:
         return registered(self._trt, self._driver, self._kernels)
+
+
+def _phases() -> Callable[[str], None]:
+    """Tells each phase of a build once, out of its lines `phase: step of steps`."""
+    seen: set[str] = set()
+
+    def tell(line: str) -> None:
+        phase = line.rpartition(":")[0]
+        if phase and phase not in seen:
+            seen.add(phase)
+            note(phase)
+
+    return tell
 
 
 def rows_for(bundle: Bundle, precision: str) -> list[ModelRow]:

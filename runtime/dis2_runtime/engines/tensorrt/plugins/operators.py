@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from dis2_edge.errors import EngineError
 from dis2_runtime.driver import Driver, Module, Stream
 from dis2_runtime.kernels.classwise_attention import ClasswiseAttention
+from dis2_runtime.kernels.fusion_attention import FusionAttention, Sizes
 
 __all__ = ["DOMAIN", "FLOATS", "OPERATORS", "VERSION", "Call", "Operator", "Work"]
 
@@ -66,11 +66,10 @@ class Operator:
 
 
 def _fusion(driver: Driver, module: Module, call: Call) -> Work:
-    kernels = importlib.import_module("dis2_runtime.kernels.fusion_attention")
     (batch, queries, width), (_, keys, _) = call.shapes[:2]
-    sizes = kernels.Sizes(batch, queries, keys, dict(call.attributes)["heads"], width)
-    kernel = kernels.FusionAttention(driver, module, sizes, call.dtype)
-    return Work(lambda stream, inputs, out, workspace: kernel.launch(stream, *inputs, out))
+    sizes = Sizes(batch, queries, keys, dict(call.attributes)["heads"], width)
+    kernel = FusionAttention(driver, module, sizes, call.dtype)
+    return Work(lambda stream, inputs, out, workspace: kernel.launch(stream, inputs[0], inputs[1], inputs[2], out))
 
 
 def _classwise(driver: Driver, module: Module, call: Call) -> Work:

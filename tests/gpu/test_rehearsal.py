@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +21,8 @@ from benchmarks.gpu.pretend import pretend_lab
 from dis2_edge.errors import EngineError, MissingExtraError
 from dis2_runtime.kernels import CASES
 from dis2_runtime.kernels.building import put
+from tests.gpu.through_a_driver import proofs_of
+from tests.runtime.kernels.host_driver import HostDriver
 from tests.runtime.kernels.shim.building import SOURCES, build, compiler
 from tests.runtime.pretend.kit import lacking, run_pretend
 
@@ -213,6 +217,39 @@ def test_a_driver_that_is_not_installed_is_a_fact(tmp_path: Path, monkeypatch: p
     assert "not installed" in _read(pen.file).facts["device by pycuda"]
 
 
+def test_a_second_run_goes_on_from_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    median = 2.0
+
+    def fake(part: str, where: Where, pen: Pen, limit_s: float) -> str:
+        pen.add(Row(part, "small", OURS, median, 3.0, 20, 0.5, "bandwidth", 0.1))
+        return "" if median == 1.0 else f"{part}: cut short"
+
+    monkeypatch.setattr(program, "run_child", fake)
+    program.main(["--out", str(tmp_path), "--only", "times:"])
+    median = 1.0
+    assert program.main(["--out", str(tmp_path), "--only", "times:decide", "--go-on"]) == 0
+
+    found = load(tmp_path / "gpu.json")
+    assert {row.kernel: row.median_us for row in found.rows} == {
+        **{f"times:{kernel}": 2.0 for kernel in KERNELS},
+        "times:decide": 1.0,
+    }
+    assert not found.missing
+
+
+def test_the_sanitizer_looks_at_kernels_that_are_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(tool: str, child: list[str], limit_s: float) -> Looked:
+        args = program._parser().parse_args(child[len(parts.python()) :])
+        assert (args.kernels, args.compile_into) == ([Path("a"), Path("made")], None)
+        assert args.part.startswith("proofs:")
+        assert limit_s < 50
+        return Looked(tool, 0)
+
+    monkeypatch.setattr(parts.sanitizer, "look", look)
+    run_part("look:memcheck", Where((Path("a"),), Path("made"), limit_s=50), Pen(tmp_path / "lines"))
+    assert _read(tmp_path / "lines").looked == [Looked("memcheck", 0)]
+
+
 def test_no_part_begins_when_the_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "run_child", lambda *anything: pytest.fail("begun"))
     assert program.main(["--out", str(tmp_path), "--minutes", "0"]) == 1
@@ -222,8 +259,6 @@ def test_a_child_that_fails_hangs_or_dies_is_a_sentence(tmp_path: Path, monkeypa
     pen, where = Pen(tmp_path / "lines"), Where((), None)
 
     def child(code: str, limit_s: float = 20.0) -> str:
-        import sys
-
         monkeypatch.setattr(parts, "python", lambda: [sys.executable, "-c", code])
         return run_child("times:decide", where, pen, limit_s)
 
@@ -245,6 +280,46 @@ def test_without_a_device_the_command_says_so(tmp_path: Path, capsys: Capture) -
     assert "finds no CUDA device" in capsys.readouterr().err
 
 
+def test_torch_and_our_driver_work_on_one_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[object] = []
+    cuda = SimpleNamespace(
+        is_available=lambda: True,
+        init=lambda: steps.append("init"),
+        ExternalStream=lambda handle: f"stream {handle}",
+        set_stream=steps.append,
+        get_device_properties=lambda number: SimpleNamespace(L2_cache_size=1 << 20),
+    )
+    played = SimpleNamespace(
+        cuda=cuda,
+        int32="int32",
+        zeros=lambda *anything, device: steps.append("torch's context"),
+        ones=lambda *anything, dtype, device: None,
+        empty=lambda *anything, dtype, device: None,
+    )
+    monkeypatch.setitem(sys.modules, "torch", played)
+    opened: list[str] = []
+
+    def opens(name: str) -> HostDriver:
+        opened.append(name)
+        if name == "cuda-bindings":
+            raise MissingExtraError(name, "jetson")
+        steps.append("ours")
+        return HostDriver()
+
+    monkeypatch.setattr(labs, "open_driver", opens)
+    put(tmp_path, "decide", "sm_87", str(build("decide")).encode(), "g++")
+
+    lab = labs.open_lab((tmp_path,), None, ("decide", "prepare"))
+
+    assert opened == ["cuda-bindings", "pycuda"]
+    assert steps == ["init", "torch's context", "ours", "stream 0"]
+    assert list(lab.modules) == ["decide"]
+    with pytest.raises(EngineError, match="nothing more could be tried for prepare"):
+        lab.module("prepare")
+    with pytest.raises(EngineError, match="was not asked for"):
+        lab.module("fusion_attention")
+
+
 def test_when_no_driver_opens_each_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuses(name: str) -> Any:
         raise EngineError(f"{name} sees no GPU")
@@ -263,7 +338,7 @@ def test_the_proofs_run_through_the_real_drivers(driver: str, tmp_path: Path) ->
     source = (SOURCES / "classwise_attention.cu").read_text()
     put(tmp_path, "classwise_attention", "sm_90", build("classwise_attention", text=source).read_bytes(), "g++")
 
-    lines = run_pretend(_prove, driver, str(tmp_path), driver=driver)
+    lines = run_pretend(proofs_of, driver, str(tmp_path), driver=driver)
 
     (tmp_path / "lines").write_text(lines)
     findings = _read(tmp_path / "lines")
@@ -273,15 +348,6 @@ def test_the_proofs_run_through_the_real_drivers(driver: str, tmp_path: Path) ->
     assert (decided.driver, decided.problem, decided.cases) == (driver, "", len(list(CASES["decide"]())))
     assert "machine code for sm_90 does not run on sm_87" in by_kernel["classwise_attention"].problem
     assert "sm_87" in findings.facts[f"device by {driver}"]
-
-
-def _prove(driver: str, folder: str) -> str:
-    """In a child that has the pretend GPU: what `make gpu` does for a driver."""
-    from benchmarks.gpu.proofs import prove_through
-
-    pen = Pen(Path(folder) / "child")
-    prove_through(driver, (Path(folder),), None, pen)
-    return pen.file.read_text()
 
 
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,34 @@
+"""TensorRT missed, broken or too old: an error that says where it comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dis2_edge.errors import EngineError
+from dis2_runtime.engines.tensorrt.bindings import load
+
+
+@pytest.mark.parametrize(
+    ("find", "message"),
+    [
+        (ImportError("No module named 'tensorrt'"), "python3 -m venv --system-site-packages"),
+        (OSError("libnvinfer.so.10: cannot open shared object file"), "libnvinfer.so.10: cannot open"),
+    ],
+)
+def test_a_missing_tensorrt_says_where_it_comes_from(find: Exception, message: str) -> None:
+    def fail(name: str) -> Any:
+        raise find
+
+    with pytest.raises(EngineError, match=message):
+        load(fail)
+
+
+def test_an_old_tensorrt_is_refused() -> None:
+    class Old:
+        __version__ = "8.6.1"
+        ILogger = type("ILogger", (), {"Severity": type("S", (), {"INTERNAL_ERROR": 0, "ERROR": 1, "WARNING": 2})})
+
+    with pytest.raises(EngineError, match=r"TensorRT 8\.6\.1 is here; expected 10\.3 or newer"):
+        load(lambda _: Old)
