@@ -11,8 +11,8 @@ from pathlib import Path
 
 from benchmarks.gpu import page
 from benchmarks.gpu.findings import Findings, Pen, load
-from benchmarks.gpu.parts import LIMITS_S, SIZES, Where, names, run_child, run_part
-from dis2_edge.errors import UserError
+from benchmarks.gpu.parts import DEVICE, LIMITS_S, SIZES, Where, names, run_child, run_part
+from dis2_edge.errors import EngineError, UserError
 from dis2_edge.terminal import note, say
 
 REHEARSAL = {"rehearsal": "on the processor: no time here means anything"}
@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.word == "page":
             page.write(load(page.FINDINGS))
             return 0
+        for folder in args.kernels or []:
+            check_kernels(folder)
         out = args.out or (Path("out/gpu") if args.pretend else page.ROOM)
         return run_all(where, out, args.minutes, args.only, args.go_on)
     except UserError as error:
@@ -45,13 +47,16 @@ def run_all(where: Where, out: Path, minutes: float, only: str = "", go_on: bool
 
     With `go_on` what was kept before stands, but for what is found anew.
     """
+    wanted = chosen(only)
     findings, end = _begin(where, out, go_on), time.monotonic() + 60 * minutes
     with tempfile.TemporaryDirectory(prefix="dis2-gpu-") as folder:
-        for number, part in enumerate(name for name in names() if name.startswith(only)):
+        for number, part in enumerate(wanted):
             limit = min(LIMITS_S[part.partition(":")[0]], end - time.monotonic())
             note(f"{part} ...")
             pen = Pen(Path(folder) / f"{number}.jsonl")
             problem = run_child(part, where, pen, limit) if limit > 1 else f"{part}: no time was left"
+            if problem.startswith(f"{DEVICE}: exit code 2"):
+                raise EngineError(problem.rpartition("error: ")[2], mend="go where one is, or rehearse: --pretend")
             _take(findings, pen.file)
             findings.missing += [problem] * bool(problem)
             _keep(findings, out)
@@ -59,6 +64,20 @@ def run_all(where: Where, out: Path, minutes: float, only: str = "", go_on: bool
     kept = f"kept in {out / page.FINDINGS.name} and {out / page.PAGE.name}"
     say(kept if findings.worth_keeping else "nothing was found that is worth keeping")
     return 1 if findings.missing or findings.faults or not findings.rows else 0
+
+
+def check_kernels(folder: Path) -> None:
+    """EngineError when built kernels are said to lie where no folder is."""
+    if not folder.is_dir():
+        raise EngineError(f"--kernels {folder}: there is no such folder", mend=f"dis2-edge kernels --out {folder}")
+
+
+def chosen(only: str) -> list[str]:
+    """The parts whose names begin with `only`, after the one that looks for a device; EngineError where none does."""
+    parts = [name for name in names() if name.startswith(only) and name != DEVICE]
+    if not parts:
+        raise EngineError(f"no part begins with {only!r}", expected=f"one of {', '.join(names())}, or its beginning")
+    return [name for name in names() if name == DEVICE] + parts
 
 
 def _begin(where: Where, out: Path, go_on: bool) -> Findings:
