@@ -207,7 +207,9 @@ def test_the_verb_prints_a_row_a_kernel(built: list[Built], capsys: Capture) -> 
     ("words", "told"),
     [
         (["--arch", "orin"], "'orin' is no architecture"),
-        (["--arch", "sm_870"], "does not build for sm_870; did you mean 'sm_87'?"),
+        (["--arch", "sm_870"], "does not build for sm_870; expected one of "),
+        (["--arch", "sm_870"], "; did you mean 'sm_87'?"),
+        (["--arch", "sm_101"], "; Thor is sm_110 since CUDA 13"),
         (["--board", "host"], "has no GPU"),
         (["--board", "orin"], "unknown board 'orin'"),
     ],
