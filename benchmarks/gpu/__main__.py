@@ -21,13 +21,15 @@ MINUTES = 6.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when every part ran and found no fault, 1 when not, 2 for what the user can mend."""
+    """0 when every part ran and found no fault, 1 when not, 2 for what the user can mend, 130 interrupted."""
     args = _parser().parse_args(argv)
     where = Where(
         tuple(args.kernels or [Path("out/kernels")]), args.compile_into, args.pretend, tuple(args.sizes), args.limit
     )
     try:
         if args.word == "part":
+            if args.part not in names():
+                raise EngineError(f"no part is called {args.part!r}", expected=f"one of {', '.join(names())}")
             run_part(args.part, where, Pen(args.lines))
             return 0
         if args.word == "page":
@@ -40,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; what the parts before had found is kept", file=sys.stderr)
+        return 130
 
 
 def run_all(where: Where, out: Path, minutes: float, only: str = "", go_on: bool = False) -> int:
@@ -100,6 +105,12 @@ def _keep(findings: Findings, out: Path) -> None:
         page.write(findings, out / page.PAGE.name)
 
 
+def _side(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} is no count of pixels; expected 1 or more")
+    return int(word)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("word", nargs="?", choices=("all", "part", "page"), default="all", help="what to do")
@@ -107,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kernels", type=Path, action="append", metavar="DIR", help="built kernels (out/kernels)")
     parser.add_argument("--compile-into", type=Path, metavar="DIR", help="compile what is missing, into this folder")
     parser.add_argument("--pretend", action="store_true", help="rehearse on the processor; its times mean nothing")
-    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="sides of the pictures in pixels")
+    parser.add_argument("--sizes", type=_side, nargs="+", default=list(SIZES), help="sides of the pictures in pixels")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="longest time of all parts together")
     parser.add_argument("--only", default="", metavar="times:", help="only parts whose names begin so")
     parser.add_argument("--go-on", action="store_true", help="add to what was kept before, in parts that are run again")

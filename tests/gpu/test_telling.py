@@ -340,3 +340,25 @@ def test_a_wrong_word_is_told_before_anything_runs(
     monkeypatch.setattr(program, "run_child", lambda *_: pytest.fail("it ran"))
     assert program.main(words) == 2
     assert told in capsys.readouterr().err
+
+
+def test_interrupted_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    def stop(*_: Any) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(program, "run_child", stop)
+    assert program.main(["--out", str(tmp_path)]) == 130
+    assert capsys.readouterr().err.endswith("interrupted; what the parts before had found is kept\n")
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "x"])
+def test_a_size_that_is_none_is_refused(size: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        program.main([f"--sizes={size}"])
+    assert stopped.value.code == 2
+    assert "is no count of pixels" in capsys.readouterr().err
+
+
+def test_a_part_that_is_none_is_refused(capsys: Any) -> None:
+    assert program.main(["part", "times:fly"]) == 2
+    assert "no part is called 'times:fly'; expected one of" in capsys.readouterr().err

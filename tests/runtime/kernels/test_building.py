@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from dis2_runtime.verbs import kernels as verb
 FOLDER = Path(__file__).parents[3] / "out" / "kernels"
 """Built once and kept: what has not changed is not compiled again."""
 needs_nvcc = pytest.mark.skipif(
-    find_compiler() is None, reason="no nvcc here: pip install -c constraints.txt '.[kernels]'"
+    find_compiler() is None or shutil.which("g++") is None,
+    reason="no nvcc with g++ here: apt-get install g++, pip install -c constraints.txt '.[kernels]'",
 )
 Capture = pytest.CaptureFixture[str]
 LOG = """ptxas info    : Compiling entry function 'k' for 'sm_87'
