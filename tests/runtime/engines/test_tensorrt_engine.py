@@ -81,7 +81,7 @@ def test_kernels_prepare_and_decide_where_there_are_some(
     with bench.open(board_bundle) as engine:
         before = bench.gpu.launched
         right(board_bundle, engine)
-        assert bench.gpu.launched == before + 3 * ("decide" in used) + 8 * ("prepare" in used)
+        assert bench.gpu.launched == before + 3 * ("decide" in used) + 4 * ("prepare" in used)
     assert bench.gpu.taken == 0
 
 
