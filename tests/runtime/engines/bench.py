@@ -10,8 +10,8 @@ from dis2_edge.bundle import Bundle
 from dis2_runtime.engines.tensorrt import builder
 from dis2_runtime.engines.tensorrt.bindings import Trt
 from dis2_runtime.engines.tensorrt.engine import Settings, TensorRtEngine
-from dis2_runtime.engines.tensorrt.kernels import Kernels
 from dis2_runtime.engines.tensorrt.plugins import registered
+from dis2_runtime.kernels.loading import Kernels
 from tests.runtime.pretend import fake_tensorrt
 from tests.runtime.pretend.fake_tensorrt import Faults
 from tests.runtime.pretend.host_gpu import Gpu
@@ -53,4 +53,4 @@ class Bench:
     def kernels(self, driver: Any, *_: Any) -> Kernels:
         modules = {name: driver.built(name) for name in self.used}
         loaded = {name: driver.module(image) for name, image in self.images.items()}
-        return Kernels({**modules, **loaded}, self.ptx, (Path("kernels"),))
+        return Kernels({**modules, **loaded}, ptx=self.ptx, folders=(Path("kernels"),))
