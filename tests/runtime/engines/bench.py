@@ -6,6 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from tiny_bundle import frames_of
+from trt_bundle import reference
+
 from dis2_edge.bundle import Bundle
 from dis2_runtime.engines.tensorrt import builder
 from dis2_runtime.engines.tensorrt.bindings import Trt
@@ -54,3 +58,14 @@ class Bench:
         modules = {name: driver.built(name) for name in self.used}
         loaded = {name: driver.module(image) for name, image in self.images.items()}
         return Kernels({**modules, **loaded}, ptx=self.ptx, folders=(Path("kernels"),))
+
+
+def right(bundle: Bundle, engine: Any, seed: int = 5, precision: str = "fp16") -> None:
+    """Every scenario's answer is what ONNX Runtime says of its file."""
+    frames = frames_of(bundle.manifest.task, seed)
+    for scenario in engine.scenarios:
+        row = bundle.model(scenario, precision, "trt", "tensor")
+        expected = reference(bundle.file(row.file), bundle.manifest.task, scenario, frames)
+        answer = engine.infer(scenario, frames)
+        assert np.array_equal(answer.mask, expected.mask), scenario
+        assert np.abs(answer.confidence.astype(int) - expected.confidence).max() <= 1, scenario

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from bench import Bench
-from test_tensorrt_engine import right
+from bench import Bench, right
 from trt_bundle import HEADS, make_trt, tensor_model
 
 from dis2_edge.bundle import Bundle
@@ -44,9 +43,7 @@ class At:
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "TIMED", 2)
-    monkeypatch.setattr(choosing, "WARM_UP", 1)
+def _one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "Joined", At)
 
 
