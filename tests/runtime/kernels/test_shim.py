@@ -59,6 +59,10 @@ def test_without_it_some_see_poison(schedule: int) -> None:
         ("if (threadIdx.x < 32) block_barrier();\nelse block_barrier(); a[0] = 1;", "threads met at barriers of lines"),
         ("if (threadIdx.x % 2) a[threadIdx.x] = shuffle_xor(1.0f, 1);", "for threads that have ended"),
         ("if (threadIdx.x % 2) shuffle(1.0f, 0); else a[0] = shuffle_xor(1.0f, 1);", "a warp met for"),
+        (
+            "int n;\nif (threadIdx.x % 2) n = votes(true);\nelse n = votes(false); a[threadIdx.x] = n;",
+            r"a warp met for votes at lines \d and \d",
+        ),
         ("uint32_t to[4]; load_matrices(to, reinterpret_cast<char*>(a) + 2);", "not aligned to 16 bytes"),
         ("DIS2_SHARED(float, s); copy_async(s + 1, a, true);", "not aligned to 16 bytes"),
     ],
@@ -177,6 +181,21 @@ def test_packed_arguments_lie_as_cuda_lays_them() -> None:
     assert library.trial__launch(one, block, 0, None, packed, ctypes.c_size_t(len(packed))) == 0
     assert library.trial__launch(one, block, 0, None, packed, ctypes.c_size_t(len(packed) - 8)) == 1
     np.testing.assert_array_equal(found, [0, 0, 0, 2.5])
+
+
+@pytest.mark.parametrize("last", [np.int64(3), np.uint32(3), np.float32(3), 3])
+def test_an_argument_of_another_type_is_refused(last: Any) -> None:
+    text = '#include "device.cuh"\nDIS2_KERNEL(trial, 32)(float* a, int n) { a[0] = n; }'
+    driver = HostDriver()
+    module, found = HostModule(build("trial", text=text), driver), np.zeros(4, np.float32)
+
+    def give(n: Any) -> None:
+        driver.launch(module.function("trial"), (1, 1, 1), (32, 1, 1), 0, driver.stream(), (found.ctypes.data, n))
+
+    give(np.int32(5))
+    with pytest.raises(EngineError, match=r"trial is given \* .*expected \* i4"):
+        give(last)
+    assert found[0] == 5
 
 
 @pytest.mark.parametrize(("blocks", "threads"), [(0, 32), (1, 33), (1, 512), (1, 0)])
