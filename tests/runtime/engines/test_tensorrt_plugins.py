@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from bench import Bench
-from test_tensorrt_engine import right
+from bench import Bench, right
 from trt_bundle import HEADS, make_trt, tensor_model
 
 from dis2_edge.bundle import Bundle
@@ -44,9 +43,7 @@ class At:
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "TIMED", 2)
-    monkeypatch.setattr(choosing, "WARM_UP", 1)
+def _one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "Joined", At)
 
 
@@ -264,10 +261,10 @@ def test_a_kernel_of_another_order_is_not_handed_over(order: str) -> None:
     [("10.3.0", True, False), ("10.16.1.11", True, True), ("11.4.0.106", True, True), ("10.16.1.11", False, False)],
 )
 def test_ahead_of_time_where_it_can_be(version: str, ptx: bool, ahead: bool, tmp_path: Path) -> None:
-    from dis2_runtime.engines.tensorrt.kernels import Kernels
+    from dis2_runtime.kernels.loading import Kernels
 
     trt = Bench(tmp_path, version).trt
-    kernels = Kernels({}, {"fusion_attention": b".version", "classwise_attention": b".version"} if ptx else {})
+    kernels = Kernels(ptx=dict.fromkeys(("fusion_attention", "classwise_attention"), b".version") if ptx else {})
     assert plugins.compiles_ahead(trt, OPERATORS["FusionAttention"], kernels) is ahead
     assert not plugins.compiles_ahead(trt, OPERATORS["ClasswiseAttention"], kernels)
 
