@@ -25,6 +25,7 @@ from dis2_quantize.rounding.halfway import scale_in_half
 from dis2_quantize.rounding.record import placement_table
 from dis2_quantize.rounding.symmetric import SymmetricQuant
 from dis2_quantize.writing.trt import write
+from tests.runtime.pretend.fake_rules import faults_of
 
 BOTH = pytest.mark.parametrize("precision", ["fp16", "int8"])
 ALL = pytest.mark.parametrize(("kind", "task", "scenario"), CASES)
@@ -89,6 +90,12 @@ def test_every_node_keeps_to_one_float_type(written, kind, task, scenario, preci
     assert kinds == {TensorProto.FLOAT16}
     casts = [node.name for node in model.graph.node if node.op_type == "Cast" and "LayerNorm" not in node.name]
     assert len(casts) == len(task.used(scenario)) + 1
+
+
+@BOTH
+@ALL
+def test_nothing_in_a_file_is_what_tensorrt_refuses(written, kind, task, scenario, precision):
+    assert not list(faults_of(written(precision, kind, task, scenario)))
 
 
 def test_norms_compute_in_single_precision(written):

@@ -14,6 +14,7 @@ from typing import Any
 import onnx
 
 from tests.runtime.pretend.fake_plans import MAGIC, Context, Engine, Field, Runtime, creator_of, key_of
+from tests.runtime.pretend.fake_rules import faults_of
 from tests.runtime.pretend.tensorrt_api import Api
 
 BASES = (
@@ -215,6 +216,9 @@ class _Parser:
             own = node.domain in ("", "ai.onnx", "com.microsoft") or node.op_type in functions
             if not own and creator_of(self._world.registry, node) is None:
                 self._wrong(node.name, node.op_type, "Plugin not found, are its name and namespace correct?")
+        if not self._errors:
+            for fault in faults_of(found):
+                self._wrong(*fault)
         self._network._model = bytes(model)
         return not self._errors
 
