@@ -16,7 +16,8 @@ from dis2_runtime.proof import Check, check_row, read_goldens
 __all__ = ["Check", "verify"]
 
 _DIALECTS: dict[EngineName, str] = {"onnxruntime": "ort", "tensorrt": "trt"}
-_ON_THE_BOARD = "verify on the board, or only what is for its processor: --engine onnxruntime"
+_ON_THE_BOARD = "verify on the board"
+_OR_ITS_PROCESSOR = ", or only what is for its processor: --engine onnxruntime"
 
 
 def verify(path: Path, threads: int = 0, engine: Wanted = "auto") -> tuple[Check, ...]:
@@ -28,18 +29,25 @@ def verify(path: Path, threads: int = 0, engine: Wanted = "auto") -> tuple[Check
     bundle = bundles.read(path)
     bundles.verify_hashes(bundle)
     rows = {name: _rows(bundle, name) for name in _DIALECTS if engine in ("auto", name)}
-    if not any(rows.values()) or not bundle.manifest.goldens:
-        missing = "golden" if any(rows.values()) else "model for ONNX Runtime or TensorRT"
-        raise BundleError(f"{path} holds no {missing}: nothing can be proven", mend="quantize and deploy again")
+    _check_provable(bundle, rows)
     if engine == "auto" and rows["tensorrt"] and not can_tensorrt():
         found = f"{path} holds models for TensorRT, which is not installed here with a CUDA driver's package"
-        raise EngineError(found, mend=_ON_THE_BOARD)
+        raise EngineError(found, mend=_ON_THE_BOARD + _OR_ITS_PROCESSOR * bool(rows["onnxruntime"]))
     goldens = read_goldens(bundle)
     checks = [
         check_row(bundle, row, goldens, _open(bundle, row, threads).run)
         for row in progress(rows.get("onnxruntime", []), "verify models")
     ]
     return (*checks, *_under_tensorrt(bundle, rows.get("tensorrt", [])))
+
+
+def _check_provable(bundle: Bundle, rows: dict[EngineName, list[ModelRow]]) -> None:
+    others = [name for name in _DIALECTS if name not in rows and _rows(bundle, name)]
+    if any(rows.values()) and bundle.manifest.goldens:
+        return
+    missing = "golden" if any(rows.values()) else f"model for {' or '.join(rows)}"
+    mend = f"--engine {others[0]}, of which it holds models" if others else "quantize and deploy again"
+    raise BundleError(f"{bundle.path} holds no {missing}: nothing can be proven", mend=mend)
 
 
 def _rows(bundle: Bundle, engine: EngineName) -> list[ModelRow]:

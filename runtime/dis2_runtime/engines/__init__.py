@@ -7,7 +7,9 @@ from importlib.util import find_spec
 from typing import Literal
 
 from dis2_edge.bundle import Bundle
+from dis2_edge.errors import EngineError
 from dis2_edge.manifest import Dialect, Io, Precision
+from dis2_edge.terminal import warn
 from dis2_runtime.driver import DRIVERS
 from dis2_runtime.engine import Engine
 from dis2_runtime.guard import Rung
@@ -22,6 +24,7 @@ PRECISIONS: tuple[Precision, ...] = ("int8", "fp16", "fp32")
 """Number formats that an engine computes in, best liked first."""
 _FILES: dict[EngineName, tuple[Dialect, Io]] = {"onnxruntime": ("ort", "frame"), "tensorrt": ("trt", "tensor")}
 """Which model files an engine flies."""
+_JETPACK = "make the environment with `python3 -m venv --system-site-packages` and install dis2-edge[jetson,host]"
 _PACKAGES = {"pycuda": "pycuda", "cuda-bindings": "cuda"}
 
 
@@ -71,4 +74,15 @@ def _engine_for(bundle: Bundle, precision: Precision, wanted: Wanted = "auto") -
     """The engine that flies `bundle` at `precision` where `wanted` was asked for."""
     if wanted != "auto":
         return wanted
-    return "tensorrt" if precision in precisions_for(bundle, "tensorrt") and can_tensorrt() else "onnxruntime"
+    fast, slower = precisions_for(bundle, "tensorrt"), precisions_for(bundle, "onnxruntime")
+    if precision not in fast and (slower or not fast):
+        return "onnxruntime"
+    if can_tensorrt():
+        return "tensorrt"
+    held = precision if precision in fast else " and ".join(fast)
+    here = f"{bundle.path} holds {held} models for TensorRT, which is not installed here with a CUDA package"
+    if precision not in slower:
+        mend = f"{_JETPACK}; or take the processor: --precision {slower[0]}" if slower else _JETPACK
+        raise EngineError(here, mend=mend)
+    warn(f"{here}; the processor takes over, much slower. On a Jetson: {_JETPACK}")
+    return "onnxruntime"

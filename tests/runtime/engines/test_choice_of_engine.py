@@ -69,8 +69,31 @@ def test_both_precisions_of_tensorrt_stand_before_the_processor(tmp_path: Path) 
 def test_without_tensorrt_the_processor_flies(board_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "can_tensorrt", lambda: False)
     assert names(board_bundle) == ["int8"]
-    with pytest.raises(EngineError, match="holds no fp16 model for ONNX Runtime"):
+    with pytest.raises(EngineError, match=r"fp16 models for TensorRT, which is not installed here.*--precision int8"):
         open_engine(board_bundle, "fp16")
+
+
+def test_without_tensorrt_its_bundle_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "can_tensorrt", lambda: False)
+    monkeypatch.setattr(verify, "can_tensorrt", lambda: False)
+    bundle = make_trt(tmp_path / "bundle", fallback=False)
+    with pytest.raises(EngineError, match=r"TensorRT, which is not installed here.*site-packages(?!.*--precision)"):
+        open_engine(bundle, "fp16")
+    with pytest.raises(EngineError, match="holds fp16 models for TensorRT, which is not installed here"):
+        open_engine(bundle, "int8")
+    with pytest.raises(EngineError, match=r"verify on the board$"):
+        verify.verify(bundle.path)
+
+
+def test_a_slower_engine_takes_off_only_with_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(engines, "can_tensorrt", lambda: False)
+    bundle = make_trt(tmp_path / "bundle", precisions=("int8",))
+    assert names(bundle) == ["int8"]
+    assert "the processor takes over, much slower" in capsys.readouterr().err
+    assert names(bundle, "int8", 0, "onnxruntime") == ["int8"]
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is installed here")
@@ -122,7 +145,8 @@ def test_without_tensorrt_a_trt_bundle_is_not_called_proven(
 
 def test_a_bundle_without_rows_for_the_engine_proves_nothing(tmp_path: Path) -> None:
     bundle = make_trt(tmp_path / "bundle", fallback=False)
-    with pytest.raises(BundleError, match="nothing can be proven"):
+    told = "no model for onnxruntime: nothing can be proven; --engine tensorrt, of which it holds models"
+    with pytest.raises(BundleError, match=told):
         verify.verify(bundle.path, engine="onnxruntime")
 
 
