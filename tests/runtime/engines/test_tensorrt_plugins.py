@@ -16,7 +16,9 @@ from trt_bundle import HEADS, make_trt, tensor_model
 from dis2_edge.bundle import Bundle
 from dis2_edge.errors import EngineError
 from dis2_runtime.driver import Device
-from dis2_runtime.engines.tensorrt import choosing, plugins
+from dis2_runtime.engines.tensorrt import builder, choosing, plugins
+from dis2_runtime.engines.tensorrt.builder import Options
+from dis2_runtime.engines.tensorrt.model import Loaded
 from dis2_runtime.engines.tensorrt.plugins import classic, operators
 from dis2_runtime.engines.tensorrt.plugins.form import own_operators, plugin_form
 from dis2_runtime.engines.tensorrt.plugins.launches import launch_of
@@ -271,3 +273,18 @@ def test_ahead_of_time_where_it_can_be(version: str, ptx: bool, ahead: bool, tmp
 
 def test_heads_divide_the_width() -> None:
     assert 2 * 48 % HEADS == 0
+
+
+@needs_compiler
+def test_a_plan_with_a_plugin_loads_only_while_that_is_known(
+    tmp_path: Path, attentive: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, attention())
+    bench = with_plugins(tmp_path)
+    row = next(row for row in attentive.manifest.models if row.dialect == "trt")
+    model = plugin_form(attentive.file(row.file).read_bytes())
+    with plugins.registered(bench.trt, bench.gpu, bench.kernels(bench.gpu)):
+        plan = builder.build(bench.trt, model, Options())
+        Loaded(bench.trt, plan, "rgb").close()
+    with pytest.raises(EngineError, match="IPluginCreator not found"):
+        Loaded(bench.trt, plan, "rgb")
