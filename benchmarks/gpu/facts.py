@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from importlib import import_module, metadata
 from benchmarks.gpu.contest import short
 from benchmarks.gpu.findings import Pen
 from benchmarks.gpu.sanitizer import find_sanitizer
-from dis2_edge.errors import told
+from dis2_edge.errors import EngineError, told
 from dis2_runtime.kernels.compiler import find_compiler
 
 ASKED = ("name", "driver_version", "clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit", "temperature.gpu")
@@ -29,6 +30,18 @@ def tell(pen: Pen) -> None:
     pen.fact("compute-sanitizer", "here" if find_sanitizer() else "not here")
     for name, value in ask_device().items():
         pen.fact(name, value)
+
+
+def look_for_device(library: str = "libcuda.so.1") -> None:
+    """EngineError where NVIDIA's driver is missing or counts no GPU; no package is needed to ask it."""
+    try:
+        cuda = ctypes.CDLL(library)
+    except OSError as error:
+        raise EngineError(f"there is no GPU to measure: {error}") from error
+    count = ctypes.c_int()
+    code = cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count))
+    if code or not count.value:
+        raise EngineError(f"there is no GPU to measure: the driver counts {count.value} (CUDA error {code})")
 
 
 def version_of(package: str) -> str:

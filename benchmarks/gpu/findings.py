@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dis2_edge.files import write_json
+from dis2_edge.errors import StorageError
+from dis2_edge.files import read_json, write_json
 
 Found = TypeVar("Found")
 OURS = "dis2-edge"
@@ -114,17 +115,20 @@ def _put(among: list[Found], one: Found, names: tuple[str, ...]) -> None:
 
 
 def load(file: Path) -> Findings:
-    """What `save` wrote; nothing where nothing was written."""
+    """What `save` wrote; nothing where nothing was written; StorageError for something else."""
     if not file.exists():
         return Findings()
-    found = json.loads(file.read_text("utf-8"))
-    return Findings(
-        found["facts"],
-        [Proven(**one) for one in found["proofs"]],
-        [Looked(**one) for one in found["looked"]],
-        [Row(**one) for one in found["rows"]],
-        found["missing"],
-    )
+    found = read_json(file, StorageError)
+    try:
+        return Findings(
+            found["facts"],
+            [Proven(**one) for one in found["proofs"]],
+            [Looked(**one) for one in found["looked"]],
+            [Row(**one) for one in found["rows"]],
+            found["missing"],
+        )
+    except (KeyError, TypeError) as error:
+        raise StorageError(f"{file} is not what `make gpu` writes ({error})", mend="remove it and run all") from error
 
 
 class Pen:

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.gpu import sanitizer
 from benchmarks.gpu.children import run_limited
 from benchmarks.gpu.contest import COMPILED, hold, short
-from benchmarks.gpu.facts import tell
+from benchmarks.gpu.facts import look_for_device, tell
 from benchmarks.gpu.findings import Pen
 from benchmarks.gpu.lab import Lab, open_lab
 from benchmarks.gpu.proofs import prove_through, python
@@ -20,7 +20,9 @@ from dis2_runtime.driver import DRIVERS
 KERNELS = ("fusion_attention", "classwise_attention", "prepare", "decide")
 SIZES = (256, 512, 1024)
 """Sides of the pictures, in pixels."""
-LIMITS_S = {"facts": 120.0, "proofs": 60.0, "look": 45.0, "times": 120.0, "compiled": 90.0}
+DEVICE = "device"
+"""The part without which none of the others makes sense."""
+LIMITS_S = {DEVICE: 120.0, "facts": 120.0, "proofs": 60.0, "look": 45.0, "times": 120.0, "compiled": 90.0}
 """Longest time of a part, by its kind."""
 
 
@@ -49,6 +51,7 @@ class Where:
 def names() -> tuple[str, ...]:
     """All parts in their order: what is wanted most, and is soonest done, comes first; torch.compile takes minutes."""
     return (
+        DEVICE,
         "facts",
         *(f"proofs:{driver}" for driver in DRIVERS),
         *(f"times:{kernel}" for kernel in KERNELS),
@@ -70,6 +73,11 @@ def run_part(part: str, where: Where, pen: Pen) -> None:
     """Do a part in this process."""
     kind, _, of = part.partition(":")
     DOES[kind](of, where, pen)
+
+
+def _device(_: str, where: Where, pen: Pen) -> None:
+    if not where.pretend:
+        look_for_device()
 
 
 def _facts(_: str, where: Where, pen: Pen) -> None:
@@ -135,6 +143,7 @@ def _lab(where: Where, wanted: Sequence[str]) -> Lab:
 
 
 DOES: dict[str, Callable[[str, Where, Pen], None]] = {
+    DEVICE: _device,
     "facts": _facts,
     "proofs": _proofs,
     "look": _look,

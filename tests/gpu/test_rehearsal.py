@@ -221,6 +221,8 @@ def test_a_second_run_goes_on_from_the_first(tmp_path: Path, monkeypatch: pytest
     median = 2.0
 
     def fake(part: str, where: Where, pen: Pen, limit_s: float) -> str:
+        if part == "device":
+            return ""
         pen.add(Row(part, "small", OURS, median, 3.0, 20, 0.5, "bandwidth", 0.1))
         return "" if median == 1.0 else f"{part}: cut short"
 

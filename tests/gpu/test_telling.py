@@ -19,6 +19,7 @@ from benchmarks.gpu.findings import OURS, Findings, Looked, Pen, Proven, Row, lo
 from benchmarks.gpu.lab import Roofs
 from benchmarks.gpu.stopwatch import LEAST, MOST, WARM_UP, CudaStopwatch
 from benchmarks.gpu.verdicts import verdicts
+from dis2_edge.errors import EngineError, StorageError
 
 
 class PlayedEvent:
@@ -274,3 +275,90 @@ def test_a_child_that_is_cut_short_takes_its_own_children_along(tmp_path: Path) 
 def test_unknown_words_are_refused() -> None:
     with pytest.raises(SystemExit):
         program.main(["fly"])
+
+
+def test_what_was_kept_and_is_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "gpu.json").write_text("kept")
+    with pytest.raises(StorageError, match="not readable JSON"):
+        load(tmp_path / "gpu.json")
+    (tmp_path / "gpu.json").write_text('{"facts": {}}')
+    with pytest.raises(StorageError, match="is not what `make gpu` writes"):
+        load(tmp_path / "gpu.json")
+
+
+class PlayedLibrary:
+    """As much of libcuda as is asked before anything else."""
+
+    def __init__(self, code: int, devices: int) -> None:
+        self.code, self.devices = code, devices
+
+    def cuInit(self, flags: int) -> int:  # noqa: N802 - CUDA's name
+        return self.code
+
+    def cuDeviceGetCount(self, count: Any) -> int:  # noqa: N802 - CUDA's name
+        count._obj.value = self.devices
+        return 0
+
+
+@pytest.mark.parametrize(("code", "devices", "error"), [(100, 0, "CUDA error 100"), (0, 0, "counts 0"), (0, 2, "")])
+def test_a_device_is_looked_for(code: int, devices: int, error: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts.ctypes, "CDLL", lambda name: PlayedLibrary(code, devices))
+    if not error:
+        return facts.look_for_device()
+    with pytest.raises(EngineError, match=error):
+        facts.look_for_device()
+
+
+def test_without_the_drivers_library_there_is_no_device() -> None:
+    with pytest.raises(EngineError, match="there is no GPU to measure: libabsent"):
+        facts.look_for_device("libabsent.so.1")
+
+
+def test_no_device_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    calls: list[str] = []
+
+    def fake(part: str, *_: Any) -> str:
+        calls.append(part)
+        return f"{part}: exit code 2: error: there is no GPU to measure"
+
+    monkeypatch.setattr(program, "run_child", fake)
+    for only in ([], ["--only", "times:"]):
+        assert program.main(["--out", str(tmp_path), *only]) == 2
+        told = "error: there is no GPU to measure; go where one is, or rehearse: --pretend\n"
+        assert capsys.readouterr().err.endswith(told)
+    assert calls == ["device", "device"]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(["--only", "tims:"], "no part begins with 'tims:'"), (["--kernels", "/absent"], "no such folder")],
+)
+def test_a_wrong_word_is_told_before_anything_runs(
+    words: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(program, "run_child", lambda *_: pytest.fail("it ran"))
+    assert program.main(words) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_interrupted_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    def stop(*_: Any) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(program, "run_child", stop)
+    assert program.main(["--out", str(tmp_path)]) == 130
+    assert capsys.readouterr().err.endswith("interrupted; what the parts before had found is kept\n")
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "x"])
+def test_a_size_that_is_none_is_refused(size: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        program.main([f"--sizes={size}"])
+    assert stopped.value.code == 2
+    assert "is no count of pixels" in capsys.readouterr().err
+
+
+def test_a_part_that_is_none_is_refused(capsys: Any) -> None:
+    assert program.main(["part", "times:fly"]) == 2
+    assert "no part is called 'times:fly'; expected one of" in capsys.readouterr().err

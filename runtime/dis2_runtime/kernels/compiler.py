@@ -91,7 +91,10 @@ def check_target(target: str, known: frozenset[str]) -> None:
     if not _TARGET.fullmatch(target):
         raise EngineError(f"{target!r} is no architecture", expected="sm_87 for machine code, compute_87 for PTX")
     if target not in known:
-        raise EngineError(f"this nvcc does not build for {target}", mend=nearest(target, sorted(known)))
+        kind = target.partition("_")[0]
+        alike = sorted((name for name in known if name.startswith(f"{kind}_")), key=number_of)
+        mend = "Thor is sm_110 since CUDA 13" if number_of(target) == 101 else nearest(target, alike)
+        raise EngineError(f"this nvcc does not build for {target}", expected=f"one of {', '.join(alike)}", mend=mend)
 
 
 def number_of(target: str) -> int:

@@ -164,6 +164,10 @@ def _precisions(bundle: Bundle, choices: Choices) -> tuple[str, ...]:
     if choices.engine != "auto":
         engines = [choices.engine]
     held = {precision for engine in engines for precision in precisions_for(bundle, engine)}
+    if not held:
+        others = [name for name in ("onnxruntime", "tensorrt") if precisions_for(bundle, name)]
+        mend = f"its models are for --engine {' or '.join(others)}" if others else "quantize and deploy again"
+        raise EngineError(f"{bundle.path} holds no model for {' or '.join(engines)}, which is what is here", mend=mend)
     for precision in choices.precisions:
         if precision not in held:
             raise EngineError(f"{bundle.path} holds no {precision} model", expected=f"one of {', '.join(sorted(held))}")

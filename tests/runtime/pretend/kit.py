@@ -22,7 +22,7 @@ __all__ = ["PREPARE", "Worker", "lacking", "pretend_environment", "run_pretend"]
 def lacking(driver: str) -> str:
     """Why `driver` ("pycuda", "cuda-bindings") cannot run here, with what to type; empty when it can."""
     if shutil.which("g++") is None:
-        return "the pretend GPU needs g++"
+        return "the pretend GPU needs g++: apt-get install g++"
     if package(driver) is None:
         return f"no {driver} for Python {sys.version_info[0]}.{sys.version_info[1]}; type: {PREPARE}"
     try:

@@ -15,6 +15,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from tests.runtime.pretend.places import PREPARE
+
 VERSIONS = {
     "10.3.0": "tensorrt-cu12-bindings",
     "10.16.1.11": "tensorrt-cu12-bindings",
@@ -36,7 +38,7 @@ WANTED = (
 LIBRARIES = ("nvinfer", "nvinfer_plugin", "nvonnxparser")
 ROOT = Path(__file__).resolve().parents[3] / "out" / "pretend" / "tensorrt"
 API = "api.json"
-MEND = "the bindings are not here: type make pretend"
+MEND = f"no bindings of TensorRT for this Python; type: {PREPARE}"
 
 
 def place(version: str) -> Path:

@@ -8,7 +8,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 ROOTS = (".", "train", "quantize", "boards", "runtime")
 OUT = ROOT / "out" / "pretend"
+_MADE_BY = ("make_tensorrt", "make_pycuda")
 PREPARE = "make pretend"
+"""What to type: for the Python of .venv, or for another one what `make pretend` does, by that one."""
+if Path(sys.prefix).parent == ROOT and Path(sys.prefix).name != ".venv":
+    _python = Path(sys.prefix).name + "/bin/python"
+    PREPARE = " && ".join(f"{_python} -m tests.runtime.pretend.{part}" for part in _MADE_BY)
 TAG = f"cp{sys.version_info[0]}{sys.version_info[1]}"
 DONE = "complete.txt"
 """Written last into a package's folder: without it the folder is what a killed run left."""

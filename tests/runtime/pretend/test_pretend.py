@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,8 @@ from tests.runtime.pretend.library import HeaderMissingError
 
 @pytest.fixture(scope="module")
 def bare() -> Iterator[Worker]:
+    if shutil.which("g++") is None:
+        pytest.skip("no g++ here: apt-get install g++")
     try:
         environment = pretend_environment()
     except (HeaderMissingError, FileNotFoundError) as error:

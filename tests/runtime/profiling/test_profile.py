@@ -154,6 +154,14 @@ def test_a_precision_that_is_not_there_is_named(bundle: Bundle, data: Path, tmp_
         profile([bundle.path], data, tmp_path / "out", choices=Choices(precisions=("fp16",)))
 
 
+def test_an_engine_that_the_bundle_is_not_for_is_named(bundle: Bundle, data: Path, tmp_path: Path) -> None:
+    told = r"holds no model for tensorrt.*its models are for --engine onnxruntime$"
+    for precisions in ((), ("int8",)):
+        with pytest.raises(EngineError, match=told):
+            profile([bundle.path], data, tmp_path / "out", choices=Choices(precisions=precisions, engine="tensorrt"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_unknown_split_is_refused_before_anything_is_measured(
     bundle: Bundle, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
