@@ -9,7 +9,7 @@
 #   make campaign BUNDLES="A B"     every fault over every type of source, some 20 minutes a bundle, on the pictures in
 #                                  CAMPAIGN_DATA; CAMPAIGN_ARGS="--only folder --storms 1" are handed on
 #   make soak                      a hundred thousand ticks with faults, in seven minutes; SOAK_ARGS are handed on
-#   make gpu                       on a machine with a GPU: proofs, faults and times of the kernels, in six minutes; GPU_ARGS
+#   make gpu                       on a machine with a GPU: proofs, faults and times of the kernels, in nine minutes; GPU_ARGS
 #                                  are handed on (--kernels DIR: built elsewhere), GPU_PYTHON is who runs it
 #   make TORCH=path/to/torch.whl   set up with that torch wheel
 #   make test-runtime PYTHON=python3.10   what flies, without torch, on another Python

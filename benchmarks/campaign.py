@@ -27,6 +27,7 @@ from dis2_edge.errors import UserError
 from dis2_edge.files import read_json, write_text
 from dis2_edge.settings import nearest
 from dis2_edge.terminal import say
+from dis2_runtime.engines import PRECISIONS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -123,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", default="", metavar="WAY,WAY", help="fly these ways only, such as folder,gst")
     parser.add_argument("--storms", type=int, default=5, metavar="N", help="random storms on each way (default: 5)")
     parser.add_argument("--threads", type=int, default=1, help="threads of one inference (default: 1)")
-    parser.add_argument("--precision", default="int8", choices=("int8", "fp32"), help="which models fly (int8)")
+    parser.add_argument("--precision", default="int8", choices=PRECISIONS, help="which models fly (int8)")
     text = "a bundle with the sensors rgb and ndsm, to fly over terrain as well"
     parser.add_argument("--dem-bundle", type=Path, metavar="BUNDLE", help=text)
     parser.add_argument("--dem-scene", type=Path, metavar="DIR", help="its scene, rgb.png and ndsm.tif")

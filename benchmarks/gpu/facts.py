@@ -6,12 +6,12 @@ import ctypes
 import platform
 import shutil
 import subprocess
-from importlib import metadata
+from importlib import import_module, metadata
 
 from benchmarks.gpu.contest import short
 from benchmarks.gpu.findings import Pen
 from benchmarks.gpu.sanitizer import find_sanitizer
-from dis2_edge.errors import EngineError
+from dis2_edge.errors import EngineError, told
 from dis2_runtime.kernels.compiler import find_compiler
 
 ASKED = ("name", "driver_version", "clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit", "temperature.gpu")
@@ -24,6 +24,7 @@ def tell(pen: Pen) -> None:
     pen.fact("Python", platform.python_version())
     for package in PACKAGES:
         pen.fact(package, version_of(package))
+    pen.fact("torch was made for", asked_torch())
     nvcc = find_compiler()
     pen.fact("nvcc", nvcc.version if nvcc else "not here")
     pen.fact("compute-sanitizer", "here" if find_sanitizer() else "not here")
@@ -49,6 +50,15 @@ def version_of(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
+
+
+def asked_torch() -> str:
+    """Its CUDA and cuDNN. The first import of a machine takes long: here it is charged to no contest."""
+    try:
+        torch = import_module("torch")
+        return f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+    except Exception as error:
+        return short(f"does not load: {told(error)}")
 
 
 def ask_device() -> dict[str, str]:

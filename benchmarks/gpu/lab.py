@@ -71,9 +71,10 @@ class Lab:
         return self.modules[kernel]
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`function` by torch.compile."""
+        """`function` by torch.compile, which has forgotten all shapes before: after a few it would compile no more."""
         if not self.compiles:
             raise EngineError("torch.compile is not tried here")
+        self.torch.compiler.reset()
         compiled: Callable[..., Any] = self.torch.compile(function, dynamic=False)
         return compiled
 

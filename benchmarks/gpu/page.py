@@ -33,7 +33,7 @@ _NEVER = f"""
 The targets are for an H100: fusion attention not slower than torch's best SDPA backend at batch 1 and 8; class-wise
 attention at 70 % of copy bandwidth or more and three times eager; prepare and decide at 70 % or more.
 
-On a machine with a CUDA device, torch's CUDA build and the repository, this fills the page in some six minutes:
+On a machine with a CUDA device, torch's CUDA build and the repository, this fills the page in nine minutes at most:
 
 ```sh
 {COMMAND}

@@ -215,8 +215,9 @@ STREAM = ("av", "mcap", "zstandard", "rasterio")
 """What only some sources and sinks need."""
 
 
-def test_flying_needs_no_torch_no_onnx_and_nothing_of_the_extra_stream(two: Bundle, scene, tmp_path) -> None:
-    names = ("torch", "onnx", "scipy", "cv2", "matplotlib", *STREAM)
+def test_flying_on_a_processor_loads_nothing_of_torch_onnx_gpus_or_streams(two: Bundle, scene, tmp_path) -> None:
+    ours = (f"dis2_runtime.{room}" for room in ("kernels", "engines.tensorrt", "engines.model_form", "driver.opening"))
+    names = ("torch", "onnx", "pycuda", "cuda", "scipy", "cv2", "matplotlib", *ours, *STREAM)
     blocked = f"import sys\nfor name in {names!r}: sys.modules[name] = None\n"
     words = [
         "run",

@@ -14,15 +14,15 @@ SUMMARY = {"due": 100, "answered": 100}
 
 
 def test_a_short_soak_stays_flat(tmp_path: Path) -> None:
-    soaked = soak(2000, 400.0, tmp_path)
+    soaked = soak(1200, 200.0, tmp_path)  # a machine that stalls for seconds still catches up with all ticks
     summary = soaked.summary
-    assert summary["answered"] == summary["due"] == 2000
+    assert summary["answered"] == summary["due"] == 1200
     assert summary["stages_ms"]["engine"]["p50"] < 5
     assert {"fresh"} < set(summary["states"]) or len(summary["scenarios"]) > 1
     # so few ticks are over before memory has settled: the long soak judges it
     assert soaked.growth_mb < 10
     assert [line for line in soaked.complaints if "memory" not in line] == []
-    assert "<polyline" in drawn(soaked, 400.0)
+    assert "<polyline" in drawn(soaked, 200.0)
 
 
 @pytest.mark.parametrize(

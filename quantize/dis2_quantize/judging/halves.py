@@ -27,10 +27,10 @@ from dis2_edge.prepare import normalise
 from dis2_edge.sensors import Sensor
 from dis2_quantize.judging.arithmetic import Arithmetic
 from dis2_quantize.judging.ranges import Ranges
-from dis2_quantize.judging.tensor_model import answer_of
 from dis2_quantize.rounding.fake import QuantConvUnit
 from dis2_quantize.rounding.form import Cast, typed_form
 from dis2_runtime.engine import Answer, Frames
+from dis2_runtime.kernels.decide import answer_of
 
 
 class HalfSegmenter:

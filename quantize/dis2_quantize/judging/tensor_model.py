@@ -20,6 +20,7 @@ from dis2_edge.prepare import normalise
 from dis2_edge.sensors import Sensor
 from dis2_runtime.engine import Answer, Frames
 from dis2_runtime.engines.onnx_runtime import declared, first_line, open_session
+from dis2_runtime.kernels.decide import answer_of
 
 
 class TensorModel:
@@ -58,14 +59,6 @@ class TensorModel:
             found = f"{'x'.join(map(str, frame.shape))} {frame.dtype}"
             raise EngineError(f"{self._file.name}: input {name!r} is {found}", expected=expected)
         return normalise(frame, sensor)[None]
-
-
-def answer_of(logits: npt.NDArray[np.float32]) -> Answer:
-    """Mask and confidence from logits KxHxW float32; where they are not finite the confidence is 0."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        shares = np.exp(logits - logits.max(axis=0)).sum(axis=0)
-    confidence = np.nan_to_num(255 / shares, nan=0.0, posinf=0.0) + 0.5
-    return Answer(logits.argmax(axis=0).astype(np.uint8), confidence.astype(np.uint8))
 
 
 def _rounding_right(file: Path) -> bytes:

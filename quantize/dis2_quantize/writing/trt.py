@@ -24,6 +24,7 @@ from dis2_quantize.writing.export import IR_VERSION, describe, traced
 from dis2_quantize.writing.fold import fold_constants
 from dis2_quantize.writing.functions import append_functions, declare_answers
 from dis2_quantize.writing.integers import store_integers
+from dis2_quantize.writing.norms import spell_norms
 from dis2_quantize.writing.strict import type_strictly
 
 OPSET = 19
@@ -42,6 +43,7 @@ def write(form: fx.GraphModule, task: Task, scenario: str, file: Path, metadata:
     store_integers(model)
     fold_constants(model)
     type_strictly(model)
+    spell_norms(model)
     declare_answers(model)
     model.ir_version = min(model.ir_version, IR_VERSION)
     describe(model, task, scenario, {**metadata, "dialect": "trt", "io": "tensor"})

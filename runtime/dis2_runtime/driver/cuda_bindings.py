@@ -18,7 +18,6 @@ __all__ = ["CudaBindingsCalls"]
 _NON_BLOCKING = 1
 _DEVICEMAP = 2
 _NAME_BYTES = 256
-_LOG_BYTES = 4096
 _BUFFER_POINTER, _BUFFER_SIZE = 1, 2
 
 

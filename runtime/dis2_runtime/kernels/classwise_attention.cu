@@ -24,7 +24,9 @@
 constexpr int THREADS = 256, WARPS = THREADS / 32;
 constexpr int TILE = 32;             // places of a block of `scores`, one a lane
 constexpr int ROWS = 16;             // classes of a block of `scores`: the rows of the product
-constexpr int STRIDE = TILE + 8;     // floats from class to class in shared memory
+// Floats from class to class in shared memory. Channels last, a lane leaves pairs of places, and half a warp's lie in all
+// banks; else it leaves four places at once, and a quarter's do.
+template <bool CHANNELS_LAST> constexpr int STRIDE = CHANNELS_LAST ? TILE + 8 : TILE + 4;
 constexpr int LONG = 64, SHORT = 32; // tile of `maps`: along the axis that is contiguous in the maps, and along the other
 constexpr int TURNED = LONG + 2;     // halves of a row of the turned tile; whole words, and no two lanes in one bank
 constexpr float LOG2_E = 1.44269504f;
@@ -132,11 +134,27 @@ DIS2_DEVICE void multiply(float (&sum)[4][4], const half* image, const half* que
     }
 }
 
+// Leave this warp's sums, [ROWS][STRIDE].
+template <bool CHANNELS_LAST> DIS2_DEVICE void leave(float* sums, const float (&sum)[4][4]) {
+    int lane = threadIdx.x % 32;
+    for (int r = 0; r < 4; ++r) {
+        float* to = sums + (lane / 4 + r / 2 * 8) * STRIDE<CHANNELS_LAST>;
+        int column = lane % 4 * 2 + r % 2;
+        if constexpr (CHANNELS_LAST) {
+            for (int i = 0; i < 4; ++i) to[place_of<true>(i, column)] = sum[i][r];
+        } else {
+            float4 four = make_float4(sum[0][r], sum[1][r], sum[2][r], sum[3][r]);
+            *reinterpret_cast<float4*>(to + place_of<false>(0, column)) = four;
+        }
+    }
+}
+
 // The block's scores of class `row`, one a lane, and their part in the softmax, all in powers of two.
+template <bool CHANNELS_LAST>
 DIS2_DEVICE void tell_class(const float* sums, int row, float* scores, float2* part, float scale, int count) {
     int lane = threadIdx.x % 32;
     float score = 0.0f;
-    for (int warp = 0; warp < WARPS; ++warp) score += sums[(warp * ROWS + row) * STRIDE + lane];
+    for (int warp = 0; warp < WARPS; ++warp) score += sums[(warp * ROWS + row) * STRIDE<CHANNELS_LAST> + lane];
     score *= scale;
     bool inside = lane < count;
     if (inside) scores[lane] = score;
@@ -149,32 +167,34 @@ template <bool CHANNELS_LAST, bool WIDE>
 DIS2_DEVICE void scores(const half* f4, const half* queries, float* scores, float2* parts, int classes, int channels,
                         int places) {
     DIS2_SHARED(float, sums);  // [WARPS][ROWS][STRIDE]
-    int first = blockIdx.x * TILE, first_class = blockIdx.z * ROWS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    int first = blockIdx.x * TILE, first_class = blockIdx.z * ROWS, warp = threadIdx.x / 32;
     const half* image = f4 + static_cast<size_t>(blockIdx.y) * channels * places;
     float sum[4][4] = {};
     multiply<CHANNELS_LAST, WIDE>(sum, image, queries, first_class, first, classes, channels, places);
-    for (int i = 0; i < 4; ++i)
-        for (int r = 0; r < 4; ++r) {
-            int row = lane / 4 + r / 2 * 8, place = place_of<CHANNELS_LAST>(i, lane % 4 * 2 + r % 2);
-            sums[(warp * ROWS + row) * STRIDE + place] = sum[i][r];
-        }
+    leave<CHANNELS_LAST>(sums + warp * ROWS * STRIDE<CHANNELS_LAST>, sum);
     float scale = LOG2_E / sqrtf(static_cast<float>(channels));
     block_barrier();
     for (int row = warp; row < ROWS && first_class + row < classes; row += WARPS) {
         size_t map = static_cast<size_t>(blockIdx.y) * classes + first_class + row;
-        tell_class(sums, row, scores + map * places + first, parts + map * gridDim.x + blockIdx.x, scale, places - first);
+        float2* part = parts + map * gridDim.x + blockIdx.x;
+        tell_class<CHANNELS_LAST>(sums, row, scores + map * places + first, part, scale, places - first);
     }
 }
 
-// N times the softmax at `count` places from `scores` on, by one warp; `parts` are the pairs that `scores` has left.
-DIS2_DEVICE void weigh(float* weights, const float* scores, const float2* parts, int count, int room, int places) {
+// N times the softmax at `count` of ROOM places from `scores` on, by one warp; `parts` are the pairs that `scores` has left.
+template <int ROOM>
+DIS2_DEVICE void weigh(float* weights, const float* scores, const float2* parts, int count, int places) {
     int lane = threadIdx.x % 32, all = (places + TILE - 1) / TILE;
-    float high = lowest(), total = 0.0f;
+    float high = lowest(), total = 0.0f, score[ROOM / 32];
+    for (int i = 0; i < ROOM / 32; ++i) score[i] = lane + 32 * i < count ? scores[lane + 32 * i] : 0.0f;  // on its way
     for (int i = lane; i < all; i += 32) high = fmaxf(high, parts[i].x);
     high = most_of_warp(high);
     for (int i = lane; i < all; i += 32) total += parts[i].y * exp2_of(parts[i].x - high);
     float unit = static_cast<float>(places) / sum_of_warp(total);
-    for (int i = lane; i < room; i += 32) weights[i] = i < count ? unit * exp2_of(scores[i] - high) : 0.0f;
+    for (int i = 0; i < ROOM / 32; ++i) {
+        bool inside = lane + 32 * i < count;
+        weights[lane + 32 * i] = inside ? unit * exp2_of(score[i] - high) : 0.0f;
+    }
 }
 
 // This thread's eight values along the maps' contiguous axis, out of a tile that was turned over.
@@ -216,7 +236,7 @@ DIS2_DEVICE void maps(const half* f4, const float* scores, const float2* parts, 
     for (int k = threadIdx.x / 32; k < classes; k += WARPS) {
         size_t map = static_cast<size_t>(blockIdx.y) * classes + k;
         const float* here = scores + map * places + first_place;
-        weigh(weights + k * ROOM, here, parts + map * pairs, places - first_place, ROOM, places);
+        weigh<ROOM>(weights + k * ROOM, here, parts + map * pairs, places - first_place, places);
     }
     block_barrier();
     if (inside <= 0) return;

@@ -18,8 +18,10 @@ from dis2_runtime.kernels.proving import Case, Room, excess
 Layout = Literal["chw", "hwc"]
 """Order of a picture's axes in memory: channels first, as ONNX has them, or last, as TensorRT's convolutions may."""
 THREADS = 256
-TILE, ROWS, STRIDE = 32, 16, 40
-"""Places and classes of a block of the first launch, and floats from class to class in its shared memory."""
+TILE, ROWS = 32, 16
+"""Places and classes of a block of the first launch."""
+STRIDES = {"chw": TILE + 4, "hwc": TILE + 8}
+"""Floats from class to class in its shared memory."""
 LONG, SHORT, TURNED = 64, 32, 66
 """Tile of the second launch along the maps' contiguous axis and across it; halves of a row of the turned tile."""
 MOST_CLASSES = 128
@@ -44,6 +46,7 @@ class ClasswiseAttention:
         """`shape` is F4's (B, C, h, w), whatever its layout; F4, queries and maps are float16."""
         batch, channels, height, width = shape
         check_positive(batch=batch, channels=channels, height=height, width=width, classes=classes)
+        check_positive(places=height * width)
         if classes > MOST_CLASSES or batch > MOST_BATCH:
             raise EngineError(
                 f"{classes} classes of {batch} pictures", expected=f"at most {MOST_CLASSES} of {MOST_BATCH}"
@@ -73,7 +76,7 @@ class ClasswiseAttention:
             self._scores[wide],
             (cover(self._places, TILE), self._batch, cover(self._classes, ROWS)),
             (THREADS, 1, 1),
-            4 * THREADS // 32 * ROWS * STRIDE,
+            4 * THREADS // 32 * ROWS * STRIDES[self._layouts[0]],
             stream,
             (f4, queries, scores, workspace, *sizes),
         )

@@ -8,7 +8,8 @@
 //      ballot, so that one lane adds once a class; blocks stride over the picture, so that few add to global memory.
 //
 // Floor: N (K sizeof(logit) + 2) bytes against the memory's bandwidth; at K = 5, 512x512 and floats 5.8 MB: 1.7 us at the
-// 3.35 TB/s of an H100, 28 us at the 204.8 GB/s of an AGX Orin. About 8 K N operations: never the limit.
+// 3.35 TB/s of an H100, 28 us at the 204.8 GB/s of an AGX Orin. Some 21 instructions a logit, counted in what nvcc makes for
+// sm_90 (13 to hear it, without a branch; 8 to count its class): 0.9 us and 10 us, beside the memory.
 #include "device.cuh"
 
 constexpr int THREADS = 256;
@@ -35,12 +36,13 @@ struct Pixel {
 
     DIS2_DEVICE void begin(float logit) { best = logit, sum = 1.0f, index = 0; }
 
+    // No branch: what would need one matters only to sums that nobody asks for, as their best is not finite.
     DIS2_DEVICE void hear(float logit, int number) {
-        bool larger = logit > best || (logit != logit && best == best);  // the first NaN wins, as in NumPy's argmax
-        float low = larger ? best : logit, high = larger ? logit : best;
-        float share = low == high ? 1.0f : exp2_of((low - high) * LOG2_E);  // two of -infinity are no NaN apart
+        bool larger = !(logit <= best) && best == best;               // the first NaN wins, as in NumPy's argmax
+        float apart = fmaxf(logit, -LARGEST) - fmaxf(best, -LARGEST);  // two of -infinity are no NaN apart
+        float share = exp2_of(-fabsf(apart) * LOG2_E);
         sum = larger ? sum * share + 1.0f : sum + share;
-        if (larger) best = logit, index = number;
+        best = larger ? logit : best, index = larger ? number : index;
     }
 
     // 255 for certain; 0 where the logits are not finite, and so say nothing.

@@ -29,7 +29,7 @@ class Decide:
         self, driver: Driver, module: Module, classes: int, grid: tuple[int, int], dtype: npt.DTypeLike
     ) -> None:
         """`grid` is height and width; `dtype` is the logits', float32 or float16."""
-        check_positive(classes=classes, height=grid[0], width=grid[1])
+        check_positive(classes=classes, height=grid[0], width=grid[1], pixels=grid[0] * grid[1])
         if classes > MOST_CLASSES or np.dtype(dtype).name not in _TYPES:
             found = f"{classes} classes in {np.dtype(dtype).name}"
             raise EngineError(found, expected=f"at most {MOST_CLASSES} in float32 or float16")

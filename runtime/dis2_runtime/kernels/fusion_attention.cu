@@ -6,18 +6,21 @@
 //   2  online softmax in one pass: a block holds 64 queries, keys and values come by in tiles of 64, mma does both products
 //      and the weights stay in registers, as the second one's operand. Near 8 instructions a score and lane: scale, maximum,
 //      exponential, sum, rounding, products, loads, and every tile rescales all sums for a maximum that hardly moves.
-//   3  (this) 6.1, counted in what nvcc 13.0 makes for sm_90 (194 a tile of 32 scores a lane). Nobody looks for a maximum: the
-//      offset of a row's exponents is set on its first tile so that its largest weight is 2^7, and kept until a tile's sum
-//      passes 2^15; then that tile is done again with a new offset. Scale and offset are one multiply-add. Sums are one
-//      more column of the second product, so numerator and denominator are made of the same rounded weights.
+//   3  (this) 7.0, counted in what nvcc 13.0 makes for sm_90: 223 once round the loop, for 32 scores a lane (230 for sm_87,
+//      197 for sm_110): 32 each of exponentials and multiply-adds, 36 mma, 16 roundings, 16 reads of shared memory, and 91
+//      for copies, votes, addresses and the loop. Nobody looks for a maximum: the offset of a row's exponents is set on its
+//      first tile so that its largest weight is 2^7, and kept until a tile's sum passes 2^15; then that tile is done again
+//      with a new offset. Scale and offset are one multiply-add. Sums are one more column of the second product, so
+//      numerator and denominator are made of the same rounded weights.
 //   4  where the grid is too small for the GPU (`_split`): two groups of four warps share a block's keys and meet at its end.
-//   Not done: a part of the exponentials as a cubic on the multiply-add units. mma is the next limit and close: at most a
-//      tenth to win on an H100, nothing on an Orin. Two halves at once (ex2.f16x2) become two instructions of the same
+//   Not done: a part of the exponentials as a cubic on the multiply-add units. mma is the next limit and close, and so is
+//      the count of instructions: nothing to win. Two halves at once (ex2.f16x2) become two instructions of the same
 //      unit on sm_87, sm_90 and sm_110, so they would cost accuracy for nothing.
 //
 // Floor, in scores (query, key, head) a clock and SM; each takes one exponential and 72 multiply-adds of mma:
 //   exponentials 16 everywhere; mma 17 on an H100 (if mma.sync reaches 62 % of its 2,048 multiply-adds), 14 on an Orin
-//   (1,024); instructions 21 (128 lanes). So exponentials rule an H100, mma an Orin. One batch, 8 heads:
+//   (1,024); instructions 18 (128 lanes). So exponentials rule an H100, mma and instructions close behind, and mma rules an
+//   Orin. One batch, 8 heads:
 //                          scores    H100, 132 SMs, 1.755 GHz   AGX Orin, 16 SMs, 1.3 GHz    bytes: H100, Orin
 //     N 2050, M 2050       33.6 M    9.1 us                     114 us                        4.2 MB: 1.3 us, 21 us
 //     N 2050, M 130         2.4 M    0.6 us                       8 us                        2.2 MB: 0.7 us, 11 us

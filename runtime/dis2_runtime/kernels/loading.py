@@ -6,6 +6,7 @@ fails its cases is not handed out, and the reason is: engines then compute by th
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,9 @@ from pathlib import Path
 from dis2_edge.errors import EngineError, UserError
 from dis2_runtime.driver import Device, Driver, Module
 from dis2_runtime.kernels import CASES
-from dis2_runtime.kernels.building import build, names, place_of, take
+from dis2_runtime.kernels.building import build, digest_of, names, place_of, take
 from dis2_runtime.kernels.compiler import MEND, Compiler, find_compiler, number_of
+from dis2_runtime.kernels.notes import is_noted, put_down
 from dis2_runtime.kernels.proving import Proof, prove
 
 
@@ -27,9 +29,21 @@ class Kernels:
     origins: dict[str, str] = field(default_factory=dict)
     """By kernel source: where its module came from."""
     proofs: dict[str, tuple[Proof, ...]] = field(default_factory=dict)
-    """By kernel source: what its cases gave on this device."""
+    """By kernel source: what its cases gave on this device; nothing where a note said that they were right before."""
     reasons: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """By kernel source: what was passed over, and why; of a source without a module, all there is to say."""
+    ptx: dict[str, bytes] = field(default_factory=dict)
+    """By kernel source: its PTX, where it was asked for: TensorRT takes it into a plan."""
+    folders: tuple[Path, ...] = ()
+    """Where another process finds the same kernels."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the kernels' sources and PTX: a plan that calls them is another one when they change."""
+        digest = hashlib.sha256()
+        for source in sorted(self.modules):
+            digest.update(f"{source} {digest_of(source)}\n".encode() + self.ptx.get(source, b""))
+        return digest.hexdigest()
 
     def why_not(self, name: str) -> str:
         """Why there is no module of `name`, in one line."""
@@ -43,18 +57,20 @@ def load(
     *,
     compile_into: Path | None = None,
     compiler: Callable[[], Compiler | None] = find_compiler,
+    notes: Path | None = None,
 ) -> Kernels:
     """Kernels (all, or those `wanted`) for the driver's device, out of the first of `folders` that has them.
 
-    `compile_into`: folder for what has to be compiled here, where a compiler is; None compiles nothing. Nothing that a
-    kernel or a file can do raises; the reasons are told in what is returned.
+    `compile_into`: folder for what has to be compiled here, where a compiler is; None compiles nothing. `notes`: folder
+    that remembers what was proven on which device; None proves everything. Nothing that a kernel or a file can do
+    raises; the reasons are told in what is returned.
     """
     kernels = Kernels()
     for name in wanted or names():
         reasons: list[str] = []
         for origin, fetch in _choices(driver.device, name, folders, compile_into, compiler):
             try:
-                kernels.modules[name], kernels.proofs[name] = _proven(driver, name, fetch())
+                kernels.modules[name], kernels.proofs[name] = _proven(driver, name, fetch(), notes)
                 kernels.origins[name] = origin
                 break
             except UserError as error:
@@ -96,13 +112,17 @@ def _choices(
         )
 
 
-def _proven(driver: Driver, name: str, image: bytes) -> tuple[Module, tuple[Proof, ...]]:
-    """The module and its proofs, if all its cases are right on this device."""
+def _proven(driver: Driver, name: str, image: bytes, notes: Path | None) -> tuple[Module, tuple[Proof, ...]]:
+    """The module and its proofs, if all its cases are right on this device; no proofs where a note says so."""
     module = driver.module(image)
+    if notes is not None and is_noted(notes, driver, name, image):
+        return module, ()
     proofs = tuple(prove(driver, {name: module}, CASES[name]()))
     wrong = next((proof for proof in proofs if not proof.good), None)
     if wrong is not None:
         raise EngineError(f"{name} is wrong on this device: {said(wrong)}", mend="it is not used")
+    if notes is not None:
+        put_down(notes, driver, name, image)
     return module, proofs
 
 

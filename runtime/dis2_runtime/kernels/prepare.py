@@ -69,8 +69,11 @@ class Prepare:
         """Bytes that a launch writes at the address of the statistics."""
         return self.summary_bytes * (1 + min(cover(self._pixels, THREADS), self._most))
 
-    def launch(self, stream: Stream, frame: int, target: int, statistics: int) -> None:
-        """Addresses of: frame (H, W, C) in the sensor's dtype; target (C, H, W); statistics of `statistics_bytes`."""
+    def launch(self, stream: Stream, frame: int, target: int, statistics: int, *, summed: bool = True) -> None:
+        """Addresses of: frame (H, W, C) in the sensor's dtype; target (C, H, W); statistics of `statistics_bytes`.
+
+        Who reads no statistics asks for none to be `summed`: that is a launch of its own.
+        """
         check_address("frame", frame, np.dtype(self._sensor.dtype).itemsize)
         check_address("target", target, self._target.itemsize)
         check_address("statistics", statistics, 8)
@@ -88,14 +91,8 @@ class Prepare:
             stream,
             (*given, *sizes) if wide else (*given, *sizes, np.int32(channels)),
         )
-        self._driver.launch(
-            self._kernels["total"],
-            line_of(channels),
-            (THREADS, 1, 1),
-            WARPS * self._tally.itemsize,
-            stream,
-            (parts, statistics, np.int32(blocks)),
-        )
+        if summed:
+            self._sum(stream, parts, statistics, blocks)
 
     def statistics(self, raw: npt.NDArray[np.uint8]) -> Seen:
         """What the first `summary_bytes` of the statistics say."""
@@ -104,6 +101,17 @@ class Prepare:
     def free(self) -> None:
         """Give the device's memory back."""
         self._channels.free()
+
+    def _sum(self, stream: Stream, parts: int, statistics: int, blocks: int) -> None:
+        """Join the tallies of all blocks."""
+        self._driver.launch(
+            self._kernels["total"],
+            line_of(self._sensor.channels),
+            (THREADS, 1, 1),
+            WARPS * self._tally.itemsize,
+            stream,
+            (parts, statistics, np.int32(blocks)),
+        )
 
 
 def prepared_of(pixels: npt.NDArray[Any], sensor: Sensor, dtype: npt.DTypeLike, scale: float = 1) -> npt.NDArray[Any]:

@@ -17,7 +17,7 @@ from dis2_runtime.campaign import Campaign, plan_legs, run_campaign
 from dis2_runtime.campaign import table as tables
 from dis2_runtime.campaign.plan import LENGTHS_S
 from dis2_runtime.fly import Flight
-from dis2_runtime.verbs.run import sources_of_words
+from dis2_runtime.verbs.run import engine_words, sources_of_words
 
 EXAMPLE = (
     "dis2-edge campaign out/bundle --source rgb=flight:DATA/flight --source ndsm=flight:DATA/flight --out out/campaign"
@@ -38,11 +38,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--storms", type=int, default=10, metavar="N", help="random storms of faults (default: 10)")
     parser.add_argument("--kinds", default="", metavar="off,stuck", help="kinds of fault (default: all)")
     parser.add_argument("--seconds", default="", metavar="S,S", help="lengths of faults (0.5,2,8; real time: 2)")
-    parser.add_argument("--precision", choices=("int8", "fp32"), default="int8", help="which models fly (int8)")
+    engine_words(parser)
     parser.add_argument(
         "--speed", choices=("real", "max"), default="max", help="by the clock, or as fast as it goes (max)"
     )
-    parser.add_argument("--threads", type=int, default=0, help="threads of one inference; 0: all cores")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         sources=sources_of_words(args.source),
         rig=rig.load(args.rig, args.overrides),
         precision=args.precision,
+        engine=args.engine,
         speed=args.speed,
         threads=args.threads,
     )

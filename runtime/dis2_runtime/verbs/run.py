@@ -47,11 +47,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faults", type=Path, help="TOML file of faults to play; see dis2-edge faults")
     parser.add_argument("--seconds", type=float, help="end at this time of the run")
     parser.add_argument("--ticks", type=int, help="end after so many ticks")
+    engine_words(parser)
+    parser.add_argument("--speed", choices=("real", "max"), default="real", help="by the clock, or as fast as it goes")
+
+
+def engine_words(parser: argparse.ArgumentParser) -> None:
+    """Which models fly, and what runs them: for every verb that flies."""
     parser.add_argument("--precision", choices=PRECISIONS, default="int8", help="which models fly (int8)")
     parser.add_argument(
         "--engine", choices=ENGINES, default="auto", help="what runs them (auto: TensorRT where it is, for its files)"
     )
-    parser.add_argument("--speed", choices=("real", "max"), default="real", help="by the clock, or as fast as it goes")
     parser.add_argument("--threads", type=int, default=0, help="threads of one inference; 0: all cores")
 
 

@@ -15,10 +15,11 @@ from typed_graphs import CASES, graph_of, inputs_of, placed, raw_frames, traced
 from dis2_quantize.judging.arithmetic import Arithmetic
 from dis2_quantize.judging.halves import HalfSegmenter, islands, measure, single_form
 from dis2_quantize.judging.ranges import Range, Ranges
-from dis2_quantize.judging.tensor_model import TensorModel, answer_of
+from dis2_quantize.judging.tensor_model import TensorModel
 from dis2_quantize.rounding.form import typed_form
 from dis2_quantize.rounding.halfway import LARGEST_HALF
 from dis2_quantize.writing.trt import write
+from dis2_runtime.kernels.decide import answer_of
 
 NUMBERS = st.lists(st.floats(-300, 300, width=32), min_size=3, max_size=8)
 # Constants are FP16 numbers: torch keeps others in FP32 even among halves, a file does not.

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from tiny_bundle import frames_of
+from trt_bundle import reference
+
 from dis2_edge.bundle import Bundle
 from dis2_runtime.engines.tensorrt import builder
 from dis2_runtime.engines.tensorrt.bindings import Trt
 from dis2_runtime.engines.tensorrt.engine import Settings, TensorRtEngine
-from dis2_runtime.engines.tensorrt.kernels import Kernels
 from dis2_runtime.engines.tensorrt.plugins import registered
+from dis2_runtime.kernels.loading import Kernels
 from tests.runtime.pretend import fake_tensorrt
 from tests.runtime.pretend.fake_tensorrt import Faults
 from tests.runtime.pretend.host_gpu import Gpu
@@ -53,4 +57,15 @@ class Bench:
     def kernels(self, driver: Any, *_: Any) -> Kernels:
         modules = {name: driver.built(name) for name in self.used}
         loaded = {name: driver.module(image) for name, image in self.images.items()}
-        return Kernels({**modules, **loaded}, self.ptx, (Path("kernels"),))
+        return Kernels({**modules, **loaded}, ptx=self.ptx, folders=(Path("kernels"),))
+
+
+def right(bundle: Bundle, engine: Any, seed: int = 5, precision: str = "fp16") -> None:
+    """Every scenario's answer is what ONNX Runtime says of its file."""
+    frames = frames_of(bundle.manifest.task, seed)
+    for scenario in engine.scenarios:
+        row = bundle.model(scenario, precision, "trt", "tensor")
+        expected = reference(bundle.file(row.file), bundle.manifest.task, scenario, frames)
+        answer = engine.infer(scenario, frames)
+        assert np.array_equal(answer.mask, expected.mask), scenario
+        assert np.abs(answer.confidence.astype(int) - expected.confidence).max() <= 1, scenario

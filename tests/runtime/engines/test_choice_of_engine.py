@@ -20,7 +20,6 @@ from dis2_edge.errors import BundleError, EngineError
 from dis2_edge.goldens import read_golden, write_golden
 from dis2_runtime import engines, verify
 from dis2_runtime.engines import open_engine, rungs
-from dis2_runtime.engines.tensorrt import choosing
 from dis2_runtime.engines.tensorrt import engine as tensorrt
 from dis2_runtime.guard import EngineGuard
 
@@ -29,7 +28,6 @@ from dis2_runtime.guard import EngineGuard
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """TensorRT is here, with a GPU: what opens without being told more opens these."""
     bench, real = Bench(tmp_path / "plans"), tensorrt.TensorRtEngine
-    monkeypatch.setattr(choosing, "TIMED", 2)
     for module in (engines, verify):
         monkeypatch.setattr(module, "can_tensorrt", lambda: True)
 

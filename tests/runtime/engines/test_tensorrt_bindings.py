@@ -1,4 +1,4 @@
-"""TensorRT missed, broken or too old: an error that says where it comes from."""
+"""TensorRT missed, broken or too old: an error that says where it comes from; there, it is loaded once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pytest
 
 from dis2_edge.errors import EngineError
 from dis2_runtime.engines.tensorrt.bindings import load
+from tests.runtime.pretend import fake_tensorrt
+from tests.runtime.pretend.tensorrt_api import ALL
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,15 @@ def test_an_old_tensorrt_is_refused() -> None:
 
     with pytest.raises(EngineError, match=r"TensorRT 8\.6\.1 is here; expected 10\.3 or newer"):
         load(lambda _: Old)
+
+
+@pytest.mark.parametrize("version", ALL)
+def test_there_is_one_logger_a_process(version: str) -> None:
+    """TensorRT goes on using the first logger that it got, and forgets no operator registered ahead of time."""
+    fake = fake_tensorrt.make(version, gpu=None)
+    first = load(lambda _: fake)
+    logger, ahead = first.logger, first.ahead
+    del first
+    again = load(lambda _: fake)
+    assert again.logger is logger
+    assert again.ahead is ahead

@@ -33,6 +33,13 @@ def test_options_reach_the_builder(tmp_path: Path, version: str) -> None:
     assert told["builder_optimization_level"] == 5
     assert told["profiling_verbosity"].name == "LAYER_NAMES_ONLY"
     assert told["typed"]
+    assert "TF32" not in told["flags"]  # on by TensorRT's default
+
+
+def test_fp32_layers_may_be_rounded_where_that_is_wanted(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    builder.build(bench.trt, MODEL, Options(tf32=True))
+    assert "TF32" in bench.faults.built[0]["flags"]
 
 
 @pytest.mark.parametrize("version", ALL)

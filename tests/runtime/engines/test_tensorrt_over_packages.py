@@ -55,7 +55,7 @@ def _flies(package: str, flight: Expected) -> None:
 def _bench(package: str, flight: Expected) -> Any:
     from dis2_runtime.driver.opening import open_driver
     from dis2_runtime.engines.tensorrt import choosing
-    from dis2_runtime.engines.tensorrt.kernels import Kernels
+    from dis2_runtime.kernels.loading import Kernels
     from tests.runtime.engines.bench import Bench
     from tests.runtime.pretend.host_work import HostWork
 

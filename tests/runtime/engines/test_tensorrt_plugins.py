@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from bench import Bench
-from test_tensorrt_engine import right
+from bench import Bench, right
 from trt_bundle import HEADS, make_trt, tensor_model
 
 from dis2_edge.bundle import Bundle
 from dis2_edge.errors import EngineError
 from dis2_runtime.driver import Device
-from dis2_runtime.engines.tensorrt import choosing, plugins
+from dis2_runtime.engines.tensorrt import builder, choosing, plugins
+from dis2_runtime.engines.tensorrt.builder import Options
+from dis2_runtime.engines.tensorrt.model import Loaded
 from dis2_runtime.engines.tensorrt.plugins import classic, operators
 from dis2_runtime.engines.tensorrt.plugins.form import own_operators, plugin_form
 from dis2_runtime.engines.tensorrt.plugins.launches import launch_of
@@ -44,9 +45,7 @@ class At:
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "TIMED", 2)
-    monkeypatch.setattr(choosing, "WARM_UP", 1)
+def _one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "Joined", At)
 
 
@@ -264,13 +263,28 @@ def test_a_kernel_of_another_order_is_not_handed_over(order: str) -> None:
     [("10.3.0", True, False), ("10.16.1.11", True, True), ("11.4.0.106", True, True), ("10.16.1.11", False, False)],
 )
 def test_ahead_of_time_where_it_can_be(version: str, ptx: bool, ahead: bool, tmp_path: Path) -> None:
-    from dis2_runtime.engines.tensorrt.kernels import Kernels
+    from dis2_runtime.kernels.loading import Kernels
 
     trt = Bench(tmp_path, version).trt
-    kernels = Kernels({}, {"fusion_attention": b".version", "classwise_attention": b".version"} if ptx else {})
+    kernels = Kernels(ptx=dict.fromkeys(("fusion_attention", "classwise_attention"), b".version") if ptx else {})
     assert plugins.compiles_ahead(trt, OPERATORS["FusionAttention"], kernels) is ahead
     assert not plugins.compiles_ahead(trt, OPERATORS["ClasswiseAttention"], kernels)
 
 
 def test_heads_divide_the_width() -> None:
     assert 2 * 48 % HEADS == 0
+
+
+@needs_compiler
+def test_a_plan_with_a_plugin_loads_only_while_that_is_known(
+    tmp_path: Path, attentive: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, attention())
+    bench = with_plugins(tmp_path)
+    row = next(row for row in attentive.manifest.models if row.dialect == "trt")
+    model = plugin_form(attentive.file(row.file).read_bytes())
+    with plugins.registered(bench.trt, bench.gpu, bench.kernels(bench.gpu)):
+        plan = builder.build(bench.trt, model, Options())
+        Loaded(bench.trt, plan, "rgb").close()
+    with pytest.raises(EngineError, match="IPluginCreator not found"):
+        Loaded(bench.trt, plan, "rgb")

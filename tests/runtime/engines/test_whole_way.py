@@ -27,8 +27,8 @@ from dis2_runtime.engines import open_engine
 from dis2_runtime.engines.tensorrt import builder, choosing
 from dis2_runtime.engines.tensorrt.bindings import Trt
 from dis2_runtime.engines.tensorrt.engine import Settings, TensorRtEngine
-from dis2_runtime.engines.tensorrt.kernels import Kernels
 from dis2_runtime.guard import EngineGuard, Rung
+from dis2_runtime.kernels.loading import Kernels
 from tests.runtime.kernels.shim.building import build as build_kernel
 from tests.runtime.pretend import fake_tensorrt
 from tests.runtime.pretend.host_work import HostWork

@@ -29,9 +29,11 @@ _C.free.argtypes = (ctypes.c_void_p,)
 class HostMemory:
     address: int
     bytes: int
+    held: dict[int, int]
 
     def free(self) -> None:
         if self.address:
+            del self.held[self.address]
             _C.free(self.address)
         self.address = 0
 
@@ -46,6 +48,19 @@ class HostModule:
             return self, getattr(self.library, f"{name}__launch"), name
         except AttributeError:
             raise EngineError(f"no kernel {name!r} in the module") from None
+
+    def parameters(self, name: str) -> list[str]:
+        """Types of its parameters: * for an address, else NumPy's letter and size. A GPU does not look at them."""
+        told = getattr(self.library, f"{name}__parameters")
+        told.restype = ctypes.c_char_p
+        return str(told().decode()).split()
+
+    def watch(self, held: dict[int, int]) -> None:
+        """Look for races in that memory too, where it was built to look for them."""
+        if hasattr(self.library, "dis2_races_watch"):
+            self.library.dis2_races_forget()
+            for address, bytes in held.items():
+                self.library.dis2_races_watch(ctypes.c_void_p(address), ctypes.c_size_t(bytes))
 
 
 class HostStream:
@@ -62,6 +77,8 @@ class HostDriver:
 
     def __init__(self, schedule: int = 0) -> None:
         self.schedule = schedule
+        self.held: dict[int, int] = {}
+        """Bytes by address of what is allocated."""
 
     def __enter__(self) -> Driver:
         return self
@@ -83,7 +100,8 @@ class HostDriver:
     def allocate(self, bytes: int) -> HostMemory:
         address = ctypes.c_void_p()
         assert _C.posix_memalign(ctypes.byref(address), 256, bytes) == 0
-        return HostMemory(address.value or 0, bytes)
+        self.held[address.value or 0] = bytes
+        return HostMemory(address.value or 0, bytes, self.held)
 
     def pinned(self, shape: tuple[int, ...], dtype: npt.DTypeLike, *, mapped: bool = False) -> Any:
         raise NotImplementedError
@@ -110,9 +128,13 @@ class HostDriver:
         self, function: Any, grid: Size3, block: Size3, shared: int, stream: Any, arguments: Sequence[Argument]
     ) -> None:
         module, call, name = function
+        found = [f"{one.dtype.kind}{one.dtype.itemsize}" if isinstance(one, np.generic) else "*" for one in arguments]
+        if found != module.parameters(name):
+            raise EngineError(f"{name} is given {' '.join(found)}", expected=" ".join(module.parameters(name)))
         values = [np.array(one if isinstance(one, np.generic) else np.uint64(one)) for one in arguments]
         pointers = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
         module.library.dis2_set_schedule(self.schedule)
+        module.watch(self.held)
         sizes = [(ctypes.c_uint * 3)(*size) for size in (grid, block)]
         if call(*sizes, ctypes.c_uint(shared), pointers, None, ctypes.c_size_t(0)):
             raise EngineError(f"{name}: {module.library.dis2_problem().decode()}")

@@ -41,10 +41,11 @@ def main() -> int:
     parser.add_argument("kernel")
     parser.add_argument("--schedules", type=int, default=SCHEDULES)
     parser.add_argument("--sanitize", action="store_true")
+    parser.add_argument("--races", action="store_true", help="fail where no barrier orders two accesses")
     parser.add_argument("--source", type=Path, help="a text to build in place of the kernel's own")
     given = parser.parse_args()
     text = given.source.read_text() if given.source else None
-    file = build(given.kernel, text=text, sanitize=given.sanitize)
+    file = build(given.kernel, text=text, sanitize=given.sanitize, races=given.races)
     cases = list(CASES[given.kernel]())
     for schedule in range(given.schedules):
         driver = HostDriver(schedule)

@@ -18,6 +18,7 @@ from dis2_runtime.kernels.compiler import OLDEST_PTX, Compiled, Compiler, find_c
 from dis2_runtime.kernels.rehearsing import Launch, launches_of
 from dis2_runtime.kernels.resources import blocks_an_sm
 from dis2_runtime.verbs import kernels as verb
+from tests.runtime.kernels.host_driver import HostDriver
 
 PAGES = Path(__file__).parents[3] / "docs" / "kernels"
 FOLDER = Path(__file__).parents[3] / "out" / "kernels"
@@ -103,6 +104,21 @@ def test_ptx_that_needs_a_newer_version_says_so() -> None:
 
     assert f".version {OLDEST_PTX}".encode() not in newer
     assert b".target sm_110" in newer
+
+
+@needs_nvcc
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ here: apt-get install g++")
+def test_a_gpu_and_the_host_take_the_same_parameters(built: list[Built]) -> None:
+    """HostDriver compares the types of what launchers give with the host's; so they are the GPU's, too."""
+    widths = {"*": ".u64", "i4": ".u32", "u4": ".u32", "f4": ".f32"}
+    for one in built:
+        if one.target == PORTABLE:
+            module, text = HostDriver().built(one.name), one.file.read_text()
+            entries = re.findall(r"\.visible \.entry (\w+)\((.*?)\)", text, re.DOTALL)
+            assert {name for name, _ in entries} == set(_entries(one.name))
+            for name, parameters in entries:
+                found = re.findall(r"\.param (?:\.align \d+ )?(\S+)", parameters)
+                assert found == [widths[kind] for kind in module.parameters(name)], name
 
 
 def test_a_file_is_built_once(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def test_where_nothing_is_said_the_confidence_is_0() -> None:
     [
         (0, (4, 4), "float32", "classes is 0"),
         (2, (4, 0), "float32", "width is 0"),
+        (2, (1 << 16, 1 << 15), "float32", "pixels is 2147483648"),
         (257, (4, 4), "float32", "257 classes in float32"),
         (2, (4, 4), "float64", "2 classes in float64"),
     ],

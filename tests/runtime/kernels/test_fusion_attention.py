@@ -55,6 +55,7 @@ def answer(room: Room, sizes: Sizes, q: Array, k: Array, v: Array, *, qk8: bool 
         ({}, "float32", "2 heads in 64 numbers of float32"),
         ({"queries": 0}, "float16", "queries is 0"),
         ({"keys": -1}, "float16", "keys is -1"),
+        ({"queries": 1 << 31}, "float16", "queries is 2147483648"),
         ({"q_row": 60}, "float16", "rows of q lie 60 apart"),
         ({"k_row": 68}, "float16", "rows of k lie 68 apart"),
         ({"v_row": 1 << 25}, "float16", "rows of 33554432"),

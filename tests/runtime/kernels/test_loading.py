@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from dis2_edge.errors import EngineError
 from dis2_runtime.driver import Device
+from dis2_runtime.kernels import notes
 from dis2_runtime.kernels.building import FIRST_CLASS, PORTABLE, SOURCES, place_of, put
 from dis2_runtime.kernels.compiler import Compiled, Compiler
 from dis2_runtime.kernels.loading import Kernels, load, target_of
@@ -101,6 +103,47 @@ def test_a_device_that_fails_in_the_proofs_fails_nothing_else(tmp_path: Path) ->
     assert "the device is lost" in kernels.why_not("decide")
 
 
+def test_what_was_proven_is_not_proven_at_the_next_start(tmp_path: Path) -> None:
+    put(tmp_path, "decide", "sm_87", image(), "13.0.88")
+    first, second, third = (loaded(tmp_path, driver=Counts(), notes=tmp_path / where) for where in "aab")
+    assert [bool(one.proofs["decide"]) for one in (first, second, third)] == [True, False, True]
+    assert second.modules
+    loaded(tmp_path, driver=(quiet := Counts()), notes=tmp_path / "a")
+    assert not quiet.launched
+
+
+@pytest.mark.parametrize("change", ["device", "driver", "image", "code", "half a note", "no note", "other note"])
+def test_a_proof_of_anything_else_does_not_count(tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "decide", "sm_87", image(), "13.0.88")
+    loaded(tmp_path, notes=tmp_path)
+    (note,) = (tmp_path / notes.FOLDER).iterdir()
+    driver = HostDriver()
+    if change == "device":
+        driver.device = dataclasses.replace(driver.device, multiprocessors=3)
+    elif change == "driver":
+        driver.device = dataclasses.replace(driver.device, driver_version=13_010)
+    elif change == "image":
+        put(tmp_path, "decide", "sm_87", wrong(), "13.0.88")
+    elif change == "code":
+        monkeypatch.setattr(notes, "_code", lambda: "of another day")
+    elif change == "no note":
+        note.unlink()
+    else:
+        text = note.read_text()
+        note.write_text(text[:40] if change == "half a note" else text.replace('"decide"', '"prepare"'))
+    kernels = loaded(tmp_path, driver=driver, notes=tmp_path)
+    assert kernels.proofs.get("decide") if change != "image" else "wrong on this device" in kernels.why_not("decide")
+
+
+def test_what_failed_is_not_noted_and_a_disk_that_refuses_fails_nothing(tmp_path: Path) -> None:
+    put(tmp_path, "decide", "sm_87", wrong(), "13.0.88")
+    for _ in range(2):
+        assert "wrong on this device" in loaded(tmp_path, notes=tmp_path / "noted").why_not("decide")
+    put(tmp_path, "decide", "sm_87", image(), "13.0.88")
+    (tmp_path / "full").write_text("a file where the folder would be")
+    assert loaded(tmp_path, notes=tmp_path / "full").modules
+
+
 def test_what_is_missing_is_compiled_where_a_compiler_is(tmp_path: Path) -> None:
     kernels = loaded(tmp_path, compile_into=tmp_path / "made", compiler=Makes)
     assert kernels.origins["decide"] == "nvcc 13.0.88"
@@ -126,6 +169,14 @@ def test_without_anything_the_reason_says_what_to_type(tmp_path: Path) -> None:
 )
 def test_machine_code_is_named_by_the_capability(capability: tuple[int, int], target: str) -> None:
     assert target_of(Device("d", capability, 1, 1, 13000, False)) == target
+
+
+class Counts(HostDriver):
+    launched = 0
+
+    def launch(self, *what: Any) -> None:
+        self.launched += 1
+        super().launch(*what)
 
 
 class Refusing(HostDriver):

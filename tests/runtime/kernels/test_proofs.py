@@ -41,6 +41,13 @@ def test_sanitizers_find_nothing(kernel: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("kernel", CASES)
+def test_a_barrier_orders_all_that_threads_share(kernel: str) -> None:
+    done = in_child(kernel, "--races", "--schedules", "1")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(("kernel", "place"), waits())
 def test_no_barrier_can_be_spared(kernel: str, place: int, tmp_path: Path) -> None:
     source = (SOURCES / f"{kernel}.cu").read_text()

@@ -59,6 +59,10 @@ def test_without_it_some_see_poison(schedule: int) -> None:
         ("if (threadIdx.x < 32) block_barrier();\nelse block_barrier(); a[0] = 1;", "threads met at barriers of lines"),
         ("if (threadIdx.x % 2) a[threadIdx.x] = shuffle_xor(1.0f, 1);", "for threads that have ended"),
         ("if (threadIdx.x % 2) shuffle(1.0f, 0); else a[0] = shuffle_xor(1.0f, 1);", "a warp met for"),
+        (
+            "int n;\nif (threadIdx.x % 2) n = votes(true);\nelse n = votes(false); a[threadIdx.x] = n;",
+            r"a warp met for votes at lines \d and \d",
+        ),
         ("uint32_t to[4]; load_matrices(to, reinterpret_cast<char*>(a) + 2);", "not aligned to 16 bytes"),
         ("DIS2_SHARED(float, s); copy_async(s + 1, a, true);", "not aligned to 16 bytes"),
     ],
@@ -133,6 +137,24 @@ def test_a_product_of_halves() -> None:
     np.testing.assert_allclose(found, 1 + one.astype(np.float32) @ two.astype(np.float32), rtol=1e-5, atol=1e-5)
 
 
+def test_some_schedules_compute_as_loosely_as_the_hardware() -> None:
+    random = np.random.default_rng(1)
+    one, two = random.random((16, 16)).astype(np.float16), random.random((16, 8)).astype(np.float16)
+    found, powers = np.zeros((16, 8), np.float32), np.zeros(64, np.float32)
+    exact = 1 + one.astype(np.float64) @ two.astype(np.float64)
+
+    run(HALVES.format(), one, np.ascontiguousarray(two.T), found, threads=32, schedule=1)
+    run("a[threadIdx.x] = exp2_of(threadIdx.x * 0.37f - 160.0f * (threadIdx.x == 63));", powers, schedule=1)
+
+    assert (found <= exact).all()  # what does not fit is cut
+    assert (found < exact.astype(np.float32)).any()
+    np.testing.assert_allclose(found, exact, rtol=2e-6)
+    wanted = np.exp2(np.arange(63, dtype=np.float32) * np.float32(0.37))
+    assert (powers[:63] != wanted).any()
+    np.testing.assert_allclose(powers[:63], wanted, rtol=2.0**-21)
+    assert powers[63] == 0  # below the smallest normal number
+
+
 def test_a_product_of_bytes() -> None:
     random = np.random.default_rng(0)
     one, two = random.integers(-128, 128, (16, 32), np.int8), random.integers(-128, 128, (32, 8), np.int8)
@@ -177,6 +199,21 @@ def test_packed_arguments_lie_as_cuda_lays_them() -> None:
     assert library.trial__launch(one, block, 0, None, packed, ctypes.c_size_t(len(packed))) == 0
     assert library.trial__launch(one, block, 0, None, packed, ctypes.c_size_t(len(packed) - 8)) == 1
     np.testing.assert_array_equal(found, [0, 0, 0, 2.5])
+
+
+@pytest.mark.parametrize("last", [np.int64(3), np.uint32(3), np.float32(3), 3])
+def test_an_argument_of_another_type_is_refused(last: Any) -> None:
+    text = '#include "device.cuh"\nDIS2_KERNEL(trial, 32)(float* a, int n) { a[0] = n; }'
+    driver = HostDriver()
+    module, found = HostModule(build("trial", text=text), driver), np.zeros(4, np.float32)
+
+    def give(n: Any) -> None:
+        driver.launch(module.function("trial"), (1, 1, 1), (32, 1, 1), 0, driver.stream(), (found.ctypes.data, n))
+
+    give(np.int32(5))
+    with pytest.raises(EngineError, match=r"trial is given \* .*expected \* i4"):
+        give(last)
+    assert found[0] == 5
 
 
 @pytest.mark.parametrize(("blocks", "threads"), [(0, 32), (1, 33), (1, 512), (1, 0)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import json
 import types
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,12 @@ class Runtime:
             return None
         if told["capability"] != list(world.gpu.device.capability):
             world.log(self._logger, "The engine plan file was generated on an incompatible device")
+            return None
+        missing = [each for each in told.get("plugins", []) if tuple(each) not in world.registry.creators]
+        if missing:
+            world.log(
+                self._logger, f"Cannot deserialize plugin since corresponding IPluginCreator not found: {missing}"
+            )
             return None
         engine = world.trt.ICudaEngine()
         engine._logger, engine._told, engine._model = self._logger, told, model
@@ -136,20 +143,41 @@ class Context:
 
 @dataclass
 class Field:
+    """As TensorRT's: it points at its value. What it is made of must outlive it, which `serialised` checks."""
+
     name: str
     data: Any = None
     type: Any = None
+
+
+def serialised(plugin: Any) -> list[Field]:
+    """The fields of a plug-in as a plan keeps them: read after the call returned, when its locals are gone."""
+    values = [(one.name, weakref.ref(one.data)) for one in plugin.get_fields_to_serialize()]
+    lost = [name for name, value in values if value() is None]
+    assert not lost, f"{lost} were freed before TensorRT read them"
+    return [Field(name, value().copy()) for name, value in values]  # type: ignore[union-attr]
+
+
+def capability_of(trt: Any, plugin: Any) -> None:
+    """A plug-in must answer for each of its three parts with an object of that part's class."""
+    for kind, base in (("CORE", "Core"), ("BUILD", "Build"), ("RUNTIME", "Runtime")):
+        found = plugin.get_capability_interface(getattr(trt.PluginCapabilityType, kind))
+        assert isinstance(found, getattr(trt, f"IPluginV3One{base}")), kind
 
 
 def _graph(model: bytes) -> Any:
     return onnx.load_from_string(model).graph
 
 
+def key_of(node: Any) -> tuple[str, str, str]:
+    """Name, version and namespace of the plug-in that a node asks for."""
+    named = {one.name: one.s.decode() for one in node.attribute if one.type == onnx.AttributeProto.STRING}
+    return (node.op_type, named.get("plugin_version", "1"), named.get("plugin_namespace", ""))
+
+
 def creator_of(registry: Any, node: Any) -> Any:
     """As the parser of every version from 10.3 on looks for a plug-in: by attributes, not by the node's domain."""
-    named = {one.name: one.s.decode() for one in node.attribute if one.type == onnx.AttributeProto.STRING}
-    key = (node.op_type, named.get("plugin_version", "1"), named.get("plugin_namespace", ""))
-    return registry.creators.get(key)
+    return registry.creators.get(key_of(node))
 
 
 def _view(address: int, port: Any) -> np.ndarray:
@@ -180,7 +208,10 @@ def _operator(world: Any, name: str, node: Any) -> type:
 
     def run(self: Any, *inputs: Any, **attributes: Any) -> tuple[Any]:
         fields = [Field(key, np.array([value], np.int32)) for key, value in attributes.items() if key in taken]
-        plugin = creator.create_plugin(name, fields, world.trt.TensorRTPhase.RUNTIME).attach_to_context(None)
+        built = creator.create_plugin(name, fields, world.trt.TensorRTPhase.BUILD)
+        capability_of(world.trt, built)
+        kept = serialised(built.clone())
+        plugin = creator.create_plugin(name, kept, world.trt.TensorRTPhase.RUNTIME).attach_to_context(None)
         product = types.SimpleNamespace(operation=lambda kind, left, right: left * right)
         (shape,) = plugin.get_output_shapes([list(each.shape) for each in inputs], [], product)
         held = [np.ascontiguousarray(each) for each in inputs]

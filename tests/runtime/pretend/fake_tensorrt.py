@@ -13,7 +13,8 @@ from typing import Any
 
 import onnx
 
-from tests.runtime.pretend.fake_plans import MAGIC, Context, Engine, Field, Runtime, creator_of
+from tests.runtime.pretend.fake_plans import MAGIC, Context, Engine, Field, Runtime, creator_of, key_of
+from tests.runtime.pretend.fake_rules import faults_of
 from tests.runtime.pretend.tensorrt_api import Api
 
 BASES = (
@@ -36,6 +37,8 @@ ENUMS = (
     "DataType",
     "TensorFormat",
     "TensorRTPhase",
+    "PluginCapabilityType",
+    "BuilderFlag",
     "PluginFieldType",
     "DimensionOperation",
 )
@@ -154,9 +157,16 @@ class _Config:
     def __init__(self) -> None:
         self._pools: dict[str, int] = {}
         self._cache: Any = None
+        self._flags = {"TF32"}
 
     def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None:
         self._pools[pool.name] = pool_size
+
+    def set_flag(self, flag: Any) -> None:
+        self._flags.add(flag.name)
+
+    def clear_flag(self, flag: Any) -> None:
+        self._flags.discard(flag.name)
 
     def create_timing_cache(self, serialized_timing_cache: bytes) -> Any:
         cache = self._world.trt.ITimingCache()
@@ -174,7 +184,12 @@ class _Config:
 
     def _told(self) -> dict[str, Any]:
         own = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        return {**own, "pools": self._pools, "timings": self._cache._held if self._cache else None}
+        return {
+            **own,
+            "pools": self._pools,
+            "flags": self._flags,
+            "timings": self._cache._held if self._cache else None,
+        }
 
 
 class _Cache:
@@ -201,6 +216,9 @@ class _Parser:
             own = node.domain in ("", "ai.onnx", "com.microsoft") or node.op_type in functions
             if not own and creator_of(self._world.registry, node) is None:
                 self._wrong(node.name, node.op_type, "Plugin not found, are its name and namespace correct?")
+        if not self._errors:
+            for fault in faults_of(found):
+                self._wrong(*fault)
         self._network._model = bytes(model)
         return not self._errors
 
@@ -246,5 +264,7 @@ _FAKES: dict[str, type] = {
 
 
 def _plan(world: _World, model: bytes) -> bytes:
-    told = {"version": world.version, "capability": world.gpu.device.capability}
+    nodes = onnx.load_from_string(model).graph.node
+    plugins = sorted({key_of(node) for node in nodes if creator_of(world.registry, node) is not None})
+    told = {"version": world.version, "capability": world.gpu.device.capability, "plugins": plugins}
     return MAGIC + json.dumps(told).encode() + b"\n" + model

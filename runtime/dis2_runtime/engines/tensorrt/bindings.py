@@ -57,13 +57,18 @@ class Trt:
         return EngineError(f"{found} (TensorRT {self.version}: {said})" if said else found, mend=mend)
 
 
+_LOADED: dict[Any, Trt] = {}
+"""What was loaded, for good: TensorRT keeps the first logger that it is given for the whole process, without owning
+it, and takes back no operator that was registered ahead of time."""
+
+
 def load(find: Callable[[str], Any] = importlib.import_module) -> Trt:
-    """TensorRT of this machine; EngineError with the mend where there is none, or one that is too old."""
+    """TensorRT of this machine, the same each time; EngineError with the mend where there is none, or too old a one."""
     try:
         module = find("tensorrt")
     except (ImportError, OSError) as error:  # OSError: the package is there and its libraries are not
         raise EngineError(f"TensorRT is not installed here ({_first_line(error)})", mend=_MEND) from error
-    trt = Trt(module)
+    trt = _LOADED.setdefault(module, _LOADED.get(module) or Trt(module))
     if trt.release < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise EngineError(f"TensorRT {trt.version} is here", expected=f"{oldest} or newer", mend="use JetPack 6.2")

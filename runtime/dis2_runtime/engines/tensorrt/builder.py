@@ -32,6 +32,8 @@ class Options:
     """How hard the builder searches, 0 to 5; 3 is TensorRT's own default."""
     detailed: bool = True
     """Whether layers keep their names, for the profile."""
+    tf32: bool = False
+    """Whether FP32 layers may round what they read to 10 bits: they are FP32 because FP16, of as many, does not do."""
 
 
 def build(trt: Trt, onnx: bytes, options: Options, timing_cache: Path | None = None, tell: Tell | None = None) -> bytes:
@@ -76,6 +78,8 @@ def _config(trt: Trt, builder: Any, options: Options, tell: Tell | None) -> Any:
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.module.MemoryPoolType.WORKSPACE, options.workspace_mb << 20)
     config.builder_optimization_level = options.level
+    if not options.tf32:  # TensorRT's default is to allow it
+        config.clear_flag(trt.module.BuilderFlag.TF32)
     verbosity = trt.module.ProfilingVerbosity
     config.profiling_verbosity = verbosity.DETAILED if options.detailed else verbosity.LAYER_NAMES_ONLY
     if tell is not None:

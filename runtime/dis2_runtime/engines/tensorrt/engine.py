@@ -24,11 +24,12 @@ from dis2_runtime.engines.tensorrt.builder import Options
 from dis2_runtime.engines.tensorrt.cache import Cache, Form, Key, folder_of
 from dis2_runtime.engines.tensorrt.choosing import Candidate, Site, choose
 from dis2_runtime.engines.tensorrt.kernels import FOLDER as KERNELS
-from dis2_runtime.engines.tensorrt.kernels import Kernels, load_kernels
+from dis2_runtime.engines.tensorrt.kernels import load_kernels
 from dis2_runtime.engines.tensorrt.model import LayerTime, Loaded
 from dis2_runtime.engines.tensorrt.plugins import registered, serves
 from dis2_runtime.engines.tensorrt.plugins.form import own_operators, plugin_form
 from dis2_runtime.engines.tensorrt.tick import Tick
+from dis2_runtime.kernels.loading import Kernels
 from dis2_runtime.proof import Check, check_row, read_goldens
 
 __all__ = ["Settings", "TensorRtEngine", "rows_for"]

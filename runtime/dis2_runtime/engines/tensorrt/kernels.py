@@ -2,55 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dis2_edge.errors import UserError
 from dis2_edge.terminal import note
-from dis2_runtime.driver import Driver, Module
-from dis2_runtime.kernels.building import PORTABLE, build, digest_of, place_of, take
+from dis2_runtime.driver import Driver
+from dis2_runtime.kernels.building import PORTABLE, build, place_of, take
 from dis2_runtime.kernels.compiler import find_compiler
-from dis2_runtime.kernels.loading import load
+from dis2_runtime.kernels.loading import Kernels, load
 
-__all__ = ["FOLDER", "Kernels", "load_kernels"]
+__all__ = ["FOLDER", "load_kernels"]
 
 FOLDER = "kernels"
 """Folder of kernel images, in a bundle and among its plans."""
 
 
-@dataclass(frozen=True)
-class Kernels:
-    """What may be launched here."""
-
-    modules: Mapping[str, Module] = field(default_factory=dict)
-    """Loaded and proven, by source."""
-    ptx: Mapping[str, bytes] = field(default_factory=dict)
-    """The text of those that TensorRT may take into a plan, by source."""
-    folders: tuple[Path, ...] = ()
-    """Where a process that builds finds them again."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the kernels' sources and texts: a plan that calls them is another one when they change."""
-        digest = hashlib.sha256()
-        for source in sorted(self.modules):
-            digest.update(f"{source} {digest_of(source)}\n".encode() + self.ptx.get(source, b""))
-        return digest.hexdigest()
-
-
 def load_kernels(driver: Driver, folders: Sequence[Path], compile_into: Path | None = None) -> Kernels:
     """The kernels that load here and equal their references, from `folders` or compiled into one more.
 
-    What cannot be had is told: the function's body, or NumPy, stands in.
+    There it is noted what was proven, for the next start. What cannot be had is told: the function's body, or NumPy,
+    stands in.
     """
     places = tuple(folders) + ((compile_into,) if compile_into is not None else ())
-    found = load(driver, places, compile_into=compile_into)
+    found = load(driver, places, compile_into=compile_into, notes=compile_into)
     for name in sorted(set(found.reasons) - set(found.modules)):
         note(f"the kernel {name} is not used: {found.why_not(name)}")
     ptx = {name: text for name in found.modules if (text := _text(name, places, compile_into)) is not None}
-    return Kernels(found.modules, ptx, places)
+    return replace(found, ptx=ptx, folders=places)
 
 
 def _text(name: str, folders: Sequence[Path], compile_into: Path | None) -> bytes | None:

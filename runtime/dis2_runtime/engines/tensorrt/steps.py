@@ -74,7 +74,7 @@ class KernelPreparer:
         self._kernel = Prepare(driver, module, sensor, grid, port.dtype)
         buffers.own(self._kernel)
         self._frame = buffers.mirror(f"frame {sensor.name}", (*grid, sensor.channels), sensor.numpy_dtype)
-        self._seen = buffers.place(f"seen {sensor.name}", (self._kernel.statistics_bytes,), np.uint8)
+        self._tallies = buffers.place(f"tallies {sensor.name}", (self._kernel.statistics_bytes,), np.uint8)
         self.address = buffers.place(f"input {sensor.name}", port.shape, port.dtype)
 
     def take(self, frames: Frames) -> None:
@@ -84,7 +84,8 @@ class KernelPreparer:
     def enqueue(self, stream: Stream) -> None:
         """See Preparer."""
         self._frame.send(stream)
-        self._kernel.launch(stream, self._frame.address, self.address, self._seen)
+        # health judges frames before they come to the grid: nobody reads these tallies, so none are summed
+        self._kernel.launch(stream, self._frame.address, self.address, self._tallies, summed=False)
 
 
 class HostPreparer:

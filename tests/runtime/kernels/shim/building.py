@@ -12,6 +12,8 @@ from pathlib import Path
 ROOM = Path(__file__).parent
 SOURCES = ROOM.parents[3] / "runtime" / "dis2_runtime" / "kernels"
 CACHE = ROOM.parents[3] / "out" / "pretend" / "kernels"
+RACES = ("-fsanitize=thread", "--param=tsan-instrument-func-entry-exit=0", "-DDIS2_RACES")
+"""The compiler's calls at each access, which races.cc answers in place of ThreadSanitizer."""
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g")
 _FLAGS = (
     "-Wno-unknown-pragmas",
@@ -33,11 +35,18 @@ def compiler() -> str | None:
     return shutil.which("g++")
 
 
-def build(name: str, *, text: str | None = None, architecture: int = 87, sanitize: bool = False) -> Path:
+def build(
+    name: str, *, text: str | None = None, architecture: int = 87, sanitize: bool = False, races: bool = False
+) -> Path:
     """The shared object of kernel source `name`, or of `text` in its place; from the cache if nothing has changed."""
     source = (SOURCES / f"{name}.cu").read_text() if text is None else text
-    flags = (*_FLAGS, *(SANITIZERS if sanitize else ()), f"-DDIS2_ARCHITECTURE={architecture}")
-    included = [*sorted(SOURCES.glob("*.cuh")), *sorted(ROOM.glob("*.h"))]
+    flags = (
+        *_FLAGS,
+        *(SANITIZERS if sanitize else ()),
+        *(RACES if races else ()),
+        f"-DDIS2_ARCHITECTURE={architecture}",
+    )
+    included = [*sorted(SOURCES.glob("*.cuh")), *sorted(ROOM.glob("*.h")), *sorted(ROOM.glob("*.cc"))]
     parts = [source, *flags, *(path.read_text() for path in included)]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     target = CACHE / f"{name}-{key}.so"
@@ -57,7 +66,14 @@ def _compile(source: str, flags: tuple[str, ...], target: Path) -> None:
     launchers = "\n".join(f"DIS2_LAUNCHER({name}, {threads})" for name, threads in kernels_of(source))
     unit = f'#include "device.cuh"\n{source}\n#include "launch.h"\n{launchers}\n'
     made = target.with_suffix(f".{os.getpid()}")
-    _run(["g++", *flags, f"-I{ROOM}", f"-I{SOURCES}", "-x", "c++", "-", "-o", str(made)], unit)
+    command = ["g++", *flags, f"-I{ROOM}", f"-I{SOURCES}", "-x", "c++", "-"]
+    if RACES[0] in flags:  # compiled with the calls, linked with what answers them
+        part = made.with_suffix(f".{os.getpid()}.o")
+        _run([*(flag for flag in command if flag != "-shared"), "-c", "-o", str(part)], unit)
+        _run(["g++", *_FLAGS, str(part), str(ROOM / "races.cc"), "-ldl", "-o", str(made)], "")
+        part.unlink()
+    else:
+        _run([*command, "-o", str(made)], unit)
     made.replace(target)
 
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "machine.h"
@@ -32,6 +33,7 @@ inline int run_grid(const unsigned grid[3], const unsigned size[3], size_t share
         unsigned n = static_cast<unsigned>(i);
         fibre.thread = {n % size[0], n / size[0] % size[1], n / size[0] / size[1]};
     }
+    dis2_races_launch();
     for (size_t number : block_order(blocks, now.seed)) {
         unsigned n = static_cast<unsigned>(number);
         now.index = {n % grid[0], n / grid[0] % grid[1], n / grid[0] / grid[1]};
@@ -41,6 +43,19 @@ inline int run_grid(const unsigned grid[3], const unsigned size[3], size_t share
     block() = nullptr;
     problem() = now.problem;
     return now.problem.empty() ? 0 : 719;
+}
+
+// How a parameter is told: * for an address, else NumPy's letter and size.
+template <typename T> std::string told() {
+    if (std::is_pointer<T>::value) return "*";
+    const char* letter = !std::is_arithmetic<T>::value ? "?" : std::is_floating_point<T>::value ? "f" : std::is_signed<T>::value ? "i" : "u";
+    return letter + std::to_string(sizeof(T));
+}
+template <> inline std::string told<_Float16>() { return "f2"; }
+
+template <typename... A> const char* told_of(void (*)(A...)) {
+    static const std::string all = ((told<A>() + " ") + ... + "");
+    return all.c_str();
 }
 
 template <typename T> T taken(void* const* params, const unsigned char* packed, size_t bytes, size_t place, size_t& offset) {
@@ -73,6 +88,9 @@ const int dis2_architecture = DIS2_ARCHITECTURE;
 template <typename... A> constexpr std::index_sequence_for<A...> dis2_places(void (*)(A...)) { return {}; }
 
 #define DIS2_LAUNCHER(name, threads)                                                                              \
+    extern "C" __attribute__((visibility("default"))) const char* name##__parameters() {                          \
+        return dis2::told_of(name);                                                                               \
+    }                                                                                                             \
     extern "C" __attribute__((visibility("default"))) int name##__launch(                                         \
         const unsigned grid[3], const unsigned size[3], unsigned shared, void* const* params,                     \
         const unsigned char* packed, size_t bytes) {                                                              \

@@ -18,7 +18,34 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
+#if defined(DIS2_RACES)
+extern "C" {
+void dis2_races_launch();
+void dis2_races_block(unsigned number, void* memory, size_t bytes);
+void dis2_races_barrier();
+void dis2_races_thread(int number);
+void dis2_races_mute(int by);
+void dis2_races_touch(const void* begin, size_t bytes, int write, int atomic);
+void dis2_races_copy(void* to, size_t bytes, int flying);
+const char* dis2_races_found();
+}
+#else
+inline void dis2_races_launch() {}
+inline void dis2_races_block(unsigned, void*, size_t) {}
+inline void dis2_races_barrier() {}
+inline void dis2_races_thread(int) {}
+inline void dis2_races_mute(int) {}
+inline void dis2_races_touch(const void*, size_t, int, int) {}
+inline void dis2_races_copy(void*, size_t, int) {}
+inline const char* dis2_races_found() { return ""; }
+#endif
+
 namespace dis2 {
+
+struct Mute {  // what the machine does itself is no access of a kernel's
+    Mute() { dis2_races_mute(1); }
+    ~Mute() { dis2_races_mute(-1); }
+};
 
 constexpr int WARP = 32;
 constexpr size_t STACK = 64 << 10;
@@ -41,7 +68,7 @@ struct Fibre {
     int group = 0;               // number of the group that is open
 };
 
-struct Warp { int waiting = 0; const char* what = nullptr; };
+struct Warp { int waiting = 0, line = 0; const char* what = nullptr; };
 
 struct Block {
     Index grid, index, size;
@@ -127,6 +154,7 @@ inline void barrier(int line) {
     Block* now = block();
     if (++now->waiting < static_cast<int>(now->fibres.size())) return leave(State::at_barrier, line);
     now->waiting = 0;
+    dis2_races_barrier();
     for (Fibre& fibre : now->fibres) {
         if (&fibre == now->running) continue;
         if (fibre.line != line) fail("threads met at barriers of lines " + std::to_string(fibre.line) + " and " + std::to_string(line));
@@ -137,14 +165,16 @@ inline void barrier(int line) {
 }
 
 // Bring `mine` to the warp; when all 32 have come, `act(all)` is done once by the last, and all go on.
-template <typename T, typename Act> void together(const char* what, T* mine, Act act) {
+template <typename T, typename Act> void together(const char* what, int line, T* mine, Act act) {
     Block* now = block();
     Fibre* self = now->running;
     int first = self->number / WARP * WARP;
     Warp& warp = now->warps[self->number / WARP];
     if (warp.waiting && warp.what != what) fail(std::string("a warp met for ") + warp.what + " and " + what);
-    warp.what = what, self->given = mine;
-    if (++warp.waiting < WARP) return leave(State::at_warp, 0);
+    if (warp.waiting && warp.line != line)  // two instructions: each would wait for half a warp
+        fail(std::string("a warp met for ") + what + " at lines " + std::to_string(warp.line) + " and " + std::to_string(line));
+    warp.what = what, warp.line = line, self->given = mine;
+    if (++warp.waiting < WARP) return leave(State::at_warp, line);
     warp.waiting = 0;
     T* all[WARP];
     for (int lane = 0; lane < WARP; ++lane) {
@@ -152,6 +182,7 @@ template <typename T, typename Act> void together(const char* what, T* mine, Act
         all[lane] = static_cast<T*>(const_cast<void*>(fibre.given));
         if (&fibre != self) wake(fibre);
     }
+    Mute mute;
     act(all);
 }
 
@@ -176,6 +207,7 @@ inline void start(Fibre& fibre) {
 inline void run_block(Block& now, size_t shared_bytes) {
     now.shared.reset(new unsigned char[shared_bytes]);  // to the byte, so that a sanitizer sees what goes beyond
     memset(now.shared.get(), POISON, shared_bytes);
+    dis2_races_block((now.index.z * now.grid.y + now.index.y) * now.grid.x + now.index.x, now.shared.get(), shared_bytes);
     now.waiting = 0;
     now.ready.clear();
     for (Fibre& fibre : now.fibres) {
@@ -189,11 +221,13 @@ inline void run_block(Block& now, size_t shared_bytes) {
         now.ready[place] = now.ready.back();
         now.ready.pop_back();
         now.running = &fibre;
+        dis2_races_thread(fibre.number);
         enter(&now.home, &now.home_fake_stack, &fibre.context, fibre.stack.get(), STACK);
         entered(now.home_fake_stack, nullptr, nullptr);
     }
     for (const Fibre& fibre : now.fibres)
         if (fibre.state != State::done) fail("a thread waits at line " + std::to_string(fibre.line) + " for threads that have ended");
+    if (*dis2_races_found()) fail(dis2_races_found());
 }
 
 }  // namespace dis2

@@ -31,16 +31,21 @@ inline float2 make_float2(float x, float y) { return {x, y}; }
 
 inline float to_float(half value) { return static_cast<float>(value); }
 inline half to_half(float value) { return static_cast<half>(value); }
-inline float exp2_of(float x) { return exp2f(x); }
+inline float exp2_of(float x) {  // some schedules have the hardware's: what is tiny becomes 0, and the last bits are wrong
+    float exact = exp2f(x);
+    if (dis2::block()->seed % 2 == 0 || exact != exact || exact == INFINITY) return exact;
+    if (x == 0.0f) return 1.0f;
+    return exact < 1.17549435e-38f ? 0.0f : exact * (1.0f + (dis2::drawn() % 2 ? 2.0f : -2.0f) * 1.1920929e-7f);
+}
 template <typename T> inline T load_once(const T* from) { return *from; }
 inline int __float2int_rn(float x) { return static_cast<int>(rintf(x)); }
 inline unsigned __float_as_uint(float x) { unsigned bits; memcpy(&bits, &x, 4); return bits; }
 inline float __uint_as_float(unsigned bits) { float x; memcpy(&x, &bits, 4); return x; }
 inline int min(int a, int b) { return a < b ? a : b; }
 inline int max(int a, int b) { return a > b ? a : b; }
-template <typename T> inline T atomicAdd(T* at, T value) { T old = *at; *at = old + value; return old; }
-template <typename T> inline T atomicMin(T* at, T value) { T old = *at; if (value < old) *at = value; return old; }
-template <typename T> inline T atomicMax(T* at, T value) { T old = *at; if (value > old) *at = value; return old; }
+template <typename T> inline T atomicAdd(T* at, T value) { dis2::Mute mute; dis2_races_touch(at, sizeof(T), 1, 1); T old = *at; *at = old + value; return old; }
+template <typename T> inline T atomicMin(T* at, T value) { dis2::Mute mute; dis2_races_touch(at, sizeof(T), 1, 1); T old = *at; if (value < old) *at = value; return old; }
+template <typename T> inline T atomicMax(T* at, T value) { dis2::Mute mute; dis2_races_touch(at, sizeof(T), 1, 1); T old = *at; if (value > old) *at = value; return old; }
 
 inline uint32_t pack(float low, float high) {
     half both[2] = {to_half(low), to_half(high)};
@@ -62,10 +67,19 @@ inline float half_at(uint32_t bits, int place) { half both[2]; memcpy(both, &bit
 inline int byte_at(uint32_t bits, int place) { int8_t four[4]; memcpy(four, &bits, 4); return four[place]; }
 
 template <typename T> struct Exchange { T value; int from; T found; };
-template <typename T> inline T exchange(const char* what, T value, int from) {
+template <typename T> inline T exchange(const char* what, int line, T value, int from) {
     Exchange<T> mine{value, from, value};
-    together(what, &mine, [](Exchange<T>** all) { for (int i = 0; i < WARP; ++i) all[i]->found = all[all[i]->from % WARP]->value; });
+    together(what, line, &mine, [](Exchange<T>** all) { for (int i = 0; i < WARP; ++i) all[i]->found = all[all[i]->from % WARP]->value; });
     return mine.found;
+}
+
+// Tensor cores cut what does not fit where others round: some schedules do so at every addition.
+inline int added(int a, int b) { return a + b; }
+inline float added(float a, float b) {
+    float sum = a + b;
+    double exact = static_cast<double>(a) + b;
+    if (block()->seed % 2 == 0 || !(fabs(exact) < 3e38)) return sum;
+    return fabs(sum) > fabs(exact) ? nextafterf(sum, 0.0f) : sum;
 }
 
 // One matrix product of a warp; how fragments lie in the lanes is told in the PTX manual (mma.m16n8k16, m16n8k32).
@@ -86,7 +100,7 @@ template <typename C, int DEEP, typename Pick> struct Product {
             for (int r = 0; r < 4; ++r) {
                 int row = lane / 4 + 8 * (r / 2), column = lane % 4 * 2 + r % 2;
                 C sum = (*all[lane]->c)[r];
-                for (int k = 0; k < DEEP; ++k) sum += a_of[row][k] * b_of[k][column];
+                for (int k = 0; k < DEEP; ++k) sum = added(sum, a_of[row][k] * b_of[k][column]);
                 (*all[lane]->c)[r] = sum;
             }
     }
@@ -95,10 +109,11 @@ struct Halves { static float at(uint32_t bits, int place) { return half_at(bits,
 struct Bytes { static int at(uint32_t bits, int place) { return byte_at(bits, place); } };
 
 struct Rows { const unsigned char* row; uint32_t (*to)[4]; };
-inline void read_matrices(uint32_t (&to)[4], const void* row, bool transposed) {
+inline void read_matrices(uint32_t (&to)[4], const void* row, bool transposed, int line) {
     Rows mine{static_cast<const unsigned char*>(row), &to};
+    dis2_races_touch(row, 16, 0, 0);  // by the lane that gives its address
     if (reinterpret_cast<uintptr_t>(row) % 16) fail("ldmatrix of an address that is not aligned to 16 bytes");
-    together(transposed ? "ldmatrix.trans" : "ldmatrix", &mine, [transposed](Rows** all) {
+    together(transposed ? "ldmatrix.trans" : "ldmatrix", line, &mine, [transposed](Rows** all) {
         for (int lane = 0; lane < WARP; ++lane)
             for (int i = 0; i < 4; ++i) {
                 uint16_t two[2];
@@ -112,17 +127,18 @@ inline void read_matrices(uint32_t (&to)[4], const void* row, bool transposed) {
 }
 
 inline void finish(const Copy& copy) {
+    Mute mute;
     if (copy.valid) memcpy(copy.to, copy.from, 16); else memset(copy.to, 0, 16);
 }
 
 }  // namespace dis2
 
-template <typename T> inline T shuffle_xor(T value, int mask) { return dis2::exchange("shuffle_xor", value, dis2::lane() ^ mask); }
-template <typename T> inline T shuffle(T value, int lane) { return dis2::exchange("shuffle", value, lane); }
+template <typename T> inline T shuffle_xor(T value, int mask, int line = __builtin_LINE()) { return dis2::exchange("shuffle_xor", line, value, dis2::lane() ^ mask); }
+template <typename T> inline T shuffle(T value, int lane, int line = __builtin_LINE()) { return dis2::exchange("shuffle", line, value, lane); }
 
-inline int votes(bool yes) {
+inline int votes(bool yes, int line = __builtin_LINE()) {
     struct Vote { bool yes; int all; } vote{yes, 0};
-    dis2::together("votes", &vote, [](Vote** all) {
+    dis2::together("votes", line, &vote, [](Vote** all) {
         int count = 0;
         for (int i = 0; i < dis2::WARP; ++i) count += all[i]->yes;
         for (int i = 0; i < dis2::WARP; ++i) all[i]->all = count;
@@ -130,8 +146,8 @@ inline int votes(bool yes) {
     return vote.all;
 }
 
-template <typename Join> inline unsigned reduced(const char* what, unsigned value, Join join) {
-    dis2::together(what, &value, [join](unsigned** all) {
+template <typename Join> inline unsigned reduced(const char* what, int line, unsigned value, Join join) {
+    dis2::together(what, line, &value, [join](unsigned** all) {
         unsigned joined = *all[0];
         for (int i = 1; i < dis2::WARP; ++i) joined = join(joined, *all[i]);
         for (int i = 0; i < dis2::WARP; ++i) *all[i] = joined;
@@ -139,29 +155,32 @@ template <typename Join> inline unsigned reduced(const char* what, unsigned valu
     return value;
 }
 
-inline unsigned warp_sum(unsigned value) { return reduced("warp_sum", value, [](unsigned a, unsigned b) { return a + b; }); }
-inline unsigned warp_least(unsigned value) { return reduced("warp_least", value, [](unsigned a, unsigned b) { return a < b ? a : b; }); }
-inline unsigned warp_most(unsigned value) { return reduced("warp_most", value, [](unsigned a, unsigned b) { return a > b ? a : b; }); }
+inline unsigned warp_sum(unsigned value, int line = __builtin_LINE()) { return reduced("warp_sum", line, value, [](unsigned a, unsigned b) { return a + b; }); }
+inline unsigned warp_least(unsigned value, int line = __builtin_LINE()) { return reduced("warp_least", line, value, [](unsigned a, unsigned b) { return a < b ? a : b; }); }
+inline unsigned warp_most(unsigned value, int line = __builtin_LINE()) { return reduced("warp_most", line, value, [](unsigned a, unsigned b) { return a > b ? a : b; }); }
 inline int bits_set(uint32_t bits) { return __builtin_popcount(bits); }
 
-inline void mma_16x8x16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+inline void mma_16x8x16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], int line = __builtin_LINE()) {
     using Mine = dis2::Product<float, 16, dis2::Halves>;
     Mine mine{&c, &a, &b};
-    dis2::together("mma_16x8x16", &mine, Mine::act);
+    dis2::together("mma_16x8x16", line, &mine, Mine::act);
 }
 
-inline void mma_16x8x32(int (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+inline void mma_16x8x32(int (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], int line = __builtin_LINE()) {
     using Mine = dis2::Product<int, 32, dis2::Bytes>;
     Mine mine{&c, &a, &b};
-    dis2::together("mma_16x8x32", &mine, Mine::act);
+    dis2::together("mma_16x8x32", line, &mine, Mine::act);
 }
 
-inline void load_matrices(uint32_t (&to)[4], const void* row) { dis2::read_matrices(to, row, false); }
-inline void load_matrices_transposed(uint32_t (&to)[4], const void* row) { dis2::read_matrices(to, row, true); }
+inline void load_matrices(uint32_t (&to)[4], const void* row, int line = __builtin_LINE()) { dis2::read_matrices(to, row, false, line); }
+inline void load_matrices_transposed(uint32_t (&to)[4], const void* row, int line = __builtin_LINE()) { dis2::read_matrices(to, row, true, line); }
 
 inline void copy_async(void* to, const void* from, bool valid) {
     if ((reinterpret_cast<uintptr_t>(to) | (valid ? reinterpret_cast<uintptr_t>(from) : 0)) % 16) dis2::fail("an asynchronous copy is not aligned to 16 bytes");
     dis2::Fibre* self = dis2::block()->running;
+    dis2::Mute mute;
+    if (valid) dis2_races_touch(from, 16, 0, 0);
+    dis2_races_copy(to, 16, 1);
     memset(to, dis2::POISON, 16);  // until it has come, the place holds nothing that may be read
     self->copies.push_back({to, from, valid, self->group});
 }
@@ -177,6 +196,7 @@ template <int pending> inline void copy_wait() {
     dis2::Fibre* self = dis2::block()->running;
     std::vector<dis2::Copy> left;
     for (const dis2::Copy& copy : self->copies)
-        if (copy.group < self->group - pending) dis2::finish(copy); else left.push_back(copy);
+        if (copy.group < self->group - pending) dis2::finish(copy), dis2_races_copy(copy.to, 16, 0);
+        else left.push_back(copy);
     self->copies.swap(left);
 }

@@ -12,9 +12,9 @@ from dis2_edge.errors import EngineError
 from dis2_runtime.driver import Driver, Module
 from dis2_runtime.driver.joined import Joined
 from dis2_runtime.engines.tensorrt.bindings import Trt
-from dis2_runtime.engines.tensorrt.kernels import Kernels
 from dis2_runtime.engines.tensorrt.plugins import ahead, classic
 from dis2_runtime.engines.tensorrt.plugins.operators import DOMAIN, OPERATORS, Operator
+from dis2_runtime.kernels.loading import Kernels
 
 __all__ = ["registered", "serves"]
 

@@ -63,6 +63,13 @@ def _plugin_class(trt: Trt, operator: Operator, bench: Bench) -> Callable[[dict[
             self.plugin_name, self.plugin_namespace, self.plugin_version = operator.name, DOMAIN, VERSION
             self.num_outputs = 1
             self.attributes = attributes
+            # A field of TensorRT's points at its value and does not own it: both live as long as this object.
+            self._values = [np.array([value], np.int32) for value in attributes.values()]
+            self._fields = [
+                module.PluginField(name, value, module.PluginFieldType.INT32)
+                for name, value in zip(attributes, self._values, strict=True)
+            ]
+            self._collected = module.PluginFieldCollection(self._fields)
 
         def get_capability_interface(self, type: Any) -> Any:
             return self
@@ -77,10 +84,7 @@ def _plugin_class(trt: Trt, operator: Operator, bench: Bench) -> Callable[[dict[
             return [module.DimsExprs(operator.output(inputs, times))]
 
         def get_fields_to_serialize(self) -> Any:
-            integer = module.PluginFieldType.INT32
-            items = self.attributes.items()
-            fields = [module.PluginField(name, np.array([value], np.int32), integer) for name, value in items]
-            return module.PluginFieldCollection(fields)
+            return self._collected
 
         def configure_plugin(self, inp: Any, out: Any) -> None:
             """Nothing depends on it."""

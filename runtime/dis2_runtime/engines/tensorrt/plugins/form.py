@@ -6,10 +6,9 @@ domain: so the attribute is added here, to the nodes of our domain. The file in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from dis2_edge.errors import EngineError
-from dis2_runtime.engines.model_form import functions_in, without_functions
+from dis2_runtime.engines.model_form import BYTES, NUMBER, fields, functions_in, without_functions
 from dis2_runtime.engines.tensorrt.plugins.operators import DOMAIN
 
 __all__ = ["own_operators", "plugin_form"]
@@ -20,15 +19,12 @@ _NODE = 1
 _ATTRIBUTE, _DOMAIN = 5, 7
 _ATTRIBUTE_NAME, _ATTRIBUTE_STRING, _ATTRIBUTE_TYPE = 1, 4, 20
 _STRING = 3
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-
-Field = tuple[int, bytes, bytes]
-"""Number of a field, the bytes of it whole, and, where it is bytes, what it holds."""
 
 
 def plugin_form(model: bytes) -> bytes:
     """`model` (a serialised ModelProto) with no functions, its nodes of our domain marked for our plug-ins."""
-    return _rebuilt(without_functions(model), _GRAPH, lambda graph: _rebuilt(graph, _NODE, _marked))
+    bare = memoryview(without_functions(model))
+    return _rebuilt(bare, _GRAPH, lambda graph: _rebuilt(graph, _NODE, _marked))
 
 
 def own_operators(model: bytes) -> frozenset[str]:
@@ -37,55 +33,24 @@ def own_operators(model: bytes) -> frozenset[str]:
     return frozenset(name for domain, name in named if domain == DOMAIN)
 
 
-def _marked(node: bytes) -> bytes:
+def _marked(node: memoryview) -> bytes | memoryview:
     if _text(node, _DOMAIN) != DOMAIN:
         return node
     name, value = _field(_ATTRIBUTE_NAME, b"plugin_namespace"), _field(_ATTRIBUTE_STRING, DOMAIN.encode())
-    kind = _varint(_ATTRIBUTE_TYPE << 3 | _VARINT) + _varint(_STRING)
-    return node + _field(_ATTRIBUTE, name + value + kind)
+    kind = _varint(_ATTRIBUTE_TYPE << 3 | NUMBER) + _varint(_STRING)
+    return bytes(node) + _field(_ATTRIBUTE, name + value + kind)
 
 
-def _rebuilt(message: bytes, number: int, change: Callable[[bytes], bytes]) -> bytes:
+def _rebuilt(message: memoryview, number: int, change: Callable[[memoryview], bytes | memoryview]) -> bytes:
     """`message` with every field `number` changed."""
-    parts = (_field(number, change(held)) if found == number else whole for found, whole, held in _fields(message))
-    return b"".join(parts)
+    return b"".join(
+        _field(number, change(one.value)) if (one.number, one.kind) == (number, BYTES) else message[one.start : one.end]
+        for one in fields(message)
+    )
 
 
-def _text(message: bytes, number: int) -> str:
-    return next((held.decode("utf-8", "replace") for found, _, held in _fields(message) if found == number), "")
-
-
-def _fields(message: bytes) -> Iterator[Field]:
-    """The fields of a protobuf message in order; EngineError where it is none."""
-    place = 0
-    while place < len(message):
-        start = place
-        tag, place = _read(message, place)
-        kind, size = tag & 7, 0
-        if kind == _VARINT:
-            _, place = _read(message, place)
-        elif kind == _BYTES:
-            size, place = _read(message, place)
-        elif kind in (_FIXED32, _FIXED64):
-            size = 4 if kind == _FIXED32 else 8
-        else:
-            raise EngineError("the model is no ONNX file", mend="check the bundle with: dis2-edge bundle verify")
-        if place + size > len(message):
-            raise EngineError("the model ends too early", mend="check the bundle with: dis2-edge bundle verify")
-        held = message[place : place + size]
-        place += size
-        yield tag >> 3, message[start:place], held if kind == _BYTES else b""
-
-
-def _read(message: bytes, place: int) -> tuple[int, int]:
-    """A varint and the place behind it."""
-    value = shift = 0
-    while place < len(message) and shift < 64:
-        byte = message[place]
-        value, place, shift = value | (byte & 127) << shift, place + 1, shift + 7
-        if byte < 128:
-            return value, place
-    raise EngineError("the model ends too early", mend="check the bundle with: dis2-edge bundle verify")
+def _text(message: memoryview, number: int) -> str:
+    return next((str(one.value, "utf-8", "replace") for one in fields(message) if one.number == number), "")
 
 
 def _varint(value: int) -> bytes:
@@ -96,5 +61,5 @@ def _varint(value: int) -> bytes:
     return bytes([*out, value])
 
 
-def _field(number: int, held: bytes) -> bytes:
-    return _varint(number << 3 | _BYTES) + _varint(len(held)) + held
+def _field(number: int, value: bytes | memoryview) -> bytes:
+    return b"".join((_varint(number << 3 | BYTES), _varint(len(value)), value))
