@@ -72,6 +72,8 @@ soak: $(STAMP)
 
 # Not .venv's own Python by force: the machine with the GPU has its own torch, and may have no network to install with.
 gpu:
+	@$(GPU_PYTHON) -c 'import numpy' 2>/dev/null || { \
+	    echo "error: $(GPU_PYTHON) does not run, or has no NumPy; name one that has, and torch: make gpu GPU_PYTHON=python3" >&2; exit 2; }
 	PYTHONPATH=.:train:quantize:boards:runtime $(GPU_PYTHON) -m benchmarks.gpu --compile-into out/kernels $(GPU_ARGS)
 
 $(STAMP): pyproject.toml constraints.txt

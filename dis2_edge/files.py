@@ -21,6 +21,7 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover - Python 3.10 on JetPack 6
     import tomli as tomllib
 
+_ELSEWHERE = "choose another --out"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 
@@ -36,14 +37,14 @@ def storage_errors(path: Path) -> Iterator[None]:
                 f"no space left while writing {path}", mend="free some space or choose another --out"
             ) from error
         if error.errno in _REFUSED and _about(error, path):
-            raise StorageError(f"{path} cannot be written ({error.strerror})", mend="choose another --out") from error
+            raise StorageError(f"{path} cannot be written ({error.strerror})", mend=_ELSEWHERE) from error
         raise
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` atomically: readers see the old file or the new one, never a part."""
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_room(path)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -111,7 +112,7 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     if not replace:
         check_free(path)
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_room(path)
         scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         os.chmod(scratch, 0o755)
         try:
@@ -135,6 +136,14 @@ def sha256(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def _make_room(path: Path) -> None:
+    """The folder that `path` goes into; some places, as /proc, answer that they do not exist."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:
+        raise StorageError(f"{path} cannot be written (no folder can be made there)", mend=_ELSEWHERE) from error
 
 
 def _swap(scratch: Path, path: Path) -> None:

@@ -118,6 +118,12 @@ def test_a_file_where_a_folder_should_be_is_the_users_to_mend(tmp_path: Path, sp
         fill()
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="only where there is /proc")
+def test_a_place_that_takes_no_folders_is_the_users_to_mend() -> None:
+    with pytest.raises(StorageError, match="cannot be written"):
+        files.write_text(Path("/proc/absent/file"), "x")
+
+
 def test_writing_over_a_folder_is_the_users_to_mend(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be written"):
         files.write_text(tmp_path, "x")

@@ -20,6 +20,7 @@ from dis2_runtime.kernels.resources import blocks_an_sm
 from dis2_runtime.verbs import kernels as verb
 from tests.runtime.kernels.host_driver import HostDriver
 
+PAGES = Path(__file__).parents[3] / "docs" / "kernels"
 FOLDER = Path(__file__).parents[3] / "out" / "kernels"
 """Built once and kept: what has not changed is not compiled again."""
 needs_nvcc = pytest.mark.skipif(
@@ -48,6 +49,14 @@ def launches() -> dict[str, Launch]:
 def test_every_source_is_there_for_every_architecture(built: list[Built]) -> None:
     assert {(one.name, one.target) for one in built} == {(n, t) for n in CASES for t in (*FIRST_CLASS, PORTABLE)}
     assert all(one.file.stat().st_size > 0 for one in built)
+
+
+@needs_nvcc
+@pytest.mark.parametrize("name", ["classwise_attention", "decide", "prepare"])
+def test_the_page_of_a_kernel_tells_no_fewer_registers(built: list[Built], name: str) -> None:
+    told = re.search(r"at\s+most\s+(\d+)\s+registers", (PAGES / f"{name}.md").read_text())
+    assert told is not None
+    assert max(row.registers for one in built if one.name == name for row in one.resources) <= int(told[1])
 
 
 @needs_nvcc

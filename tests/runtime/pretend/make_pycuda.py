@@ -22,6 +22,8 @@ _PARALLEL = Path(__file__).parent / "parallel_setup.py"
 
 def main() -> None:
     """Make what is missing; say what is there."""
+    if shutil.which("g++") is None:
+        raise SystemExit("error: pycuda and the pretend GPU want g++, which is not here: apt-get install g++")
     OUT.mkdir(parents=True, exist_ok=True)
     try:
         include_folder()

@@ -67,7 +67,8 @@ def make(version: str) -> None:
 def _fetch(version: str, folder: Path) -> Path:
     wanted = f"{VERSIONS[version]}=={version}"
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "-d", str(folder)]
-    subprocess.run([*command, wanted], check=True)
+    if subprocess.run([*command, wanted], check=False).returncode:
+        raise SystemExit(f"error: pip does not get {wanted} (see above); it needs a package index")
     return next(folder.glob("*.whl"))
 
 
