@@ -3,7 +3,7 @@
 A layer is an operator with what an engine fuses into it: the roundings at its inputs and output, and the activation
 behind it. So Q/DQ are no layers, and a tensor between them is counted in the integers that are stored. Arithmetic on
 shapes costs nothing: every engine computes it once, when it loads the file. The two attentions that a file holds as
-functions are a layer each, as a kernel computes them: no score is written to memory.
+functions are a layer each, as a kernel computes them: no score is written to memory. So is a layer norm, spelt out or not.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dis2_edge.errors import CheckpointError
 from dis2_quantize.reading.facts import Facts, gather
 from dis2_quantize.reading.foreign import ATTENTIONS, OURS, Shape
 from dis2_quantize.reading.operations import WEIGHTS, is_weighted, operations
+from dis2_quantize.reading.spelt import NORM, norm_of
 from dis2_quantize.reading.wiring import Wiring, is_dequantize, is_quantize
 
 ACTIVATIONS = frozenset(["Relu", "Clip", "LeakyRelu", "HardSwish", "Sigmoid"])
@@ -106,7 +107,7 @@ def _is_free(node: onnx.NodeProto, facts: Facts, wiring: Wiring) -> bool:
 
 def _fuses(node: onnx.NodeProto, before: _Layer, wiring: Wiring) -> bool:
     """Whether `node` is computed on the way out of the layer `before`."""
-    if is_quantize(node):
+    if is_quantize(node) or (norm_of(node) and norm_of(node) == norm_of(before.head)):
         return True
     alone = len(wiring.readers(node.input[0])) == 1 and node.input[0] not in wiring.outputs
     takes = is_weighted(before.head) or before.head.op_type in JOINTS
@@ -116,8 +117,8 @@ def _fuses(node: onnx.NodeProto, before: _Layer, wiring: Wiring) -> bool:
 def _cost(layer: _Layer, facts: Facts, wiring: Wiring) -> LayerCost:
     work = [node for node in layer.nodes if node is layer.head or not is_quantize(node)]
     return LayerCost(
-        name=layer.head.name or layer.head.output[0],
-        kind=layer.head.op_type,
+        name=norm_of(layer.head) or layer.head.name or layer.head.output[0],
+        kind=NORM if norm_of(layer.head) else layer.head.op_type,
         format=_format(layer, facts, wiring),
         operations=sum(operations(node, *_shapes(node, facts)) for node in work),
         bytes=sum(facts[name].bytes for name in _touched(layer, wiring)),

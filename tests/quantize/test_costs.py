@@ -178,6 +178,15 @@ def test_an_attention_as_one_layer_counts_the_operations_of_its_body_less_the_so
     assert sum(layer.bytes for layer in whole) < sum(layer.bytes for layer in parts)
 
 
+def test_a_norm_that_is_spelt_out_is_one_layer_and_leaves_nothing_between_in_memory(tmp_path):
+    kind, task, scenario = CASES[0]
+    write(typed_form(traced(kind, task, scenario)), task, scenario, tmp_path / "m.onnx", {})
+    norms = [layer for layer in layer_costs(onnx.load(tmp_path / "m.onnx")) if layer.kind == "LayerNormalization"]
+    assert len(norms) == 4
+    halves, constants = 2 * 34 * 64 * 2, 2 * 64 * 4 + 4 + 8  # in and out; scale, bias, epsilon, axis
+    assert {layer.bytes for layer in norms} == {halves + constants}
+
+
 def test_a_node_whose_shapes_cannot_be_told_is_named():
     node = helper.make_node("Strange", ["x"], ["y"], name="odd", domain="other")
     with pytest.raises(CheckpointError, match="node 'odd': the operator other::Strange is unknown"):

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-NODE = "LayerNormalization"
+from dis2_quantize.reading.spelt import NORM, name_of
+
 _EPSILON = 1e-5
 """ONNX's own default."""
 
@@ -31,7 +32,7 @@ def spell_norms(model: onnx.ModelProto) -> None:
 
 def _fits(node: NodeProto) -> bool:
     axis = next((one.i for one in node.attribute if one.name == "axis"), -1)
-    return node.op_type == NODE and axis == -1 and len(node.output) == 1
+    return node.op_type == NORM and axis == -1 and len(node.output) == 1
 
 
 def _spelt(graph: onnx.GraphProto, node: NodeProto) -> list[NodeProto]:
@@ -41,7 +42,7 @@ def _spelt(graph: onnx.GraphProto, node: NodeProto) -> list[NodeProto]:
 
     def add(kind: str, name: str, *inputs: str, **attributes: Any) -> str:
         full = name if name == answer else f"{answer}.{name}"
-        made.append(helper.make_node(kind, inputs, [full], full, **attributes))
+        made.append(helper.make_node(kind, inputs, [full], name_of(answer, name), **attributes))
         return full
 
     wide = add("Cast", "wide", node.input[0], to=TensorProto.FLOAT) if half else node.input[0]
