@@ -3,7 +3,8 @@
 A layer is an operator with what an engine fuses into it: the roundings at its inputs and output, and the activation
 behind it. So Q/DQ are no layers, and a tensor between them is counted in the integers that are stored. Arithmetic on
 shapes costs nothing: every engine computes it once, when it loads the file. The two attentions that a file holds as
-functions are a layer each, as a kernel computes them: no score is written to memory. So is a layer norm, spelt out or not.
+functions are a layer each, as a kernel computes them: no score is written to memory. So is a layer norm, spelt out or
+not.
 """
 
 from __future__ import annotations
