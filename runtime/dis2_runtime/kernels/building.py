@@ -17,7 +17,7 @@ from typing import Any
 
 from dis2_edge.errors import EngineError
 from dis2_edge.files import read_json, write_bytes, write_json
-from dis2_runtime.kernels.compiler import FLAGS, Compiler, check_target
+from dis2_runtime.kernels.compiler import FLAGS, OLDEST_PTX, Compiler, check_target
 from dis2_runtime.kernels.resources import Resources, report_of
 
 SOURCES = Path(__file__).parent
@@ -26,6 +26,8 @@ FIRST_CLASS = ("sm_87", "sm_110", "sm_90")
 """Orin, Thor, and the H100 that kernels are measured on."""
 PORTABLE = "compute_87"
 """PTX that every architecture of the first class can take: the lowest of them."""
+_MADE_WITH = [*FLAGS, f"PTX {OLDEST_PTX}"]
+"""What an image depends on beside sources and compiler."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def put(folder: Path, name: str, target: str, image: bytes, compiler: str, resou
     write_bytes(file, image)
     record = {
         "source": digest_of(name),
-        "flags": list(FLAGS),
+        "flags": _MADE_WITH,
         "compiler": compiler,
         "sha256": hashlib.sha256(image).hexdigest(),
         "resources": [asdict(row) for row in resources],
@@ -121,7 +123,7 @@ def _kept(name: str, target: str, folder: Path) -> Built | None:
         flags = _read_record(built.file)["flags"]
     except EngineError:
         return None
-    return built if flags == list(FLAGS) else None
+    return built if flags == _MADE_WITH else None
 
 
 def _read_record(file: Path) -> dict[str, Any]:
