@@ -10,6 +10,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dis2_edge.errors import EngineError
+
 Frames = Mapping[str, npt.NDArray[np.generic]]
 """One frame a sensor, by name: HxWxC on the grid, the sensor's native dtype and unit, holes already filled."""
 
@@ -48,3 +50,20 @@ class Engine(Protocol):
         The answer is new arrays, or `into` filled. Raises EngineError for a scenario that is not served, a frame that
         does not fit the model's input, or a failure of the engine.
         """
+
+
+def frame_for(
+    frames: Frames, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike, model: str
+) -> npt.NDArray[np.generic]:
+    """The frame for input `name` of the file `model`; EngineError unless it is there, of that shape (HxWxC) and dtype.
+
+    Engines copy frames by their size: of another shape they would read beside it.
+    """
+    expected = f"{'x'.join(map(str, shape))} {np.dtype(dtype)}"
+    if name not in frames:
+        raise EngineError(f"{model}: no frame for input {name!r}", expected=expected)
+    frame = frames[name]
+    if frame.shape != shape or frame.dtype != dtype:
+        found = f"{'x'.join(map(str, frame.shape))} {frame.dtype}"
+        raise EngineError(f"{model}: input {name!r} is {found}", expected=expected)
+    return frame

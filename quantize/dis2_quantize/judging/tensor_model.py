@@ -18,7 +18,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from dis2_edge.errors import EngineError
 from dis2_edge.prepare import normalise
 from dis2_edge.sensors import Sensor
-from dis2_runtime.engine import Answer, Frames
+from dis2_runtime.engine import Answer, Frames, frame_for
 from dis2_runtime.engines.onnx_runtime import declared, first_line, open_session
 from dis2_runtime.kernels.decide import answer_of
 
@@ -51,13 +51,7 @@ class TensorModel:
         """The frame for input `name`, checked and normalised: 1xCxHxW."""
         sensor = self._sensors[name]
         shape = (*self.inputs[name][2:], self.inputs[name][1])
-        expected = f"{'x'.join(map(str, shape))} {sensor.dtype}"
-        if name not in frames:
-            raise EngineError(f"{self._file.name}: no frame for input {name!r}", expected=expected)
-        frame = frames[name]
-        if frame.shape != shape or frame.dtype != sensor.numpy_dtype:
-            found = f"{'x'.join(map(str, frame.shape))} {frame.dtype}"
-            raise EngineError(f"{self._file.name}: input {name!r} is {found}", expected=expected)
+        frame = frame_for(frames, name, shape, sensor.numpy_dtype, self._file.name)
         return normalise(frame, sensor)[None]
 
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from dis2_edge.bundle import Bundle, ModelRow
 from dis2_edge.errors import EngineError, MissingExtraError
 from dis2_edge.settings import nearest
-from dis2_runtime.engine import Answer, Engine, Frames
+from dis2_runtime.engine import Answer, Engine, Frames, frame_for
 
 WARM_UPS = 1
 """Runs on zeros when a model is opened, which allocate; a second one found nothing left to do, measured."""
@@ -72,7 +72,10 @@ class OnnxModel:
         answer = Answer.empty(*self.grid) if into is None else into
         self._check_buffers(answer)
         self._binding.clear_binding_outputs()
-        bound = [self._checked(name, frames) for name in self.inputs]
+        bound = [
+            np.ascontiguousarray(frame_for(frames, name, shape, dtype, self._file.name))
+            for name, (shape, dtype) in self.inputs.items()
+        ]
         try:
             for name, frame in zip(self.inputs, bound, strict=True):
                 self._binding.bind_cpu_input(name, frame)
@@ -82,18 +85,6 @@ class OnnxModel:
         except self._failures as error:
             raise EngineError(f"{self._file.name} failed while running: {first_line(error)}") from error
         return answer
-
-    def _checked(self, name: str, frames: Frames) -> npt.NDArray[np.generic]:
-        """The frame for input `name`, contiguous, after its shape and dtype were held against the file's."""
-        shape, dtype = self.inputs[name]
-        expected = f"{'x'.join(map(str, shape))} {dtype}"
-        if name not in frames:
-            raise EngineError(f"{self._file.name}: no frame for input {name!r}", expected=expected)
-        frame = frames[name]
-        if frame.shape != shape or frame.dtype != dtype:
-            found = f"{'x'.join(map(str, frame.shape))} {frame.dtype}"
-            raise EngineError(f"{self._file.name}: input {name!r} is {found}", expected=expected)
-        return np.ascontiguousarray(frame)
 
     def _check_buffers(self, answer: Answer) -> None:
         """ONNX Runtime writes through a bare pointer: a buffer of another size would be overrun."""

@@ -10,7 +10,7 @@ from dis2_edge.errors import EngineError
 from dis2_edge.task import Task
 from dis2_edge.terminal import warn
 from dis2_runtime.driver import Driver, Graph, Memory, Stream
-from dis2_runtime.engine import Answer, Frames
+from dis2_runtime.engine import Answer, Frames, frame_for
 from dis2_runtime.engines.tensorrt.buffers import Buffers
 from dis2_runtime.engines.tensorrt.model import ANSWER, LayerTime, Loaded, check_ports
 from dis2_runtime.engines.tensorrt.steps import Modules, decider_for, preparer_for
@@ -101,13 +101,7 @@ class Tick:
     def _check(self, frames: Frames, answer: Answer) -> None:
         """Frames and answers are copied by their size: one of another shape would be read or written beside."""
         for name, (shape, dtype) in self._expected.items():
-            expected = f"{'x'.join(map(str, shape))} {dtype}"
-            if name not in frames:
-                raise EngineError(f"{self.plan.name}: no frame for input {name!r}", expected=expected)
-            frame = frames[name]
-            if frame.shape != shape or frame.dtype != dtype:
-                found = f"{'x'.join(map(str, frame.shape))} {frame.dtype}"
-                raise EngineError(f"{self.plan.name}: input {name!r} is {found}", expected=expected)
+            frame_for(frames, name, shape, dtype, self.plan.name)
         for buffer in (answer.mask, answer.confidence):
             if buffer.shape != self.grid or buffer.dtype != np.uint8:
                 found = f"{self.plan.name}: a buffer is {buffer.shape} {buffer.dtype}"
