@@ -46,6 +46,11 @@ def read_golden(path: Path, task: Task) -> Arrays:
         raise BundleError(f"golden {path.name} is not a readable npz ({cause})", mend="deploy it again") from cause
 
 
+def answers_at(scenario: str, precision: str, dialect: str) -> str:
+    """Under which name a model's answers stand in a golden; `ort`, the first dialect, is not named."""
+    return f"{scenario}/{precision}" if dialect == "ort" else f"{scenario}/{precision}/{dialect}"
+
+
 def frames_of(arrays: Arrays, sensors: tuple[Sensor, ...], grid: tuple[int, int], where: str) -> Arrays:
     """The frames HxWxC of `sensors` among `arrays`; one that is absent or of another shape is a BundleError."""
     for sensor in sensors:

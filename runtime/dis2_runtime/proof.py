@@ -9,7 +9,7 @@ import numpy as np
 
 from dis2_edge.bundle import Bundle, ModelRow
 from dis2_edge.errors import BundleError, EngineError
-from dis2_edge.goldens import Arrays, frames_of, read_golden
+from dis2_edge.goldens import Arrays, answers_at, frames_of, read_golden
 from dis2_runtime.engine import Answer, Frames
 
 __all__ = ["Check", "check_row", "read_goldens"]
@@ -58,10 +58,9 @@ def check_row(bundle: Bundle, row: ModelRow, goldens: Sequence[Arrays], run: Cal
 
 def _recorded(bundle: Bundle, row: ModelRow, arrays: Arrays, where: str) -> Answer:
     """The answer that the golden holds for this row."""
-    dialect = "" if row.dialect == "ort" else f"/{row.dialect}"
     found = []
     for kind in ("mask", "confidence"):
-        name = f"{row.scenario}/{row.precision}{dialect}/{kind}"
+        name = f"{answers_at(row.scenario, row.precision, row.dialect)}/{kind}"
         array = arrays.get(name)
         if array is None or array.shape != bundle.manifest.task.grid or array.dtype != np.uint8:
             raise BundleError(f"{where} holds no {name} of the grid's size", expected="one uint8 array a model row")

@@ -9,13 +9,13 @@ from dis2_edge.bundle import Bundle, ModelRow
 from dis2_edge.errors import BundleError, EngineError
 from dis2_edge.scenario import sensors_of
 from dis2_edge.terminal import progress
-from dis2_runtime.engines import EngineName, Wanted, can_tensorrt
+from dis2_runtime.engines import Wanted, can_tensorrt
 from dis2_runtime.engines.onnx_runtime import OnnxModel, open_model
+from dis2_runtime.engines.rows import FILES, EngineName, rows_of
 from dis2_runtime.proof import Check, check_row, read_goldens
 
 __all__ = ["Check", "verify"]
 
-_DIALECTS: dict[EngineName, str] = {"onnxruntime": "ort", "tensorrt": "trt"}
 _ON_THE_BOARD = "verify on the board"
 _OR_ITS_PROCESSOR = ", or only what is for its processor: --engine onnxruntime"
 
@@ -28,7 +28,7 @@ def verify(path: Path, threads: int = 0, engine: Wanted = "auto") -> tuple[Check
     """
     bundle = bundles.read(path)
     bundles.verify_hashes(bundle)
-    rows = {name: _rows(bundle, name) for name in _DIALECTS if engine in ("auto", name)}
+    rows = {name: rows_of(bundle, name) for name in FILES if engine in ("auto", name)}
     _check_provable(bundle, rows)
     if engine == "auto" and rows["tensorrt"] and not can_tensorrt():
         found = f"{path} holds models for TensorRT, which is not installed here with a CUDA driver's package"
@@ -42,7 +42,7 @@ def verify(path: Path, threads: int = 0, engine: Wanted = "auto") -> tuple[Check
 
 
 def _check_provable(bundle: Bundle, rows: dict[EngineName, list[ModelRow]]) -> None:
-    others = [name for name in _DIALECTS if name not in rows and _rows(bundle, name)]
+    others = [name for name in FILES if name not in rows and rows_of(bundle, name)]
     if any(rows.values()) and bundle.manifest.goldens:
         return
     missing = "golden" if any(rows.values()) else f"model for {' or '.join(rows)}"
@@ -50,19 +50,14 @@ def _check_provable(bundle: Bundle, rows: dict[EngineName, list[ModelRow]]) -> N
     raise BundleError(f"{bundle.path} holds no {missing}: nothing can be proven", mend=mend)
 
 
-def _rows(bundle: Bundle, engine: EngineName) -> list[ModelRow]:
-    wanted = (_DIALECTS[engine], "frame" if engine == "onnxruntime" else "tensor")
-    return [row for row in bundle.manifest.models if (row.dialect, row.io) == wanted]
-
-
 def _under_tensorrt(bundle: Bundle, rows: list[ModelRow]) -> list[Check]:
     """What the loaded plans answer; those that were not built here yet are built, chosen and kept."""
     from dis2_runtime.engines.tensorrt.engine import TensorRtEngine
 
-    checks = []
+    checks: list[Check] = []
     for precision in dict.fromkeys(row.precision for row in rows):
         with TensorRtEngine(bundle, precision) as engine:
-            checks += [engine.check(row) for row in rows if row.precision == precision]
+            checks += engine.checks
     return checks
 
 

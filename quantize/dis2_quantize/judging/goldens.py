@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dis2_edge.dataset import DataSet
-from dis2_edge.goldens import write_golden
+from dis2_edge.goldens import answers_at, write_golden
 from dis2_edge.manifest import Golden
 from dis2_edge.task import Task
 from dis2_quantize.judging.judge import Candidate, Runner
@@ -39,6 +39,5 @@ def record(
 
 
 def place_of(candidate: Candidate) -> str:
-    """Under which name the answers of a file stand in a golden; `ort`, the first dialect, is not named."""
-    dialect = "" if candidate.dialect == "ort" else f"/{candidate.dialect}"
-    return f"{candidate.scenario}/{candidate.precision}{dialect}"
+    """Under which name the answers of a file stand in a golden."""
+    return answers_at(candidate.scenario, candidate.precision, candidate.dialect)

@@ -8,22 +8,20 @@ from typing import Literal
 
 from dis2_edge.bundle import Bundle
 from dis2_edge.errors import EngineError
-from dis2_edge.manifest import Dialect, Io, Precision
+from dis2_edge.manifest import Precision
 from dis2_edge.terminal import warn
 from dis2_runtime.driver import DRIVERS
 from dis2_runtime.engine import Engine
+from dis2_runtime.engines.rows import EngineName, rows_of
 from dis2_runtime.guard import Rung
 
 __all__ = ["ENGINES", "PRECISIONS", "EngineName", "Wanted", "can_tensorrt", "open_engine", "precisions_for", "rungs"]
 
-EngineName = Literal["onnxruntime", "tensorrt"]
 Wanted = Literal["auto", "onnxruntime", "tensorrt"]
 ENGINES: tuple[Wanted, ...] = ("auto", "tensorrt", "onnxruntime")
 """What may be asked for: auto is TensorRT where bundle and machine have it, else ONNX Runtime."""
 PRECISIONS: tuple[Precision, ...] = ("int8", "fp16", "fp32")
 """Number formats that an engine computes in, best liked first."""
-_FILES: dict[EngineName, tuple[Dialect, Io]] = {"onnxruntime": ("ort", "frame"), "tensorrt": ("trt", "tensor")}
-"""Which model files an engine flies."""
 _JETPACK = "make the environment with `python3 -m venv --system-site-packages` and install dis2-edge[jetson,host]"
 _PACKAGES = {"pycuda": "pycuda", "cuda-bindings": "cuda"}
 
@@ -61,7 +59,7 @@ def rungs(bundle: Bundle, precision: Precision = "int8", threads: int = 0, engin
 
 def precisions_for(bundle: Bundle, engine: EngineName) -> tuple[Precision, ...]:
     """The precisions that `bundle` holds for an engine, best liked first."""
-    held = {row.precision for row in bundle.manifest.models if (row.dialect, row.io) == _FILES[engine]}
+    held = {row.precision for row in rows_of(bundle, engine)}
     return tuple(precision for precision in PRECISIONS if precision in held)
 
 

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dis2_edge.bundle import Bundle, ModelRow
+from dis2_edge.bundle import Bundle
 from dis2_edge.errors import EngineError, MissingExtraError
 from dis2_edge.settings import nearest
 from dis2_runtime.engine import Answer, Engine, Frames, frame_for
+from dis2_runtime.engines.rows import rows_at
 
 WARM_UPS = 1
 """Runs on zeros when a model is opened, which allocate; a second one found nothing left to do, measured."""
@@ -98,7 +99,7 @@ class OnnxEngine:
     """Every scenario of a bundle at one precision."""
 
     def __init__(self, bundle: Bundle, precision: str, threads: int = 0) -> None:
-        rows = _rows(bundle, precision)
+        rows = rows_at(bundle, "onnxruntime", precision)
         with ThreadPoolExecutor(len(rows)) as pool:  # opening a session keeps one core busy; a flight waits for all
             opened = pool.map(lambda row: OnnxModel(bundle.file(row.file), threads, warm=False), rows)
             self._models = {row.scenario: model for row, model in zip(rows, opened, strict=True)}
@@ -128,17 +129,6 @@ class OnnxEngine:
 def open_model(file: Path, threads: int = 0) -> OnnxModel:
     """Load and warm one model file on its own; `threads` 0 takes all cores that this process may use."""
     return OnnxModel(Path(file), threads)
-
-
-def _rows(bundle: Bundle, precision: str) -> list[ModelRow]:
-    """The bundle's models that this engine can fly at `precision`."""
-    usable = [row for row in bundle.manifest.models if (row.dialect, row.io) == ("ort", "frame")]
-    rows = [row for row in usable if row.precision == precision]
-    if not rows:
-        held = sorted({row.precision for row in usable})
-        found = f"{bundle.path} holds no {precision} model for ONNX Runtime"
-        raise EngineError(found, mend=f"try --precision {' or '.join(held)}" if held else "deploy it for --board host")
-    return rows
 
 
 def open_session(file: Path, threads: int = 0, instead: bytes | None = None) -> tuple[Any, tuple[type[Exception], ...]]:

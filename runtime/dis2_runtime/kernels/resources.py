@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from dis2_runtime.kernels.launching import cover
+
 REGISTERS = 65_536
 """32-bit registers of a multiprocessor; the same on every architecture that we build for."""
 WARP = 32
@@ -73,7 +75,7 @@ def blocks_an_sm(row: Resources, architecture: int, threads: int, shared_bytes: 
     limits = LIMITS.get(architecture)
     if limits is None:
         return None
-    warps = -(-threads // WARP)
+    warps = cover(threads, WARP)
     a_warp = _rounded(row.registers * WARP, 256)
     by_registers = REGISTERS // 4 // a_warp * 4 // warps  # four schedulers, each with a quarter of the registers
     shared = _rounded(shared_bytes + row.shared_bytes + RESERVED_SHARED, 128)
@@ -97,4 +99,4 @@ def _row(name: str, text: str) -> Resources | None:
 
 
 def _rounded(size: int, step: int) -> int:
-    return -(-size // step) * step
+    return cover(size, step) * step

@@ -16,6 +16,7 @@ from dis2_edge.terminal import note, say, warn
 from dis2_runtime.driver import Driver
 from dis2_runtime.driver.opening import open_driver
 from dis2_runtime.engine import Answer, Frames
+from dis2_runtime.engines.rows import rows_at
 from dis2_runtime.engines.tensorrt import bindings
 from dis2_runtime.engines.tensorrt.apart import Bounds, build_apart
 from dis2_runtime.engines.tensorrt.bindings import Trt
@@ -32,7 +33,7 @@ from dis2_runtime.engines.tensorrt.tick import Tick
 from dis2_runtime.kernels.loading import Kernels
 from dis2_runtime.proof import Check, check_row, read_goldens
 
-__all__ = ["Settings", "TensorRtEngine", "rows_for"]
+__all__ = ["Settings", "TensorRtEngine"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,9 @@ class TensorRtEngine:
         self._bundle, self._settings, self._build, self._load = bundle, settings or Settings(), build, load
         self._warned: set[str] = set()
         self._ticks: dict[str, Tick] = {}
-        rows = rows_for(bundle, precision)
+        self.checks: list[Check] = []
+        """What each row's loaded plan answered to the goldens when it was opened, in the order of the manifest."""
+        rows = rows_at(bundle, "tensorrt", precision)
         self._trt = trt or bindings.load()
         with contextlib.ExitStack() as gpu:
             self._driver = gpu.enter_context(open_gpu())
@@ -102,12 +105,6 @@ class TensorRtEngine:
         """Segment `frames` with the model of `scenario`; see `dis2_runtime.engine.Engine.infer`."""
         with self._driver.make_current():
             return self._tick(scenario).run(frames, into)
-
-    def check(self, row: ModelRow) -> Check:
-        """The loaded plan of `row`, held to every golden."""
-        goldens = read_goldens(self._bundle)
-        with self._driver.make_current():
-            return check_row(self._bundle, row, goldens, self._tick(row.scenario).run)
 
     def profile(self, scenario: str) -> tuple[LayerTime, ...]:
         """What each layer of a scenario took, in the order of the plan."""
@@ -140,7 +137,7 @@ class TensorRtEngine:
         self._scratch = buffers.scratch(max(tick.plan.memory_bytes for tick in self._ticks.values()))
         for row, _, _ in chosen:
             self._ticks[row.scenario].settle(self._scratch)
-            check_row(self._bundle, row, goldens, self._ticks[row.scenario].run)
+            self.checks.append(check_row(self._bundle, row, goldens, self._ticks[row.scenario].run))
 
     def _make(self, loaded: Loaded, row: ModelRow, buffers: Buffers) -> Tick:
         task, modules = self._bundle.manifest.task, self._kernels.modules
@@ -203,14 +200,3 @@ def _phases() -> Callable[[str], None]:
             note(phase)
 
     return tell
-
-
-def rows_for(bundle: Bundle, precision: str) -> list[ModelRow]:
-    """The bundle's models that TensorRT can fly at `precision`; EngineError naming what there is instead."""
-    usable = [row for row in bundle.manifest.models if (row.dialect, row.io) == ("trt", "tensor")]
-    rows = [row for row in usable if row.precision == precision]
-    if not rows:
-        held = sorted({row.precision for row in usable})
-        found = f"{bundle.path} holds no {precision} model for TensorRT"
-        raise EngineError(found, mend=f"try --precision {' or '.join(held)}" if held else "deploy it for a Jetson")
-    return rows
