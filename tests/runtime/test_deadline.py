@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -94,18 +95,26 @@ def test_longer_deadline_takes_a_slow_mask_as_fresh(two: Bundle) -> None:
     assert min(outcome.latency_ms for outcome in fresh) >= 60
 
 
-def test_engine_that_never_comes_back_is_opened_anew(two: Bundle) -> None:
-    opened: list[Slow] = []
-    dead = threading.Event()
+def first_hangs(opened: list[Slow], dead: threading.Event, others_open_s: float = 0.0) -> Callable[[], Slow]:
+    """Opens engines into `opened`; the first hangs in its fifth call until `dead`, the others take time to open."""
 
     def make() -> Slow:
         opened.append(Slow(lambda call: 0.001))
         if len(opened) == 1:
             opened[0].needs_s = lambda call: dead.wait(20) and 0 if call == 4 else 0.001
+        else:
+            time.sleep(others_open_s)
         return opened[-1]
 
+    return make
+
+
+def test_engine_that_never_comes_back_is_opened_anew(two: Bundle) -> None:
+    opened: list[Slow] = []
+    dead = threading.Event()
+
     try:
-        outcomes = fly(two, make, 1.5, stall_ms=300)
+        outcomes = fly(two, first_hangs(opened, dead), 1.5, stall_ms=300)
     finally:
         dead.set()
     assert len(opened) == 2
@@ -119,16 +128,8 @@ def test_engine_that_opens_more_slowly_than_it_may_stall_is_given_more_time_each
     opened: list[Slow] = []
     dead = threading.Event()
 
-    def make() -> Slow:
-        opened.append(Slow(lambda call: 0.001))
-        if len(opened) == 1:
-            opened[0].needs_s = lambda call: dead.wait(20) and 0 if call == 4 else 0.001
-        else:
-            time.sleep(0.5)
-        return opened[-1]
-
     try:
-        outcomes = fly(two, make, 3.0, stall_ms=200)
+        outcomes = fly(two, first_hangs(opened, dead, others_open_s=0.5), 3.0, stall_ms=200)
     finally:
         dead.set()
     assert len(opened) <= 4
