@@ -1,0 +1,35 @@
+"""Which model rows of a bundle each engine flies."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from dis2_edge.bundle import Bundle, ModelRow
+from dis2_edge.errors import EngineError
+from dis2_edge.manifest import Dialect, Io
+
+EngineName = Literal["onnxruntime", "tensorrt"]
+FILES: dict[EngineName, tuple[Dialect, Io]] = {"onnxruntime": ("ort", "frame"), "tensorrt": ("trt", "tensor")}
+"""The model files that an engine flies."""
+_TOLD: dict[EngineName, tuple[str, str]] = {
+    "onnxruntime": ("ONNX Runtime", "deploy it for --board host"),
+    "tensorrt": ("TensorRT", "deploy it for a Jetson"),
+}
+"""The engine's own name, and what mends a bundle that holds nothing for it."""
+
+
+def rows_of(bundle: Bundle, engine: EngineName) -> list[ModelRow]:
+    """The bundle's models for an engine, in the order of the manifest."""
+    return [row for row in bundle.manifest.models if (row.dialect, row.io) == FILES[engine]]
+
+
+def rows_at(bundle: Bundle, engine: EngineName, precision: str) -> list[ModelRow]:
+    """Those of them at `precision`; EngineError naming what there is instead."""
+    usable = rows_of(bundle, engine)
+    rows = [row for row in usable if row.precision == precision]
+    if not rows:
+        name, otherwise = _TOLD[engine]
+        held = sorted({row.precision for row in usable})
+        found = f"{bundle.path} holds no {precision} model for {name}"
+        raise EngineError(found, mend=f"try --precision {' or '.join(held)}" if held else otherwise)
+    return rows
