@@ -147,7 +147,7 @@ def spending(bundle: Bundle, threads: int) -> tuple[str, list[operators.Share], 
 
 def made_bundle(folder: Path, size: int) -> Path:
     """A bundle of the default DIS2 at `size` x `size`, five classes, through the stages that users run."""
-    from dis2_boards.deploy import deploy
+    from dis2_boards.packing.pack import pack
     from dis2_boards.profile import load as board_of
     from dis2_edge.dataset import open_dataset
     from dis2_edge.recipe import Recipe
@@ -160,7 +160,7 @@ def made_bundle(folder: Path, size: int) -> Path:
     data = open_dataset(synthesise(folder / "data", "aerial", 4, size, 0))
     run = train(recipe, data, folder / "run", device="cpu")
     quantize(run, recipe, data, folder / "quantized", ("fp32", "int8"))
-    return deploy(folder / "quantized", board_of("host"), folder / "bundle").path
+    return pack(folder / "quantized", board_of("host"), folder / "bundle").path
 
 
 def show(figures: Sequence[Figure], threads: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from dis2_boards.quantized import INDEX
+from dis2_boards.packing.quantized import INDEX
 from dis2_edge import __version__
 from dis2_edge.dataset import DataSet
 from dis2_edge.files import write_json, write_text

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dis2_boards.quantized import INDEX
+from dis2_boards.packing.quantized import INDEX
 from dis2_edge.dataset import DataSet
 from dis2_edge.errors import CheckpointError, DataError, RecipeError
 from dis2_edge.files import new_folder

@@ -8,7 +8,7 @@ import pytest
 import torch
 from small import RECIPE, TWO, frames_of
 
-from dis2_boards import quantized
+from dis2_boards.packing import quantized
 from dis2_edge.dataset import open_dataset
 from dis2_edge.errors import DataError, RecipeError
 from dis2_quantize.judging import verdict as verdicts

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dis2_boards import profile, quantized
-from dis2_boards.deploy import deploy
+from dis2_boards.packing.pack import pack
 from dis2_edge.errors import EngineError, RecipeError
 from dis2_quantize import typed
 from dis2_quantize.judging.halves import HalfSegmenter
@@ -60,7 +60,7 @@ def test_ranges_and_placement_are_recorded(done, aerial):
 
 
 def test_a_bundle_for_the_host_verifies_beside_trt_goldens(done, tmp_path):
-    bundle = deploy(done.path, profile.load("host"), tmp_path / "b")
+    bundle = pack(done.path, profile.load("host"), tmp_path / "b")
     assert {row.dialect for row in bundle.manifest.models} == {"ort"}
 
 

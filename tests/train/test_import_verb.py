@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dis2_boards.deploy import deploy
+from dis2_boards.packing.pack import pack
 from dis2_boards.profile import load as board_of
 from dis2_edge import cli
 from dis2_edge.bundle import read as read_bundle
@@ -145,7 +145,7 @@ def test_later_stages_take_the_run(run, data, tmp_path):
     with pytest.raises(RecipeError, match="no convolution that folds to an integer"):
         quantize(loaded, loaded.recipe, data, tmp_path / "int8", ("int8",))
     quantize(loaded, loaded.recipe, data, tmp_path / "q", ("fp32",))
-    bundle = read_bundle(deploy(tmp_path / "q", board_of("host"), tmp_path / "bundle").path)
+    bundle = read_bundle(pack(tmp_path / "q", board_of("host"), tmp_path / "bundle").path)
     assert bundle.manifest.network == "dis2/paper"
     assert [row.scenario for row in bundle.manifest.models] == list(loaded.task.scenarios)
 

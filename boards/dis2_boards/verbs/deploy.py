@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dis2_boards.card import percent
-from dis2_boards.deploy import deploy
+from dis2_boards.packing.card import percent
+from dis2_boards.packing.pack import pack
 from dis2_boards.profile import load
 from dis2_edge.terminal import say, table
 
@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Deploy, then say what is in the bundle."""
-    bundle = deploy(args.qrun, load(args.board), args.out)
+    bundle = pack(args.qrun, load(args.board), args.out)
     rows = [(row.scenario, row.precision, percent(row.miou)) for row in bundle.manifest.models]
     table(f"{bundle.manifest.name} for {bundle.manifest.board}", ("scenario", "precision", "mIoU on test (%)"), rows)
     say(f"verified and kept: {bundle.path} (bundle {bundle.id})")

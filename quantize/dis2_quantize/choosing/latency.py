@@ -84,7 +84,7 @@ def compared(samples: Mapping[Kept, list[float]]) -> dict[Kept, Interval]:
 
 def predicted(files: Mapping[Kept, Path], label: str, *, board: Board) -> dict[Kept, Interval]:
     """Milliseconds of each file on `board` by its roofline; what is a float in the file is FP16 there."""
-    from dis2_boards.roofline import predict_ms
+    from dis2_boards.prediction.roofline import predict_ms
     from dis2_quantize.costs import layer_costs
 
     return {

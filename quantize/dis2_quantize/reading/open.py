@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx
 
-from dis2_boards import quantized
+from dis2_boards.packing import quantized
 from dis2_boards.profile import Board
 from dis2_edge import bundle
 from dis2_edge.errors import BoardError, CheckpointError

@@ -32,7 +32,7 @@ def test_floats_become_halves_and_integers_stay():
 
 
 def test_a_board_is_asked_by_its_roofline(monkeypatch, tmp_path):
-    roofline, costs = types.ModuleType("dis2_boards.roofline"), types.ModuleType("dis2_quantize.costs")
+    roofline, costs = types.ModuleType("dis2_boards.prediction.roofline"), types.ModuleType("dis2_quantize.costs")
 
     def predict_ms(layers, board):
         assert {layer.format for layer in layers} == {"fp16"}
@@ -40,7 +40,7 @@ def test_a_board_is_asked_by_its_roofline(monkeypatch, tmp_path):
 
     roofline.predict_ms = predict_ms
     costs.layer_costs = lambda model: (LayerCost("n", "Conv", "fp32", 1, model),)
-    monkeypatch.setitem(sys.modules, "dis2_boards.roofline", roofline)
+    monkeypatch.setitem(sys.modules, "dis2_boards.prediction.roofline", roofline)
     monkeypatch.setitem(sys.modules, "dis2_quantize.costs", costs)
     monkeypatch.setattr(latency.onnx, "load", lambda file: int(file.stem))
     files = {(): tmp_path / "20.onnx", ("a",): tmp_path / "40.onnx"}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from efficientvit import PUBLISHED, Encoder, Published
 
 from dis2_boards.figures import Figure, PowerMode, Roofline, Software
+from dis2_boards.prediction.roofline import predict_ms
 from dis2_boards.profile import Board, load
-from dis2_boards.roofline import predict_ms
 from dis2_edge.cli import main
 from dis2_edge.costs import LayerCost
 from dis2_edge.errors import BoardError
+from tests.boards.prediction.efficientvit import PUBLISHED, Encoder, Published
 
 ORIN = load("orin-nx-16gb")
 

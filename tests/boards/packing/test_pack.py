@@ -13,8 +13,8 @@ import pytest
 from proven_bundle import make_run, other_model
 from tiny_bundle import HEAT, NDSM, RGB, task_of
 
-from dis2_boards import deploy as deploying
-from dis2_boards.deploy import deploy
+from dis2_boards.packing import pack as packing
+from dis2_boards.packing.pack import pack
 from dis2_boards.profile import load
 from dis2_edge import bundle as bundles
 from dis2_edge.cli import main
@@ -36,7 +36,7 @@ def qrun(made: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the verification, which takes a process of its own, where the test is about something else."""
-    monkeypatch.setattr(deploying, "verify", lambda *_: None)
+    monkeypatch.setattr(packing, "verify", lambda *_: None)
 
 
 def nothing_left(qrun: Path) -> bool:
@@ -44,7 +44,7 @@ def nothing_left(qrun: Path) -> bool:
 
 
 def test_a_bundle_is_made_and_verified_by_its_own_process(qrun: Path, tmp_path: Path) -> None:
-    bundle = deploy(qrun, HOST, tmp_path / "bundle")
+    bundle = pack(qrun, HOST, tmp_path / "bundle")
     bundles.verify_hashes(bundle)
     assert bundle.manifest.board == "host"
     assert bundle.manifest.policy.anchor == "rgb"
@@ -55,7 +55,7 @@ def test_a_bundle_is_made_and_verified_by_its_own_process(qrun: Path, tmp_path: 
 
 @pytest.mark.usefixtures("unverified")
 def test_same_run_same_bytes(qrun: Path, tmp_path: Path) -> None:
-    first, second = deploy(qrun, HOST, tmp_path / "a"), deploy(qrun, HOST, tmp_path / "b")
+    first, second = pack(qrun, HOST, tmp_path / "a"), pack(qrun, HOST, tmp_path / "b")
     assert first.digest == second.digest
     assert first.manifest == second.manifest
 
@@ -63,12 +63,12 @@ def test_same_run_same_bytes(qrun: Path, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("unverified")
 def test_three_sensors_deploy_as_two_do(tmp_path: Path) -> None:
     run = make_run(tmp_path / "qrun", task_of(RGB, NDSM, HEAT))
-    assert len(deploy(run, HOST, tmp_path / "bundle").manifest.models) == 14
+    assert len(pack(run, HOST, tmp_path / "bundle").manifest.models) == 14
 
 
 @pytest.mark.usefixtures("unverified")
 def test_the_card_tells_figures_sensors_and_limits(qrun: Path, tmp_path: Path) -> None:
-    card = (deploy(qrun, HOST, tmp_path / "bundle").path / "card.md").read_text()
+    card = (pack(qrun, HOST, tmp_path / "bundle").path / "card.md").read_text()
     for words in (
         "| rgb+ndsm | 80.00 | 80.00 | +0.00 |",
         "| ndsm | height | 1 | float32 | metres |",
@@ -82,7 +82,7 @@ def test_the_card_tells_figures_sensors_and_limits(qrun: Path, tmp_path: Path) -
 def test_a_model_that_fails_its_goldens_is_not_kept(qrun: Path, tmp_path: Path) -> None:
     other_model(qrun, "ndsm")
     with pytest.raises(BundleError, match=r"does not verify and was not kept: models/ndsm-int8.* agrees with"):
-        deploy(qrun, HOST, tmp_path / "bundle")
+        pack(qrun, HOST, tmp_path / "bundle")
     assert nothing_left(qrun)
 
 
@@ -94,7 +94,7 @@ def test_a_full_disk_leaves_nothing(qrun: Path, tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(os if call == "fsync" else shutil, call, full)
     with pytest.raises(StorageError, match="no space left"):
-        deploy(qrun, HOST, tmp_path / "bundle")
+        pack(qrun, HOST, tmp_path / "bundle")
     assert nothing_left(qrun)
 
 
@@ -103,9 +103,9 @@ def test_an_interrupt_leaves_nothing(qrun: Path, tmp_path: Path, monkeypatch: py
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(deploying, "model_card", interrupt)
+    monkeypatch.setattr(packing, "model_card", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        deploy(qrun, HOST, tmp_path / "bundle")
+        pack(qrun, HOST, tmp_path / "bundle")
     assert nothing_left(qrun)
 
 
@@ -113,7 +113,7 @@ def test_an_existing_folder_is_not_overwritten(qrun: Path, tmp_path: Path) -> No
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "precious").write_text("x")
     with pytest.raises(StorageError, match="exists already"):
-        deploy(qrun, HOST, tmp_path / "bundle")
+        pack(qrun, HOST, tmp_path / "bundle")
     assert (tmp_path / "bundle" / "precious").read_text() == "x"
 
 
@@ -121,27 +121,27 @@ def test_a_training_run_says_quantize_it_first(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "weights.safetensors").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"quantize it first: dis2-edge quantize .*run --data"):
-        deploy(tmp_path / "run", HOST, tmp_path / "bundle")
+        pack(tmp_path / "run", HOST, tmp_path / "bundle")
 
 
 def test_an_unfinished_run_is_refused(qrun: Path, tmp_path: Path) -> None:
     (qrun / "quantized.json").unlink()
     with pytest.raises(CheckpointError, match=r"has no quantized\.json; the run is unfinished"):
-        deploy(qrun, HOST, tmp_path / "bundle")
+        pack(qrun, HOST, tmp_path / "bundle")
     assert nothing_left(qrun)
 
 
 def test_a_bundle_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(CheckpointError, match="is a bundle already"):
-        deploy(tmp_path, HOST, tmp_path / "bundle")
+        pack(tmp_path, HOST, tmp_path / "bundle")
 
 
 @pytest.mark.parametrize("name", ["models/rgb-int8-ort-frame.onnx", "goldens/seed1.npz", "recipe.toml"])
 def test_a_missing_file_is_named(qrun: Path, tmp_path: Path, name: str) -> None:
     (qrun / name).unlink()
     with pytest.raises(CheckpointError, match=f"{name} is missing"):
-        deploy(qrun, HOST, tmp_path / "bundle")
+        pack(qrun, HOST, tmp_path / "bundle")
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_broken_index_is_refused(qrun: Path, tmp_path: Path, key: str, value: 
     table = json.loads((qrun / "quantized.json").read_text()) | {key: value}
     (qrun / "quantized.json").write_text(json.dumps(table))
     with pytest.raises((CheckpointError, BoardError), match=message):
-        deploy(qrun, HOST, tmp_path / "bundle")
+        pack(qrun, HOST, tmp_path / "bundle")
 
 
 def test_an_index_that_points_outside_the_run_is_refused(qrun: Path, tmp_path: Path) -> None:
@@ -165,19 +165,19 @@ def test_an_index_that_points_outside_the_run_is_refused(qrun: Path, tmp_path: P
     table["models"][0]["file"] = "../../etc/passwd"
     (qrun / "quantized.json").write_text(json.dumps(table))
     with pytest.raises(BundleError, match="unsafe path"):
-        deploy(qrun, HOST, tmp_path / "bundle")
+        pack(qrun, HOST, tmp_path / "bundle")
 
 
 def test_a_board_without_a_fitting_model_says_which_it_wants(qrun: Path, tmp_path: Path) -> None:
     half = dataclasses.replace(HOST, name="half", precisions=("fp16",))
     with pytest.raises(BoardError, match=r"for the board 'half'.*ort frame files in fp16"):
-        deploy(qrun, half, tmp_path / "bundle")
+        pack(qrun, half, tmp_path / "bundle")
 
 
 def test_a_board_whose_engine_is_not_here_is_refused_before_anything_is_made(
     qrun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploying, "find_spec", lambda _: None)
+    monkeypatch.setattr(packing, "find_spec", lambda _: None)
     assert main(["deploy", str(qrun), "--board", "orin-nx-16gb", "--out", str(tmp_path / "bundle")]) == 2
     told = capsys.readouterr().err
     assert "nothing here can prove a bundle for the board 'orin-nx-16gb'" in told
@@ -194,8 +194,8 @@ def test_a_jetson_gets_its_files_and_what_stands_in_for_them(
         row | {"dialect": "trt", "io": "tensor", "miou": 0.75} for row in table["models"] if row["precision"] == "int8"
     ]
     (qrun / "quantized.json").write_text(json.dumps(table | {"models": [*table["models"], *own]}))
-    monkeypatch.setattr(deploying, "find_spec", lambda name: name == "tensorrt")
-    bundle = deploy(qrun, load("orin-nx-16gb"), tmp_path / "bundle")
+    monkeypatch.setattr(packing, "find_spec", lambda name: name == "tensorrt")
+    bundle = pack(qrun, load("orin-nx-16gb"), tmp_path / "bundle")
     kinds = {(row.dialect, row.precision) for row in bundle.manifest.models}
     assert kinds == {("trt", "int8"), ("ort", "int8")}
     assert "| rgb+ndsm | 75.00 |" in (bundle.path / "card.md").read_text()  # what flies, not what stands in

@@ -9,10 +9,10 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from dis2_boards import quantized
-from dis2_boards.card import model_card
+from dis2_boards.packing import quantized
+from dis2_boards.packing.card import model_card
+from dis2_boards.packing.quantized import QuantizedRun
 from dis2_boards.profile import Board
-from dis2_boards.quantized import QuantizedRun
 from dis2_edge import __version__, bundle
 from dis2_edge.bundle import Bundle, Manifest, ModelRow, Policy
 from dis2_edge.errors import BoardError, BundleError
@@ -24,7 +24,7 @@ VERIFY_LIMIT_S = {"ort": 600.0, "trt": 7200.0}
 """How long a verification may take before it is ended, by dialect; under TensorRT it builds every engine."""
 
 
-def deploy(qrun: Path, board: Board, out: Path) -> Bundle:
+def pack(qrun: Path, board: Board, out: Path) -> Bundle:
     """Make the bundle `out` from the quantised run `qrun`: whole and proven on this machine, or not at all.
 
     Raises CheckpointError on a run that is none or unfinished, BoardError when no model of it is for the board, or the
