@@ -43,6 +43,7 @@ VERBS = {
     "quantize": Verb("dis2_quantize.verbs.quantize", "make a trained network INT8, judge it", "quantize", "quantise"),
     "check": Verb("dis2_quantize.verbs.check", "check a model file against a board's rules", "quantize", "quantise"),
     "boards": Verb("dis2_boards.verbs.boards", "list the boards, show one", "", "deploy"),
+    "plan": Verb("dis2_boards.verbs.plan", "predict latency, energy and memory on a board", "", "deploy"),
     "deploy": Verb("dis2_boards.verbs.deploy", "pack a quantised network into a board's bundle", "deploy", "deploy"),
     "key": Verb("dis2_boards.verbs.key", "make a key that signs bundles; trust one", "deploy", "deploy"),
     "bundle": Verb("dis2_runtime.verbs.bundle", "look into a bundle (verify, show)", "host", "fly"),

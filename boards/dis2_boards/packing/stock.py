@@ -85,7 +85,7 @@ def _lies(folder: Path, wheel: Wheel) -> bool:
 
 
 def _built_on_a_board(folder: Path, tag: str) -> list[Wheel]:
-    """The newest wheel of pycuda in the stock, where one was laid; it goes beside cuda-bindings, which stands in for it.
+    """The newest wheel of pycuda in the stock, where one was laid; cuda-bindings goes along and stands in for it.
 
     pycuda is sources only: a wheel of it is built once on a board of that JetPack (`pip wheel pycuda`).
     """
