@@ -82,6 +82,8 @@ class Roofline:
     """Share of that bandwidth which layers attain."""
     overhead: Figure
     """Added to every layer, in us: launch and synchronisation."""
+    error: Figure | None = None
+    """How far predictions were off where they could be held against measurements; None where they never were."""
 
     def __post_init__(self) -> None:
         if not self.peaks or set(self.peaks) != set(self.efficiency) or not set(self.peaks) <= set(FORMATS):
@@ -94,13 +96,15 @@ class Roofline:
         _check(self.bandwidth, "GB/s")
         if not (self.overhead.unit == "us" and 0 <= self.overhead.value < math.inf):
             raise BoardError(f"{self.overhead.meaning}: {_told(self.overhead)}", expected="0 us or more")
+        if self.error and not (self.error.unit == "factor" and 1 <= self.error.value < math.inf):
+            raise BoardError(f"{self.error.meaning}: {_told(self.error)}", expected="a factor of 1 or more")
 
     def figures(self) -> dict[str, Figure]:
         """Every figure by a name for people, in the order in which they are used."""
         named = {f"peak {name}": figure for name, figure in self.peaks.items()}
         named |= {f"attained {name}": figure for name, figure in self.efficiency.items()}
         named |= {"bandwidth": self.bandwidth, "attained bandwidth": self.bandwidth_efficiency}
-        return {**named, "overhead": self.overhead}
+        return {**named, "overhead": self.overhead, **({"error": self.error} if self.error else {})}
 
 
 def _check(figure: Figure, unit: str, most: float = math.inf) -> None:
