@@ -9,6 +9,7 @@
     │   ├── ExportError       a network that cannot be written as a model file
     │   ├── BundleError       a bundle that is damaged, altered or of an unknown format
     │   ├── BoardError        a board that is unknown, or cannot do what was asked
+    │   │   └── LostError     a board that stopped answering half-way
     │   ├── SourceError       a sensor source that cannot be opened or read
     │   ├── EngineError       an inference engine that cannot load or run a model file
     │   ├── StorageError      the disk: full, read-only, gone
@@ -71,6 +72,10 @@ class BundleError(UserError):
 
 class BoardError(UserError):
     """A board that is unknown, or cannot do what was asked."""
+
+
+class LostError(BoardError):
+    """A board that stopped answering half-way."""
 
 
 class SourceError(UserError):
