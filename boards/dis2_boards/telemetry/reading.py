@@ -40,6 +40,18 @@ class Reading:
             "why": self.why,
         }
 
+    def row(self) -> dict[str, Any] | None:
+        """The few figures of a tick's row; None when nothing of them is told."""
+        figures = {
+            "power_w": _rounded(self.power_w),
+            "hottest_c": round(max(self.temperatures_c.values()), 1) if self.temperatures_c else None,
+            "gpu_load": _rounded(self.gpu_load),
+            "gpu_mhz": _rounded(self.clocks_mhz.get("gpu")),
+            "cpu_mhz": _rounded(self.clocks_mhz.get("cpu")),
+            "power_mode": self.power_mode or None,
+        }
+        return figures if any(value is not None for value in figures.values()) else None
+
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
+from typing import Any
 
 from dis2_boards.telemetry.open import Telemetry
 from dis2_boards.telemetry.reading import Reading
@@ -30,6 +31,7 @@ class Watch:
     ) -> None:
         self._telemetry, self._every_s, self._clock_s = telemetry, every_s, clock_s
         self._latest = Reading(source=telemetry.source, why="nothing was read so far")
+        self._row: tuple[float, dict[str, Any] | None] = (0.0, None)
         self._lock, self._over = threading.Lock(), threading.Event()
         self._whole = Tally()
         self._windows: list[Tally] = []
@@ -44,6 +46,11 @@ class Watch:
     ) -> None:
         self._over.set()
         self._thread.join(_FAREWELL_S)
+
+    def row(self) -> dict[str, Any] | None:
+        """The newest reading for a tick's row, with its age; None when it tells nothing."""
+        time_s, row = self._row
+        return None if row is None else {**row, "age_ms": round(1e3 * (self._clock_s() - time_s), 1)}
 
     @property
     def latest(self) -> Reading:
@@ -82,6 +89,6 @@ class Watch:
 
     def _keep(self, time_s: float, reading: Reading) -> None:
         with self._lock:
-            self._latest = reading
+            self._latest, self._row = reading, (time_s, reading.row())
             for tally in (self._whole, *self._windows):
                 tally.add(time_s, reading)

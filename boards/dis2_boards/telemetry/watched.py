@@ -42,6 +42,23 @@ class Watched:
             return None
         return self.power_w * (self.seconds if seconds is None else seconds) / frames
 
+    def told(self, frames: int) -> str:
+        """One sentence for people, on `frames` frames of this span."""
+        joules = self.joules_a_frame(frames)
+        if self.power_w is None or joules is None:
+            parts = [f"power: not measured ({self.why or 'no frame was made'})"]
+        else:
+            parts = [f"power: {self.power_w:.1f} W, {joules:.3g} J a frame ({self.why})"]
+        if self.temperatures_c:
+            name, (_, most) = max(self.temperatures_c.items(), key=lambda item: item[1][1])
+            parts.append(f"at most {most:.0f} °C ({name})")
+        if "gpu" in self.clocks_mhz:
+            low, high = self.clocks_mhz["gpu"]
+            parts.append(f"GPU at {low:.0f} to {high:.0f} MHz")
+        if self.power_modes:
+            parts.append(f"power mode {' then '.join(self.power_modes)}")
+        return "; ".join(parts)
+
     def to_table(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
