@@ -79,6 +79,10 @@ _EXTRA_OF = {
 }
 
 
+_WORKSTATION = ("dis2_train", "dis2_quantize")
+"""Packages that the wheel for boards leaves out."""
+
+
 class VerbModule(Protocol):
     """What a verb's module provides."""
 
@@ -172,6 +176,9 @@ def _missing_extra(extra: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
+        if package in _WORKSTATION and error.name == package:
+            found = f"what a board installs holds no {package}"
+            raise UserError(found, mend="use this verb on the workstation: pip install dis2-edge there") from error
         if not package or package.startswith("dis2_"):
             raise
         raise MissingExtraError(package, _EXTRA_OF.get(package, extra or "host")) from error

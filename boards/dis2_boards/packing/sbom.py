@@ -72,10 +72,8 @@ def _packages(locks: Mapping[str, Sequence[Wheel]], licences: Sequence[Licence])
     from packageurl import PackageURL
 
     stated = {_plain(row.name): row for row in licences}
-    wheels = {wheel.filename: wheel for locked in locks.values() for wheel in locked}
-    rows: list[tuple[str, str, Wheel | None]] = [
-        (_plain(wheel.name), wheel.version, wheel) for _, wheel in sorted(wheels.items())
-    ]
+    wheels = sorted({wheel for locked in locks.values() for wheel in locked}, key=lambda wheel: wheel.filename)
+    rows: list[tuple[str, str, Wheel | None]] = [(_plain(wheel.name), wheel.version, wheel) for wheel in wheels]
     rows = rows or [("dis2-edge", stated["dis2-edge"].version, None)]
     for name, version, wheel in rows:
         qualifiers = {"file_name": wheel.filename} if wheel else {}
