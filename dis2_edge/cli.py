@@ -43,10 +43,12 @@ VERBS = {
     "quantize": Verb("dis2_quantize.verbs.quantize", "make a trained network INT8, judge it", "quantize", "quantise"),
     "check": Verb("dis2_quantize.verbs.check", "check a model file against a board's rules", "quantize", "quantise"),
     "boards": Verb("dis2_boards.verbs.boards", "list the boards, show one", "", "deploy"),
-    "deploy": Verb("dis2_boards.verbs.deploy", "bring a quantised network to a board, safely", "host", "deploy"),
+    "plan": Verb("dis2_boards.verbs.plan", "predict latency, energy and memory on a board", "", "deploy"),
+    "deploy": Verb("dis2_boards.verbs.deploy", "bring a quantised network to a board, safely", "deploy", "deploy"),
     "status": Verb("dis2_boards.verbs.status", "what a board runs, and whether it is well", "", "deploy"),
     "rollback": Verb("dis2_boards.verbs.rollback", "let a board fly the version before", "", "deploy"),
     "prune": Verb("dis2_boards.verbs.prune", "remove old versions from a board", "", "deploy"),
+    "key": Verb("dis2_boards.verbs.key", "make a key that signs bundles; trust one", "deploy", "deploy"),
     "bundle": Verb("dis2_runtime.verbs.bundle", "look into a bundle (verify, show)", "host", "fly"),
     "run": Verb("dis2_runtime.verbs.run", "stream sensors through a bundle: a mask every tick", "host", "fly"),
     "faults": Verb("dis2_runtime.verbs.faults", "list the sensor faults that can be played, check a file", "", "fly"),
@@ -73,6 +75,8 @@ _EXTRA_OF = {
     "cv2": "stream",
     "pycuda": "jetson",
     "cuda": "jetson",
+    "cryptography": "deploy",
+    "cyclonedx": "deploy",
     "torch_tensorrt": "tensorrt",
 }
 

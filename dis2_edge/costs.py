@@ -28,6 +28,10 @@ class LayerCost:
     """2 for each multiply-add of convolutions and matrix products, 1 for each value that another operator makes."""
     bytes: int
     """Read and written once: inputs, weights and outputs, each in its own number format."""
+    weights: int | None = None
+    """Bytes among these that are the same for every image; None in files of before 22 November 2026."""
+    alive: int | None = None
+    """Bytes of all activations that are held while it computes: made before or by it, and read by it or later."""
 
 
 def write_costs(file: Path, layers: Sequence[LayerCost]) -> None:

@@ -129,6 +129,12 @@ def check_free(path: Path) -> None:
         raise StorageError(f"{path} exists already and is not empty", mend="choose another --out or remove it")
 
 
+def refuse_within(path: Path, bundle: Path, word: str = "--out") -> None:
+    """StorageError where `path`, given as `word`, lies in `bundle`: with a file more no board would read that again."""
+    if path.resolve().is_relative_to(bundle.resolve()):
+        raise StorageError(f"{path} lies within the bundle {bundle}", mend=f"choose another {word}")
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal, read in pieces of 1 MiB."""
     digest = hashlib.sha256()

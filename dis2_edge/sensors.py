@@ -19,8 +19,8 @@ Dtype = Literal["uint8", "uint16", "float32"]
 Fit = Literal["resize", "crop", "tile"]
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_RESERVED = {"blind", "mask", "confidence", "logits"}
-"""Names that already mean something beside a sensor's: the state without sensors, and a model's outputs."""
+_RESERVED = ("blind", "mask", "confidence", "logits", "truth")
+"""Names that mean something beside a sensor's: no sensor at all, a model's outputs, a tile's labels."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Sensor:
         if not _NAME.fullmatch(self.name):
             raise RecipeError(f"{where}: bad name", expected="lower-case letters, digits and _, a letter first")
         if self.name in _RESERVED:
-            raise RecipeError(f"{where}: bad name", expected="a name other than those of scenarios and outputs")
+            raise RecipeError(f"{where}: the name is taken", expected=f"another name than {', '.join(_RESERVED)}")
         if self.channels < 1:
             raise RecipeError(f"{where}: channels is {self.channels}", expected="1 or more")
         if not self.valid_min < self.valid_max:

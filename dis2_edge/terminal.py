@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _ANY_WIDTH = 10_000
 """Characters that no table needs."""
+
+_STEP_S = 0.1
+"""Shortest time between two steps that a program is told of."""
 
 _bars: Progress | None = None
 """The bars now on the screen; an inner `progress` adds its bar to them, as one screen holds one set."""
@@ -28,6 +32,30 @@ def hush() -> None:
     _hushed = True
 
 
+_for_programs = False
+"""Whether another program reads how far it is."""
+
+
+def tell_programs() -> None:
+    """From now on stderr holds a line of JSON a step, {"label", "done", "total"}, for a program that reads along.
+
+    Notes and warnings are such lines too, `total` 0.
+    """
+    global _for_programs
+    _for_programs = True
+
+
+def for_programs() -> bool:
+    """Whether a program reads along, so that a child process can be told the same."""
+    return _for_programs
+
+
+def step(label: str, done: int, total: int) -> None:
+    """Tell a program that reads along how far it is; for people `progress` does."""
+    if _for_programs and not _hushed:
+        print(json.dumps({"label": label, "done": done, "total": total}), file=sys.stderr, flush=True)
+
+
 def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """Yield `items` behind a bar with the time left, on stderr; piped, it is one line at the start and one at the end.
 
@@ -37,6 +65,8 @@ def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterat
         return iter(items)
     if total is None and isinstance(items, Sized):
         total = len(items)
+    if _for_programs:
+        return _stepped(items, label, total or 0)
     return _drawn(items, label, total) if sys.stderr.isatty() else _logged(items, label, total)
 
 
@@ -70,14 +100,26 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """Print a line to stderr, beside the progress: how the work went, which is no result of it."""
-    if not _hushed:
+    if _for_programs:
+        step(text, 0, 0)
+    elif not _hushed:
         print(text, file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
     """Print a warning to stderr: something that the user should know, and that stops nothing."""
-    if not _hushed:
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+    note(f"warning: {text}")
+
+
+def _stepped(items: Iterable[T], label: str, total: int) -> Iterator[T]:
+    """A line a tenth of a second at most, but for the first and the last."""
+    step(label, 0, total)
+    said = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        if done == total or time.monotonic() - said >= _STEP_S:
+            said = time.monotonic()
+            step(label, done, total)
 
 
 def _logged(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from dis2_edge.errors import BoardError
 
@@ -39,13 +40,39 @@ class PowerMode:
     meaning: str
     """What it does to the GPU, as far as known."""
     source: str
-    """Where that stands, or `unverified`."""
+    """Where the name stands, or `unverified`."""
     default: bool = False
-    """Whether a board comes so."""
+    """Whether a board comes so, in its plain configuration."""
+    configuration: Literal["any", "plain", "super"] = "any"
+    """The configuration of the module that has it."""
+    gpu_clock: Figure | None = None
+    """Clock up to which the GPU may go, in MHz; None where not known."""
+    multiprocessors: Figure | None = None
+    """Multiprocessors that are switched on; None where not known."""
+    bandwidth: Figure | None = None
+    """Bytes that the memory moves at the mode's memory clock, in GB/s; None where not known, or not capped."""
+    power: Figure | None = None
+    """Power that the mode is meant to hold, in W; None where it states none."""
 
     def __post_init__(self) -> None:
         if not self.source.strip():
             raise BoardError(f"power mode {self.name!r}: no source", expected=f"where it stands, or {UNVERIFIED!r}")
+        for unit, figure in self.limits().values():
+            if figure is not None:
+                _check(figure, unit)
+
+    def is_called(self, name: str) -> bool:
+        """Whether a board's own file means this mode by `name`: some write 30W as MODE_30W."""
+        return self.name.removeprefix("MODE_") == name.removeprefix("MODE_")
+
+    def limits(self) -> dict[str, tuple[str, Figure | None]]:
+        """What the mode limits, with the unit in which it must be given."""
+        return {
+            "GPU clock": ("MHz", self.gpu_clock),
+            "multiprocessors": ("SMs", self.multiprocessors),
+            "bandwidth": ("GB/s", self.bandwidth),
+            "power": ("W", self.power),
+        }
 
 
 @dataclass(frozen=True)
@@ -82,6 +109,8 @@ class Roofline:
     """Share of that bandwidth which layers attain."""
     overhead: Figure
     """Added to every layer, in us: launch and synchronisation."""
+    error: Figure | None = None
+    """How far predictions were off where they could be held against measurements; None where they never were."""
 
     def __post_init__(self) -> None:
         if not self.peaks or set(self.peaks) != set(self.efficiency) or not set(self.peaks) <= set(FORMATS):
@@ -94,13 +123,15 @@ class Roofline:
         _check(self.bandwidth, "GB/s")
         if not (self.overhead.unit == "us" and 0 <= self.overhead.value < math.inf):
             raise BoardError(f"{self.overhead.meaning}: {_told(self.overhead)}", expected="0 us or more")
+        if self.error and not (self.error.unit == "factor" and 1 <= self.error.value < math.inf):
+            raise BoardError(f"{self.error.meaning}: {_told(self.error)}", expected="a factor of 1 or more")
 
     def figures(self) -> dict[str, Figure]:
         """Every figure by a name for people, in the order in which they are used."""
         named = {f"peak {name}": figure for name, figure in self.peaks.items()}
         named |= {f"attained {name}": figure for name, figure in self.efficiency.items()}
         named |= {"bandwidth": self.bandwidth, "attained bandwidth": self.bandwidth_efficiency}
-        return {**named, "overhead": self.overhead}
+        return {**named, "overhead": self.overhead, **({"error": self.error} if self.error else {})}
 
 
 def _check(figure: Figure, unit: str, most: float = math.inf) -> None:

@@ -18,6 +18,11 @@ def write(report: Report, folder: Path) -> None:
     write_text(folder / HTML, page.render(report, folder))
 
 
+def draw(folder: Path) -> None:
+    """Draw report.html from the report.json in `folder`, which may come from a machine that cannot; DataError."""
+    write_text(folder / HTML, page.render(read(folder), folder))
+
+
 def read(folder: Path) -> Report:
     """The report in `folder`; DataError when there is none or it is broken."""
     return Report.from_table(read_json(folder / JSON, DataError), str(folder / JSON))

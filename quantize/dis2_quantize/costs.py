@@ -9,11 +9,14 @@ not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx
 
+from dis2_boards.prediction.roofline import VIEWS
 from dis2_edge.costs import Format, LayerCost
 from dis2_edge.errors import CheckpointError
 from dis2_quantize.reading.facts import Facts, gather
@@ -68,7 +71,10 @@ def layer_costs(model: onnx.ModelProto) -> tuple[LayerCost, ...]:
         found = f"node {node.name or node.op_type!r}: {reason}"
         raise CheckpointError(found, expected="fixed shapes and operators of ONNX or ONNX Runtime")
     wiring = Wiring(facts.model.graph)
-    return tuple(_cost(layer, facts, wiring) for layer in _layers(facts, wiring))
+    layers = list(_layers(facts, wiring))
+    costs = [_cost(layer, facts, wiring) for layer in layers]
+    alive = _alive(layers, facts, wiring)
+    return tuple(dataclasses.replace(cost, alive=held) for cost, held in zip(costs, alive, strict=True))
 
 
 @dataclass
@@ -123,7 +129,30 @@ def _cost(layer: _Layer, facts: Facts, wiring: Wiring) -> LayerCost:
         format=_format(layer, facts, wiring),
         operations=sum(operations(node, *_shapes(node, facts)) for node in work),
         bytes=sum(facts[name].bytes for name in _touched(layer, wiring)),
+        weights=sum(facts[name].bytes for name in _touched(layer, wiring) if facts[name].fixed),
     )
+
+
+def _alive(layers: Sequence[_Layer], facts: Facts, wiring: Wiring) -> list[int]:
+    """Bytes of activations that are held while each of `layers` computes.
+
+    An activation is held from the layer that makes it, an input from the start, to the last layer that reads it, an
+    answer of the file to the end. What is the same bytes under another shape is held once.
+    """
+    home: dict[str, str] = {}
+    spans: dict[str, tuple[int, int]] = {}
+    for place, layer in enumerate(layers):
+        if layer.head.op_type in VIEWS:
+            home[layer.head.output[0]] = home.get(layer.head.input[0], layer.head.input[0])
+        for name in (home.get(name, name) for name in _touched(layer, wiring) if not facts[name].fixed):
+            start = place if wiring.maker(name) else 0
+            spans[name] = (spans.get(name, (start, place))[0], place)
+    answers = {home.get(name, name) for name in wiring.outputs}
+    change = [0] * (len(layers) + 1)
+    for name, (first, last) in spans.items():
+        change[first] += facts[name].bytes
+        change[len(layers) if name in answers else last + 1] -= facts[name].bytes
+    return list(itertools.accumulate(change[:-1]))
 
 
 def _shapes(node: onnx.NodeProto, facts: Facts) -> tuple[list[Shape | None], list[Shape]]:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle, Policy
-from dis2_edge.errors import SourceError, StorageError
-from dis2_edge.files import check_free, write_json
+from dis2_edge.errors import SourceError
+from dis2_edge.files import check_free, refuse_within, write_json
 from dis2_edge.manifest import Precision
 from dis2_edge.settings import nearest
 from dis2_edge.task import Task
@@ -61,6 +61,8 @@ class Flight:
     """When to end."""
     threads: int = 0
     """Threads of one inference; 0 takes all cores."""
+    plans: Path | None = None
+    """Folder of TensorRT's plans; beside the bundle when None."""
 
     @property
     def flights(self) -> Path:
@@ -85,7 +87,7 @@ def fly(
     """
     if out is not None:
         check_free(out)
-    _refuse_within(out or flight.flights, bundle_path)
+    refuse_within(out or flight.flights, bundle_path)
     bundle = bundles.read(bundle_path)
     bundles.verify_hashes(bundle)
     modelled = flight.rig.task(bundle.manifest.task)
@@ -118,14 +120,8 @@ def rungs_of(bundle: Bundle, flight: Flight, modelled: Task) -> list[Rung]:
     """The engines that stand in for one another, each made to answer on the frames' grid where they come in tiles."""
     return [
         Rung(rung.name, lambda rung=rung: tiled(rung.open(), modelled))  # type: ignore[misc]
-        for rung in rungs(bundle, flight.precision, flight.threads, flight.engine)
+        for rung in rungs(bundle, flight.precision, flight.threads, flight.engine, flight.plans)
     ]
-
-
-def _refuse_within(out: Path, bundle_path: Path) -> None:
-    """A file more in a bundle's folder, and no board would read that bundle again."""
-    if out.resolve().is_relative_to(bundle_path.resolve()):
-        raise StorageError(f"{out} lies within the bundle {bundle_path}", mend="choose another --out")
 
 
 def sources_of(flight: Flight, task: Task, clock: RunClock, track: PoseTrack | None) -> dict[str, Source]:

@@ -1,6 +1,7 @@
 """dis2_edge.terminal: bars and tables in a terminal, quiet plain text in a pipe, stdout kept for results."""
 
 import io
+import json
 import os
 import pty
 import re
@@ -154,3 +155,16 @@ def test_results_stay_in_the_pipe_while_a_bar_is_on_the_screen() -> None:
     assert done.stdout == b"result 0\nresult 1\n"
     assert b"bar" in os.read(ours, 65536)
     os.close(ours)
+
+
+def test_a_program_gets_a_line_of_json_a_step(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(terminal, "_for_programs", False)
+    terminal.tell_programs()
+    assert list(terminal.progress([1, 2, 3], "build")) == [1, 2, 3]
+    assert list(terminal.progress(iter([1]), "no length")) == [1]
+    terminal.warn("it is warm")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert lines[0] == {"label": "build", "done": 0, "total": 3}
+    assert {"label": "build", "done": 3, "total": 3} in lines
+    assert {"label": "no length", "done": 0, "total": 0} in lines
+    assert lines[-1] == {"label": "warning: it is warm", "done": 0, "total": 0}

@@ -62,4 +62,8 @@ def test_every_extra_is_pinned(project: dict[str, Any], root: Path) -> None:
 def test_the_makefile_has_the_words_that_ci_and_people_use(root: Path) -> None:
     words = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text("utf-8"), re.MULTILINE))
     assert {"install", "check", "test", "demo", "bench", "reproduce", "test-runtime"} <= words
-    assert "exec make check test" in (root / ".ci" / "run").read_text("utf-8")
+    told = (root / ".ci" / "run").read_text("utf-8")
+    assert "\nmake check\n" in told
+    again = told.index("make test WORKERS=0 PYTEST_ARGS=--last-failed\n")  # a fault fails twice
+    assert "set -eu" in told
+    assert told.index("if ! make test; then") < again

@@ -187,6 +187,33 @@ def test_a_norm_that_is_spelt_out_is_one_layer_and_leaves_nothing_between_in_mem
     assert {layer.bytes for layer in norms} == {halves + constants}
 
 
+def test_what_is_held_while_a_layer_computes_is_what_was_made_and_is_still_read():
+    nodes = [
+        helper.make_node("Exp", ["x"], ["a"]),
+        helper.make_node("Exp", ["a"], ["b"]),
+        helper.make_node("Reshape", ["a", "flat"], ["v"]),  # a's own bytes
+        helper.make_node("Exp", ["b"], ["c"]),
+        helper.make_node("Concat", ["v", "z"], ["d"], axis=0),
+        helper.make_node("Exp", ["c"], ["y"]),
+    ]
+    inputs, weights = {"x": (F, [4, 5]), "z": (F, [8])}, {"flat": np.array([20])}
+    layers = layer_costs(model_of(nodes, inputs, weights, ("y", "d")))
+    one, z, d = 4 * 20, 4 * 8, 4 * 28
+    expected = {"Exp": [2 * one + z, 2 * one + z, 3 * one + z, 2 * one + d], "Reshape": [2 * one + z]}
+    expected["Concat"] = [2 * one + z + d]
+    for kind, held in expected.items():
+        assert [layer.alive for layer in layers if layer.kind == kind] == held, kind
+    assert [layer.weights for layer in layers if layer.kind == "Reshape"] == [8]
+
+
+def test_the_most_that_is_held_is_less_than_all_and_more_than_any_layer_touches(lived_in, tmp_path):
+    layers = layer_costs(exported(lived_in("dis2", TWO), TWO, "rgb+ndsm", "fp32", tmp_path / "m.onnx"))
+    moved = [layer.bytes - layer.weights for layer in layers]
+    assert max(moved) <= max(layer.alive for layer in layers) < sum(moved) / 4
+    weights = sum(layer.weights for layer in layers)
+    assert 0.9 < weights / (tmp_path / "m.onnx").stat().st_size < 1.1
+
+
 def test_a_node_whose_shapes_cannot_be_told_is_named():
     node = helper.make_node("Strange", ["x"], ["y"], name="odd", domain="other")
     with pytest.raises(CheckpointError, match="node 'odd': the operator other::Strange is unknown"):

@@ -1,5 +1,6 @@
 """Start one training as several processes, as torchrun does; the script that each of them runs is this file."""
 
+import faulthandler
 import os
 import signal
 import socket
@@ -9,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOTS = [str(Path(__file__).parents[2] / name) for name in (".", "train")]
+HANG_S = 200
+"""Seconds after which a process says where it is, and ends."""
 NO_LAUNCHER = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "TORCHELASTIC_RUN_ID", "NODE_RANK"}
 
 
@@ -46,6 +49,7 @@ def finish(started: list[subprocess.Popen], timeout_s: float = 250) -> list[tupl
 
 def main(recipe: str, data: str, out: str, *more: str) -> int:
     """Train as the command does; the environment says what is frozen, fails or is stopped."""
+    faulthandler.dump_traceback_later(HANG_S, exit=True)  # one that hangs tells where
     from dis2_edge import cli
     from dis2_train import networks
     from dis2_train.fitting.loop import Training

@@ -40,9 +40,14 @@ class BundleCase(Case):
         return {row.dialect for row in self.bundle.manifest.models}
 
     @property
+    def flying(self) -> set[str]:
+        """The dialects that may fly there, as far as was chosen."""
+        return self.dialects - ({"trt"} if self.order.engine == "onnxruntime" else set())
+
+    @property
     def tensorrt(self) -> bool:
         """Whether the bundle is to fly under TensorRT."""
-        return self.order.engine != "onnxruntime" and "trt" in self.dialects
+        return "trt" in self.flying
 
 
 C = TypeVar("C", bound=Case)

@@ -21,13 +21,12 @@ from dis2_boards.deployment.sending import Lacking, lacking, send
 from dis2_boards.deployment.shipment import Shipment, shipment
 from dis2_boards.deployment.telling import Telling
 from dis2_boards.deployment.way import Way, aside, interrupted, running, taken
-from dis2_boards.deployment.wheels import find, read_lock
+from dis2_boards.packing.locks import read_lock
+from dis2_boards.packing.stock import default_folder, path_of
 from dis2_boards.targets.session import Session
 from dis2_edge import __version__
 from dis2_edge.errors import BoardError, LostError, UserError
 
-WHEELS = Path("~/.cache/dis2-edge/wheels")
-"""Where wheels lie where nothing else is said."""
 MIN_TICKS = 5
 """Ticks that a new version must have answered to be kept."""
 
@@ -82,7 +81,8 @@ def _checked(way: Way, session: Session, scratch: Path) -> tuple[BundleCase, Shi
         case = BundleCase(order, facts, session.ahead_s, bundle, board)
         hold(case, BUNDLE_CHECKS)
         wheels = tuple(read_lock(bundle, facts.tag))
-        load = shipment(bundle, wheels, find(wheels, (order.wheels or WHEELS).expanduser()))
+        stock = order.wheels or default_folder()
+        load = shipment(bundle, wheels, {wheel.sha256: path_of(stock, wheel) for wheel in wheels})
     for text in remarks(case):
         way.telling.remark(text)
     return case, load

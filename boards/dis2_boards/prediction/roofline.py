@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dis2_boards.figures import Roofline
+from dis2_boards.prediction.setting import Setting
 from dis2_boards.profile import Board
 from dis2_edge.costs import LayerCost
 from dis2_edge.errors import BoardError
 
 Bound = Literal["compute", "memory", "overhead"]
+BOUNDS: tuple[Bound, ...] = ("compute", "memory", "overhead")
 
 VIEWS = frozenset(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"))
 """Layers that engines do not run: the same bytes under another shape."""
@@ -52,27 +54,52 @@ class Prediction:
         return sum(layer.ms for layer in self.layers if layer.bound == bound)
 
 
-def predict_ms(layers: Sequence[LayerCost], board: Board) -> Prediction:
-    """Predict the time of `layers` on `board`; BoardError where its profile lacks a figure for that."""
+def predict_ms(layers: Sequence[LayerCost], board: Board, setting: Setting | None = None) -> Prediction:
+    """Predict the time of `layers` on `board` in a power mode; BoardError where its profile lacks a figure for that.
+
+    Without a `setting` it is the mode that the board's roofline is for.
+    """
+    setting = setting or Setting()
     if board.roofline is None:
         raise BoardError(f"the profile of {board.name!r} has no roofline", mend="add a [roofline] to its file")
+    if setting.compute is None:
+        raise BoardError(f"the clocks of {board.name!r} in mode {setting.mode!r} are not known")
     lacking = sorted({layer.format for layer in layers} - set(board.roofline.peaks))
     if lacking:
         known = ", ".join(board.roofline.peaks)
         raise BoardError(
             f"{board.name!r} has no figure for layers in {', '.join(lacking)}", expected=f"layers in {known}"
         )
-    times = (_time(layer, board.roofline) for layer in layers if layer.kind not in VIEWS)
-    return Prediction(board.name, tuple(times))
+    rates = _rates(board.roofline, setting.compute, setting.bandwidth)
+    return Prediction(board.name, tuple(_time(layer, rates) for layer in layers if layer.kind not in VIEWS))
 
 
-def _time(layer: LayerCost, roofline: Roofline) -> LayerTime:
-    throughput = roofline.peaks[layer.format].value * roofline.efficiency[layer.format].value
-    bandwidth = roofline.bandwidth.value * roofline.bandwidth_efficiency.value
+@dataclass(frozen=True)
+class _Rates:
+    """What layers attain in one power mode."""
+
+    compute: dict[str, float]
+    """Operations a ms, by number format."""
+    memory: float
+    """Bytes a ms."""
+    overhead_ms: float
+    """Added to each layer."""
+
+
+def _rates(roofline: Roofline, compute: float, bandwidth: float) -> _Rates:
+    attained = {
+        name: peak.value * roofline.efficiency[name].value * compute * 1e6  # GOP/s = 1e6 operations a ms
+        for name, peak in roofline.peaks.items()
+    }
+    memory = roofline.bandwidth.value * roofline.bandwidth_efficiency.value * bandwidth * 1e6
+    return _Rates(attained, memory, roofline.overhead.value / 1e3)
+
+
+def _time(layer: LayerCost, rates: _Rates) -> LayerTime:
     parts: dict[Bound, float] = {
-        "compute": layer.operations / throughput / 1e6,  # GOP/s = 1e6 operations a ms
-        "memory": layer.bytes / bandwidth / 1e6,
-        "overhead": roofline.overhead.value / 1e3,
+        "compute": layer.operations / rates.compute[layer.format],
+        "memory": layer.bytes / rates.memory,
+        "overhead": rates.overhead_ms,
     }
     bound = max(parts, key=lambda part: parts[part])
     return LayerTime(layer, max(parts["compute"], parts["memory"]) + parts["overhead"], bound)

@@ -15,6 +15,7 @@ from dis2_boards.packing.card import percent
 from dis2_boards.packing.pack import pack
 from dis2_boards.profile import load
 from dis2_boards.targets import address
+from dis2_boards.trust.keys import load_private
 from dis2_edge.errors import UserError
 from dis2_edge.terminal import say, table
 
@@ -40,6 +41,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     address.configure(parser)
     parser.add_argument(
         "--wheels", type=Path, metavar="DIR", help="folder of wheels (default: ~/.cache/dis2-edge/wheels)"
+    )
+    parser.add_argument(
+        "--key", type=Path, metavar="FILE", help="private key that signs the bundle (dis2-edge key new)"
     )
     parser.add_argument("--engine", choices=get_args(Engine), default="auto", help="what is to fly there (auto)")
     parser.add_argument("--service", choices=KINDS, help="how it is to be started there (default: as it was)")
@@ -73,6 +77,7 @@ def order_of(args: argparse.Namespace) -> Order:
         board=args.board,
         out=args.out,
         wheels=args.wheels,
+        key=args.key,
         engine=args.engine,
         service=args.service,
         data=args.data,
@@ -92,7 +97,8 @@ def _pack_only(args: argparse.Namespace) -> int:
             raise UserError(f"{flag} without --target", expected="a target that it is about", mend=address.FORMS)
     if args.out is None:
         raise UserError("neither --out nor --target", expected="--out BUNDLE, --target TARGET, or both")
-    bundle = pack(args.source, load(args.board or "host"), args.out)
+    key = load_private(args.key) if args.key else None
+    bundle = pack(args.source, load(args.board or "host"), args.out, key=key, wheels=args.wheels)
     rows = [(row.scenario, row.precision, percent(row.miou)) for row in bundle.manifest.models]
     table(f"{bundle.manifest.name} for {bundle.manifest.board}", ("scenario", "precision", "mIoU on test (%)"), rows)
     say(f"verified and kept: {bundle.path} (bundle {bundle.id})")
@@ -114,7 +120,7 @@ def _check(args: argparse.Namespace) -> None:
 def _words(args: argparse.Namespace) -> tuple[str, ...]:
     """The user's words, defaults left out, so that a message can repeat the command."""
     words = [shlex.quote(str(args.source))]
-    for name in ("board", "out", "wheels"):
+    for name in ("board", "out", "wheels", "key"):
         if getattr(args, name) is not None:
             words += [f"--{name}", shlex.quote(str(getattr(args, name)))]
     words += address.words_of(args)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 from dis2_edge.bundle import Bundle
@@ -26,33 +27,49 @@ _JETPACK = "make the environment with `python3 -m venv --system-site-packages` a
 _PACKAGES = {"pycuda": "pycuda", "cuda-bindings": "cuda"}
 
 
-def open_engine(bundle: Bundle, precision: Precision = "int8", threads: int = 0, engine: Wanted = "auto") -> Engine:
+def open_engine(
+    bundle: Bundle,
+    precision: Precision = "int8",
+    threads: int = 0,
+    engine: Wanted = "auto",
+    plans: Path | None = None,
+) -> Engine:
     """An engine with every scenario of `bundle` at `precision`, loaded and warmed.
 
     `threads` are those of one inference on a CPU; 0 takes all cores that this process may use. Under TensorRT, what was
-    not built here yet is built first, which takes minutes. Raises EngineError when the bundle holds no such model or
-    one cannot be loaded.
+    not built here yet is built first, which takes minutes, and kept in the folder `plans` (None: beside the bundle).
+    Raises EngineError when the bundle holds no such model or one cannot be loaded.
     """
     if _engine_for(bundle, precision, engine) == "tensorrt":
-        from dis2_runtime.engines.tensorrt.engine import TensorRtEngine
+        from dis2_runtime.engines.tensorrt.engine import Settings, TensorRtEngine
 
-        return TensorRtEngine(bundle, precision)
+        return TensorRtEngine(bundle, precision, Settings(cache=plans))
     from dis2_runtime.engines.onnx_runtime import OnnxEngine
 
     return OnnxEngine(bundle, precision, threads)
 
 
-def rungs(bundle: Bundle, precision: Precision = "int8", threads: int = 0, engine: Wanted = "auto") -> list[Rung]:
+def rungs(
+    bundle: Bundle,
+    precision: Precision = "int8",
+    threads: int = 0,
+    engine: Wanted = "auto",
+    plans: Path | None = None,
+) -> list[Rung]:
     """The engines that can stand in for one another: `precision` first, then the others that the bundle holds.
 
-    Whatever TensorRT flies, ONNX Runtime on the processor stands last, if the bundle holds files for it.
+    Whatever TensorRT flies, ONNX Runtime on the processor stands last, if the bundle holds files for it. `plans` is as
+    in `open_engine`.
     """
     first = _engine_for(bundle, precision, engine)
     ways: list[tuple[EngineName, Precision]] = [(first, precision)]
     for name in ("tensorrt", "onnxruntime") if first == "tensorrt" else ("onnxruntime",):
         ways += [(name, kind) for kind in precisions_for(bundle, name) if (name, kind) not in ways]
     return [
-        Rung(kind if name == "onnxruntime" else f"{name} {kind}", partial(open_engine, bundle, kind, threads, name))
+        Rung(
+            kind if name == "onnxruntime" else f"{name} {kind}",
+            partial(open_engine, bundle, kind, threads, name, plans),
+        )
         for name, kind in ways
     ]
 

@@ -1,24 +1,22 @@
-"""Measure one bundle on labelled data: confusion counts and latency of every scenario and precision."""
+"""Measure models on labelled data: confusion counts and latency of every scenario and precision."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Protocol, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from dis2_edge.bundle import Bundle
-from dis2_edge.dataset import DataSet
-from dis2_edge.errors import DataError
+from dis2_edge.labelled import Images, Labelled
 from dis2_edge.manifest import Precision
 from dis2_edge.report.pictures import error_share
 from dis2_edge.report.schema import Measured
 from dis2_edge.scores import Counts, confusion
 from dis2_edge.terminal import progress
 from dis2_edge.timing import Latency, summarise, time_ms
-from dis2_runtime.engine import Answer, Engine
+from dis2_runtime.engine import Answer, Engine, Frames
 from dis2_runtime.engines import Wanted, open_engine
 
 WARM_UP = 10
@@ -29,16 +27,15 @@ _IN_TURN = 8
 """Unlike images that the timed calls take in turn, so that no cache serves one image again and again."""
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """One image on the bundle's grid, with its truth."""
+class Readable(Protocol):
+    """Labelled images of one grid, by name."""
 
-    id: str
-    """Its name in the data set."""
-    frames: dict[str, npt.NDArray[Any]]
-    """HxWxC of each sensor, holes filled."""
-    truth: npt.NDArray[np.uint8]
-    """HxW class index."""
+    @property
+    def names(self) -> Sequence[str]:
+        """All of them."""
+
+    def read(self, name: str) -> Labelled:
+        """The image called `name`."""
 
 
 @dataclass
@@ -64,88 +61,59 @@ def measure_bundle(
 
     A model is timed `calls` times, or as often as fits in `seconds` but at least `FEWEST` times, on full frames.
     """
-    findings = Findings()
+    findings, classes = Findings(), len(bundle.manifest.task.classes)
     for precision in precisions:
+        label = f"{bundle.manifest.network} {precision}"
         with open_engine(bundle, cast(Precision, precision), threads, wanted) as engine:
-            counts = _count(engine, images, precision, findings)
-            sample = [images.read(name) for name in images.names[:_IN_TURN]]
-            for scenario in progress(engine.scenarios, f"{bundle.manifest.network} {precision}: time scenarios"):
-                latency = _time(engine, scenario, sample, calls, seconds)
-                table = tuple(tuple(int(cell) for cell in row) for row in counts[scenario])
+            counts = count_images(engine, images, classes, label, findings.error_shares)
+            sample = [images.read(name).frames for name in images.names[:_IN_TURN]]
+            for scenario in progress(engine.scenarios, f"{label}: time scenarios"):
+                latency = time_scenario(engine, scenario, sample, bundle.manifest.task.grid, calls, seconds)
+                table = count_table(counts[scenario])
                 findings.rows.append(Measured(scenario, precision, table, len(images.names), latency))
     return findings
 
 
-class Images:
-    """The labelled images that a bundle is measured on, read as it needs them."""
-
-    def __init__(self, bundle: Bundle, data: DataSet, split: str, limit: int = 0) -> None:
-        self._task = bundle.manifest.task
-        self._data = _fitting(bundle, data)
-        self._split = split
-        self.network, self.classes = bundle.manifest.network, len(self._task.classes)
-        ids = self._data.ids(split)
-        self.in_split = len(ids)
-        self.names = _evenly(ids, limit)
-        if not self.names:
-            raise DataError(f"split {split!r} of {data.name} is empty", mend="choose another --split")
-
-    def read(self, name: str) -> Labelled:
-        """The image called `name`; DataError when it has no labels."""
-        sample = self._data.on_grid(self._data.read(self._split, name), self._task)
-        if sample.label is None:
-            raise DataError(f"{name} in split {self._split!r} has no labels", expected="labels to compare masks with")
-        return Labelled(name, dict(sample.frames), sample.label)
-
-
-def _fitting(bundle: Bundle, data: DataSet) -> DataSet:
-    """The data set as `bundle` sees it; DataError when its classes or sensors are others."""
-    task = bundle.manifest.task
-    if data.task.classes != task.classes:
-        found = f"{data.name} has the classes {list(data.task.classes)}"
-        raise DataError(found, expected=f"{list(task.classes)}, those of {bundle.path}")
-    missing = [name for name in task.sensor_names if name not in data.task.sensor_names]
-    if missing:
-        raise DataError(f"{data.name} has no sensor {missing[0]!r}", expected=f"{list(task.sensor_names)}")
-    for sensor in task.sensors:
-        theirs = data.task.sensor(sensor.name)
-        if (theirs.channels, theirs.dtype) != (sensor.channels, sensor.dtype):
-            found = f"{data.name}: {sensor.name} is {theirs.channels} x {theirs.dtype}"
-            raise DataError(found, expected=f"{sensor.channels} x {sensor.dtype}, as {bundle.path} was trained on")
-    return data.narrowed(task.sensor_names, task.grid)
-
-
-def _evenly(ids: Sequence[str], limit: int) -> tuple[str, ...]:
-    """At most `limit` ids spread over the whole list; 0 takes all."""
-    if not 0 < limit < len(ids):
-        return tuple(ids)
-    return tuple(ids[round(place)] for place in np.linspace(0, len(ids) - 1, limit))
-
-
-def _count(engine: Engine, images: Images, precision: str, findings: Findings) -> dict[str, Counts]:
-    """Confusion counts Kx(K+1) of each scenario over all images."""
-    classes = images.classes
+def count_images(
+    engine: Engine, images: Readable, classes: int, label: str, error_shares: dict[str, list[float]]
+) -> dict[str, Counts]:
+    """Confusion counts Kx(K+1) of each scenario over all images; shares of wrong pixels go to `error_shares`."""
     counts: dict[str, Counts] = {name: np.zeros((classes, classes + 1), np.int64) for name in engine.scenarios}
-    for name in progress(images.names, f"{images.network} {precision}: count images"):
+    for name in progress(images.names, f"{label}: count images"):
         image = images.read(name)
         for scenario in engine.scenarios:
             mask = engine.infer(scenario, image.frames).mask
             counts[scenario] += confusion(image.truth, mask, classes)
-            findings.error_shares.setdefault(name, []).append(error_share(mask, image.truth, classes))
+            error_shares.setdefault(name, []).append(error_share(mask, image.truth, classes))
     return counts
 
 
-def _time(engine: Engine, scenario: str, images: Sequence[Labelled], calls: int, seconds: float) -> Latency:
-    """Time the engine in `scenario`, one call after the other, into buffers that are used again as in flight."""
-    into = Answer.empty(*images[0].truth.shape)
+def count_table(counts: Counts) -> tuple[tuple[int, ...], ...]:
+    """Confusion counts as plain integers, for a report."""
+    return tuple(tuple(int(cell) for cell in row) for row in counts)
+
+
+def time_scenario(
+    engine: Engine,
+    scenario: str,
+    frames: Sequence[Frames],
+    grid: tuple[int, int],
+    calls: int,
+    seconds: float,
+    fewest: int = FEWEST,
+) -> Latency:
+    """Time the engine in `scenario`, one call after the other, into buffers that are used again as in flight.
+
+    `calls` times, or as often as fits in `seconds` but at least `fewest` times, on `frames` in turn.
+    """
+    into = Answer.empty(*grid)
     samples: list[float] = []
     while len(samples) < WARM_UP + calls:
-        image = images[len(samples) % len(images)]
-        samples.append(time_ms(_call(engine, scenario, image, into)))
-        if len(samples) >= WARM_UP + FEWEST and sum(samples) > 1000 * seconds:
+        samples.append(time_ms(_call(engine, scenario, frames[len(samples) % len(frames)], into)))
+        if len(samples) >= WARM_UP + fewest and sum(samples) > 1000 * seconds:
             break
     return summarise(samples[WARM_UP:], WARM_UP)
 
 
-def _call(engine: Engine, scenario: str, image: Labelled, into: Answer) -> Callable[[], object]:
-    return lambda: engine.infer(scenario, image.frames, into)
+def _call(engine: Engine, scenario: str, frames: Frames, into: Answer) -> Callable[[], object]:
+    return lambda: engine.infer(scenario, frames, into)

@@ -13,6 +13,7 @@ from dis2_edge.bundle import Bundle
 from dis2_edge.dataset import DataSet, open_dataset
 from dis2_edge.errors import BundleError, EngineError
 from dis2_edge.files import new_folder
+from dis2_edge.labelled import Images
 from dis2_edge.manifest import Precision
 from dis2_edge.percentiles import Spread
 from dis2_edge.report import page
@@ -22,7 +23,7 @@ from dis2_edge.report.through import Through
 from dis2_edge.report.write import write
 from dis2_edge.timing import describe_machine, usable_cores
 from dis2_runtime.engines import EngineName, Wanted, can_tensorrt, precisions_for
-from dis2_runtime.profiling.measure import Findings, Images, measure_bundle
+from dis2_runtime.profiling.measure import Findings, measure_bundle
 from dis2_runtime.profiling.showcase import show, telling
 from dis2_runtime.profiling.through import fly_through
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dis2_edge.bundle import Bundle
+from dis2_edge.labelled import Images, Labelled
 from dis2_edge.manifest import Precision
 from dis2_edge.percentiles import Spread
 from dis2_edge.report.schema import PHASES
@@ -26,7 +27,6 @@ from dis2_runtime.feed import SteppedFeed
 from dis2_runtime.frames import Delivery, Frame
 from dis2_runtime.guard import EngineGuard
 from dis2_runtime.outcome import Outcome
-from dis2_runtime.profiling.measure import Images, Labelled
 from dis2_runtime.stream import Limits, Stream
 
 MOST_IMAGES = 24

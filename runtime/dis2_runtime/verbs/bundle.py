@@ -1,4 +1,4 @@
-"""`dis2-edge bundle verify|show`: prove a bundle, or print what its manifest says."""
+"""`dis2-edge bundle verify|prove|show`: hold a bundle to its goldens, choose what flies here, print its manifest."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
 from dis2_edge.terminal import say, table
 from dis2_runtime.engines import ENGINES, Wanted
+from dis2_runtime.verbs import bundle_prove
 
 EXAMPLE = "dis2-edge bundle verify bundles/ombria"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="verify|show")
-    for name, text in (("verify", "recompute every hash and golden"), ("show", "print the manifest for people")):
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="verify|prove|show")
+    for name, text in (
+        ("verify", "recompute every hash and golden"),
+        ("prove", "load, prove and time every model that could fly here, choose which do"),
+        ("show", "print the manifest for people"),
+    ):
         action = verbs.add_parser(name, help=text, description=text)
         action.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder that `dis2-edge deploy` made")
         if name == "verify":
@@ -27,10 +32,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
                 default="auto",
                 help="prove only the models of that engine (auto: all; those for TensorRT are built, in minutes)",
             )
+        if name == "prove":
+            bundle_prove.configure(action)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do what was asked for."""
+    if args.action == "prove":
+        return bundle_prove.run(args)
     if args.action == "show":
         show(bundles.read(args.bundle))
     else:
@@ -90,7 +99,7 @@ def show(bundle: Bundle) -> None:
 
 
 def _verify(path: Path, threads: int, engine: Wanted) -> None:
-    from dis2_runtime.verify import verify
+    from dis2_runtime.selftest.verify import verify
 
     checks = verify(path, threads, engine)
     rows = [

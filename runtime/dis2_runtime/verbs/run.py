@@ -15,10 +15,12 @@ from typing import Any
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Manifest
 from dis2_edge.errors import SourceError, UserError
+from dis2_edge.files import refuse_within
 from dis2_edge.terminal import say, table
 from dis2_runtime import faults, rig
 from dis2_runtime.engines import ENGINES, PRECISIONS
 from dis2_runtime.fly import Flight, fly
+from dis2_runtime.live_state import LiveState
 from dis2_runtime.sources import SCHEMES
 from dis2_runtime.stream import Limits
 from dis2_runtime.voice import InlineVoice, ThreadedVoice
@@ -48,6 +50,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, help="end at this time of the run")
     parser.add_argument("--ticks", type=int, help="end after so many ticks")
     engine_words(parser)
+    parser.add_argument(
+        "--engines", type=Path, metavar="DIR", help="folder of TensorRT's plans (default: .engines beside the bundle)"
+    )
+    parser.add_argument("--state", type=Path, metavar="FILE", help="JSON of how the flight goes, written once a second")
     parser.add_argument("--speed", choices=("real", "max"), default="real", help="by the clock, or as fast as it goes")
 
 
@@ -65,7 +71,11 @@ def run(args: argparse.Namespace) -> int:
     limits = Limits(_above_zero("--ticks", args.ticks), _above_zero("--seconds", args.seconds))
     if args.threads < 0:
         raise UserError(f"--threads is {args.threads}", expected="0 or more")
-    manifest = bundles.read(args.bundle).manifest
+    bundle = bundles.read(args.bundle)
+    manifest = bundle.manifest
+    for word, path in (("--engines", args.engines), ("--state", args.state)):
+        if path is not None:
+            refuse_within(path, args.bundle, word)
     flight = Flight(
         sources=sources_of_words(args.source),
         rig=rig.load(args.rig, args.overrides),
@@ -75,10 +85,14 @@ def run(args: argparse.Namespace) -> int:
         speed=args.speed,
         limits=limits,
         threads=args.threads,
+        plans=args.engines,
     )
     voice = (ThreadedVoice if args.speed == "real" else InlineVoice)(_ticks(flight, manifest))
-    with _ended_by_signals() as stop, contextlib.closing(voice):
-        summary = fly(args.bundle, args.out, flight, stop, voice.say, [voice])
+    with _ended_by_signals() as stop, contextlib.closing(voice), contextlib.ExitStack() as stack:
+        state = stack.enter_context(LiveState(args.state, bundle.id, voice.say)) if args.state else None
+        summary = fly(args.bundle, args.out, flight, stop, voice.say, [voice, *([state] if state else [])])
+        if state:
+            state.end(summary["ended_by"])
     _show(summary, args.out or flight.flights / summary["flight"])
     return 0
 

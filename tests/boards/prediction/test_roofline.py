@@ -6,35 +6,14 @@ import dataclasses
 
 import pytest
 
-from dis2_boards.figures import Figure, PowerMode, Roofline, Software
+from dis2_boards.figures import PowerMode, Software
 from dis2_boards.prediction.roofline import predict_ms
-from dis2_boards.profile import Board, load
+from dis2_boards.profile import Board
 from dis2_edge.cli import main
 from dis2_edge.costs import LayerCost
 from dis2_edge.errors import BoardError
+from tests.boards.prediction.costed_run import ORIN, board_of, figure, roofline_of
 from tests.boards.prediction.efficientvit import PUBLISHED, Encoder, Published
-
-ORIN = load("orin-nx-16gb")
-
-
-def figure(value: float, unit: str) -> Figure:
-    return Figure(value, unit, "made up", "made up")
-
-
-def roofline_of(**changes: object) -> Roofline:
-    """1000 GOP/s half attained, 10 GB/s half attained, 100 us a layer."""
-    parts = {
-        "peaks": {"fp16": figure(1000, "GOP/s")},
-        "efficiency": {"fp16": figure(0.5, "share")},
-        "bandwidth": figure(10, "GB/s"),
-        "bandwidth_efficiency": figure(0.5, "share"),
-        "overhead": figure(100, "us"),
-    }
-    return Roofline(**{**parts, **changes})  # type: ignore[arg-type]
-
-
-def board_of(**changes: object) -> Board:
-    return dataclasses.replace(ORIN, roofline=roofline_of(**changes))
 
 
 def test_a_layer_takes_its_tightest_bound_and_the_launch() -> None:
@@ -57,8 +36,8 @@ def test_a_layer_takes_its_tightest_bound_and_the_launch() -> None:
 
 
 def test_a_format_without_a_figure_and_a_board_without_a_roofline_are_refused() -> None:
-    layer = LayerCost("a", "Conv", "int8", 1, 1)
-    with pytest.raises(BoardError, match=r"no figure for layers in int8; expected layers in fp16"):
+    layer = LayerCost("a", "Conv", "fp32", 1, 1)
+    with pytest.raises(BoardError, match=r"no figure for layers in fp32; expected layers in fp16, int8"):
         predict_ms([layer], board_of())
     with pytest.raises(BoardError, match=r"no roofline; add a \[roofline\]"):
         predict_ms([layer], dataclasses.replace(ORIN, roofline=None))
@@ -67,14 +46,16 @@ def test_a_format_without_a_figure_and_a_board_without_a_roofline_are_refused() 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"peaks": {"fp16": figure(1, "TOPS")}}, "a number of GOP/s above 0"),
-        ({"peaks": {"fp16": figure(0, "GOP/s")}}, "above 0"),
-        ({"peaks": {"fp16": figure(float("nan"), "GOP/s")}}, "above 0"),
-        ({"peaks": {"fp16": figure(1, "GOP/s"), "int8": figure(1, "GOP/s")}}, "both of the same formats"),
+        ({"peaks": {"fp16": figure(1, "TOPS"), "int8": figure(1, "GOP/s")}}, "a number of GOP/s above 0"),
+        ({"peaks": {"fp16": figure(0, "GOP/s"), "int8": figure(1, "GOP/s")}}, "above 0"),
+        ({"peaks": {"fp16": figure(float("nan"), "GOP/s"), "int8": figure(1, "GOP/s")}}, "above 0"),
+        ({"peaks": {"fp16": figure(1, "GOP/s")}}, "both of the same formats"),
         ({"peaks": {"int4": figure(1, "GOP/s")}, "efficiency": {"int4": figure(1, "share")}}, "both of the same"),
-        ({"efficiency": {"fp16": figure(1.2, "share")}}, "at most 1"),
+        ({"efficiency": {"fp16": figure(1.2, "share"), "int8": figure(1, "share")}}, "at most 1"),
         ({"bandwidth": figure(-1, "GB/s")}, "above 0"),
         ({"overhead": figure(5, "ms")}, "0 us or more"),
+        ({"error": figure(0.9, "factor")}, "a factor of 1 or more"),
+        ({"error": figure(1.5, "%")}, "a factor of 1 or more"),
     ],
 )
 def test_a_roofline_that_cannot_be_is_refused(changes: dict[str, object], message: str) -> None:

@@ -18,10 +18,11 @@ from dis2_edge.bundle import Bundle
 from dis2_edge.cli import main
 from dis2_edge.errors import BundleError, EngineError
 from dis2_edge.goldens import read_golden, write_golden
-from dis2_runtime import engines, verify
+from dis2_runtime import engines
 from dis2_runtime.engines import open_engine, rungs
 from dis2_runtime.engines.tensorrt import engine as tensorrt
 from dis2_runtime.guard import EngineGuard
+from dis2_runtime.selftest import verify
 
 
 @pytest.fixture

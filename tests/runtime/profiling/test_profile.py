@@ -16,10 +16,11 @@ from dis2_edge.bundle import Bundle
 from dis2_edge.cli import main
 from dis2_edge.dataset import open_dataset
 from dis2_edge.errors import BundleError, DataError, EngineError, StorageError
+from dis2_edge.labelled import Images
 from dis2_edge.report.write import read
 from dis2_edge.scores import confusion
 from dis2_runtime.profiling import profile as profiling
-from dis2_runtime.profiling.measure import FEWEST, Images
+from dis2_runtime.profiling.measure import FEWEST
 from dis2_runtime.profiling.profile import Choices, profile
 from dis2_runtime.profiling.showcase import telling
 

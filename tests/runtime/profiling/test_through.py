@@ -12,10 +12,10 @@ from proven_bundle import TASK, make_data, make_proven
 from dis2_edge.bundle import Bundle, Policy
 from dis2_edge.cli import main
 from dis2_edge.dataset import open_dataset
+from dis2_edge.labelled import Images
 from dis2_edge.report.through import Through
 from dis2_edge.report.write import read
 from dis2_runtime.faults import KINDS
-from dis2_runtime.profiling.measure import Images
 from dis2_runtime.profiling.through import Show, ShownSource, as_shown, fly_through
 
 

@@ -7,10 +7,8 @@ cannot be bounded, as CUDA reserves much more of it than it uses.
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -21,6 +19,7 @@ from pathlib import Path
 from dis2_edge.errors import EngineError
 from dis2_edge.files import write_bytes, write_json
 from dis2_runtime.engines.tensorrt.builder import Options
+from dis2_runtime.own_python import own_python
 
 __all__ = ["Bounds", "build_apart"]
 
@@ -56,20 +55,20 @@ def build_apart(
         folder = Path(scratch)
         write_bytes(folder / "model.onnx", onnx)
         write_json(folder / "options.json", asdict(options))
-        command = [sys.executable, "-m", MODULE, str(folder / "model.onnx"), "--out", str(folder / "plan")]
+        words, environment = own_python(MODULE)
+        command = [*words, str(folder / "model.onnx"), "--out", str(folder / "plan")]
         command += ["--options", str(folder / "options.json")]
         command += ["--timing-cache", str(timing_cache)] if timing_cache else []
         for place in kernels:
             command += ["--kernels", str(place)]
-        _run(command, bounds, tell)
+        _run(command, environment, bounds, tell)
         try:
             return (folder / "plan").read_bytes()
         except OSError as error:
             raise EngineError(f"the build ended without a plan ({error.strerror})") from error
 
 
-def _run(command: list[str], bounds: Bounds, tell: Callable[[str], None]) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+def _run(command: list[str], environment: dict[str, str], bounds: Bounds, tell: Callable[[str], None]) -> None:
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     said: list[str] = []
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()

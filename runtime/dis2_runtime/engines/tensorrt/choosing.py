@@ -20,7 +20,7 @@ from dis2_runtime.engines.tensorrt.bindings import Trt
 from dis2_runtime.engines.tensorrt.cache import Cache, Form, Key
 from dis2_runtime.engines.tensorrt.model import Loaded
 from dis2_runtime.engines.tensorrt.tick import Tick
-from dis2_runtime.proof import check_row
+from dis2_runtime.selftest.goldens import check_row
 
 __all__ = ["Candidate", "Site", "choose", "median_ms"]
 

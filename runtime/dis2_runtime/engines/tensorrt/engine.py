@@ -31,7 +31,7 @@ from dis2_runtime.engines.tensorrt.plugins import registered, serves
 from dis2_runtime.engines.tensorrt.plugins.form import own_operators, plugin_form
 from dis2_runtime.engines.tensorrt.tick import Tick
 from dis2_runtime.kernels.loading import Kernels
-from dis2_runtime.proof import Check, check_row, read_goldens
+from dis2_runtime.selftest.goldens import Check, check_row, read_goldens
 
 __all__ = ["Settings", "TensorRtEngine"]
 

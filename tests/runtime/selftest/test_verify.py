@@ -16,7 +16,7 @@ from dis2_edge.bundle import Bundle
 from dis2_edge.cli import main
 from dis2_edge.errors import BundleError
 from dis2_edge.goldens import read_golden, write_golden
-from dis2_runtime.verify import verify
+from dis2_runtime.selftest.verify import verify
 
 
 @pytest.fixture

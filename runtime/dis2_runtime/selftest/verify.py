@@ -12,7 +12,7 @@ from dis2_edge.terminal import progress
 from dis2_runtime.engines import Wanted, can_tensorrt
 from dis2_runtime.engines.onnx_runtime import OnnxModel, open_model
 from dis2_runtime.engines.rows import FILES, EngineName, rows_of
-from dis2_runtime.proof import Check, check_row, read_goldens
+from dis2_runtime.selftest.goldens import Check, check_row, read_goldens
 
 __all__ = ["Check", "verify"]
 

@@ -1,0 +1,138 @@
+"""`dis2-edge plan`: what a quantised run is predicted to do on a board, before any hardware is touched."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from dis2_boards.prediction.plan import Plan, Row, plan
+from dis2_boards.prediction.setting import FULL
+from dis2_boards.profile import load
+from dis2_edge.terminal import say, table
+
+EXAMPLE = "dis2-edge plan runs/ombria-int8 --board orin-nx-16gb --fps 10"
+UNKNOWN = "not known"
+WIDTH = 30
+"""Characters of a whole bar."""
+TOLD = 6
+"""Kinds of layer that get a bar of their own."""
+_PARTS = {
+    "weights": "weights_mb",
+    "activations": "activations_mb",
+    "workspace, at most": "workspace_mb",
+    "to run": "run_mb",
+    "to build": "build_mb",
+}
+_MARKS = {"compute": "#", "memory": "=", "overhead": "."}
+_COLOURS = {"holds": "green", "may not hold": "yellow", "does not hold": "red"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("qrun", type=Path, metavar="QRUN", help="folder that `dis2-edge quantize` made")
+    parser.add_argument("--board", required=True, help="name of a board, or path of a board file")
+    parser.add_argument("--mode", default="", metavar="NAME", help="one power mode, by name (default: all)")
+    parser.add_argument(
+        "--fps", type=float, default=0.0, metavar="N", help="frames a second to hold (default: the first sensor's rate)"
+    )
+    parser.add_argument("--scenario", default="", metavar="S", help="one scenario (default: all)")
+    parser.add_argument("--json", action="store_true", help="print all of it as JSON instead of tables")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict, and print it."""
+    made = plan(args.qrun, load(args.board), mode=args.mode, fps=args.fps, scenario=args.scenario)
+    if args.json:
+        print(json.dumps(made.to_table(), indent=2, allow_nan=False))
+    else:
+        _show(made)
+    return 0
+
+
+def _show(made: Plan) -> None:
+    columns = (
+        "scenario",
+        "precision",
+        "mode",
+        "predicted ms",
+        "predicted range",
+        "binds",
+        "predicted mJ",
+        f"{made.fps:g} fps",
+    )
+    table(f"{made.name} on {made.board}: predicted, not measured", columns, map(_cells, made.rows), _COLOURS)
+    say(_limit(made))
+    for row in _barred(made):
+        _bars(row)
+    _memory(made)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    between = "-" if row.predicted_range_ms is None else "{:.1f} - {:.1f}".format(*row.predicted_range_ms)
+    return (
+        row.scenario,
+        row.precision,
+        ("-" if row.mode == FULL else row.mode) + " (default)" * row.default,
+        _number(row.predicted_ms),
+        between,
+        _bar(row.predicted_bound_ms, WIDTH // 3) if row.predicted_ms else "-",
+        _number(row.predicted_energy_mj),
+        row.holds or UNKNOWN,
+    )
+
+
+def _limit(made: Plan) -> str:
+    period = f"a frame has {1000 / made.fps:.1f} ms"
+    kept = f", of which {made.around_ms:g} ms are kept for what stands around the engine" if made.around_ms else ""
+    if made.error_factor is None:
+        error = "the predictor was never held against measurements on such a board, so that no answer is sure"
+    else:
+        error = f"predictions are taken as right within a factor of {made.error_factor:g} ({made.error_source})"
+    return f"{period}{kept}; {error}\nbinds: {', '.join(f'{mark} {name}' for name, mark in _MARKS.items())}"
+
+
+def _barred(made: Plan) -> list[Row]:
+    """The rows whose kinds of layer are shown: each precision once, its first scenario in its first known mode."""
+    shown: dict[str, Row] = {}
+    for row in made.rows:
+        if row.predicted_ms:
+            shown.setdefault(row.precision, row)
+    return list(shown.values())
+
+
+def _bars(row: Row) -> None:
+    whole = row.predicted_ms or 1.0
+    mode = "" if row.mode == FULL else f", {row.mode}"
+    say(f"\n{row.scenario}, {row.precision}{mode}: predicted ms by kind of layer")
+    rows = list(row.predicted_kind_ms.items())
+    rest = sum(ms for _, ms in rows[TOLD:])
+    for kind, ms in [*rows[:TOLD], *([("all other", rest)] if rest else [])]:
+        say(f"  {kind:<22} {ms:8.2f}  {'#' * round(WIDTH * ms / whole)}")
+
+
+def _bar(parts: Mapping[str, float], width: int) -> str:
+    """One bar of `width` marks, shared out among `parts`."""
+    whole = sum(parts.values())
+    return "".join(_MARKS[name] * round(width * ms / whole) for name, ms in parts.items())
+
+
+def _memory(made: Plan) -> None:
+    known = [(row, row.predicted) for row in made.memory if row.predicted]
+    if not known:
+        say(f"\npredicted memory: {UNKNOWN}; the costs are of an older version: quantize again")
+        return
+    rows: list[list[str]] = [
+        [part, *(f"{getattr(found, name):.0f}" for _, found in known)] for part, name in _PARTS.items()
+    ]
+    room = UNKNOWN if made.board_memory_mb is None else f"{made.board_memory_mb:.0f}"
+    rows += [["the board has, less its system", *(room for _ in known)]]
+    rows += [["memory", *(row.holds or UNKNOWN for row, _ in known)]]
+    say("")
+    columns = ["all scenarios loaded together", *(f"{row.precision}: predicted MB" for row, _ in known)]
+    table("", columns, rows, _COLOURS)
+
+
+def _number(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.1f}"
