@@ -74,6 +74,11 @@ class Board:
     _namespace: str = "off"
 
     @property
+    def powered(self) -> bool:
+        """Whether it is on."""
+        return self._power is not None
+
+    @property
     def image(self) -> Path:
         """The disk of its user."""
         return self.place / "disk.img"

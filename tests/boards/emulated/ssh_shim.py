@@ -109,13 +109,16 @@ class Talk:
 
     def _downwards(self) -> None:
         """Carry what the board says, line by line, and the bytes that answer a `fetch`."""
+        words = 0
         while line := self._down.readline():
             said = json.loads(line) if line.startswith(b"{") else {}
             verb = self._asked[0] if self._asked else "hello"
             raw = 0
             if "tell" in said:
-                self.tell(verb, "amid")
+                words += 1
+                self.tell(verb, f"amid {words}")
             elif "answer" in said or "error" in said:
+                words = 0
                 self.tell(verb, "after")
                 if self._asked:
                     self._asked.popleft()

@@ -43,7 +43,7 @@ for _ in range(2):
 ask(ask="fetch"); print("fetched", len(child.stdout.read(70000)))
 child.stdin.close(); sys.exit(child.wait())
 """
-WHOLE = ["hello 1 before", "hello 1 amid", "hello 1 after"]
+WHOLE = ["hello 1 before", "hello 1 amid 1", "hello 1 after"]
 WHOLE += [f"put {n} {when}" for n in (1, 2) for when in ("before", "amid", "after")]
 WHOLE += ["fetch 1 before", "fetch 1 after"]
 

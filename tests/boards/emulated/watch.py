@@ -1,7 +1,7 @@
 """A command of the workstation under our eyes: its connection to the board passes through here, moment by moment.
 
 A moment is `VERB NUMBER WHEN`: the third file that is sent is `put 3`; `before` its request leaves, `amid` it (half of
-a file's bytes, a word of progress), `after` its answer came. See ssh_shim.py, which tells them.
+a file's bytes; `amid 2` is the second word of progress), `after` its answer came. See ssh_shim.py, which tells them.
 """
 
 from __future__ import annotations

@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from tiny_bundle import frames_of
 from trt_bundle import reference
 
 from dis2_edge.bundle import Bundle
+from dis2_runtime import engines
 from dis2_runtime.engines.tensorrt import builder
+from dis2_runtime.engines.tensorrt import engine as tensorrt
 from dis2_runtime.engines.tensorrt.bindings import Trt
 from dis2_runtime.engines.tensorrt.engine import Settings, TensorRtEngine
 from dis2_runtime.engines.tensorrt.plugins import registered
 from dis2_runtime.kernels.loading import Kernels
+from dis2_runtime.selftest import prove, verify
 from tests.runtime.pretend import fake_tensorrt
 from tests.runtime.pretend.fake_tensorrt import Faults
 from tests.runtime.pretend.host_gpu import Gpu
@@ -58,6 +62,27 @@ class Bench:
         modules = {name: driver.built(name) for name in self.used}
         loaded = {name: driver.module(image) for name, image in self.images.items()}
         return Kernels({**modules, **loaded}, ptx=self.ptx, folders=(Path("kernels"),))
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> Bench:
+    """From now on TensorRT is here, with the bench's GPU: whatever opens an engine opens it there."""
+    for module in (engines, verify, prove):
+        monkeypatch.setattr(module, "can_tensorrt", lambda: True)
+    real = tensorrt.TensorRtEngine
+
+    def opened(bundle: Bundle, precision: str, *_: Any) -> TensorRtEngine:
+        return real(
+            bundle,
+            precision,
+            bench.settings,
+            trt=bench.trt,
+            open_gpu=lambda: bench.gpu,
+            build=bench.build,
+            load=bench.kernels,
+        )
+
+    monkeypatch.setattr(tensorrt, "TensorRtEngine", opened)
+    return bench
 
 
 def right(bundle: Bundle, engine: Any, seed: int = 5, precision: str = "fp16") -> None:

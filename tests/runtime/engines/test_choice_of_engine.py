@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench import Bench
+from bench import Bench, installed
 from tiny_bundle import expected, frames_of
 from trt_bundle import TASK, make_trt
 
@@ -20,7 +20,6 @@ from dis2_edge.errors import BundleError, EngineError
 from dis2_edge.goldens import read_golden, write_golden
 from dis2_runtime import engines
 from dis2_runtime.engines import open_engine, rungs
-from dis2_runtime.engines.tensorrt import engine as tensorrt
 from dis2_runtime.guard import EngineGuard
 from dis2_runtime.selftest import verify
 
@@ -28,23 +27,7 @@ from dis2_runtime.selftest import verify
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """TensorRT is here, with a GPU: what opens without being told more opens these."""
-    bench, real = Bench(tmp_path / "plans"), tensorrt.TensorRtEngine
-    for module in (engines, verify):
-        monkeypatch.setattr(module, "can_tensorrt", lambda: True)
-
-    def opened(bundle: Bundle, precision: str, *_: Any) -> Any:
-        return real(
-            bundle,
-            precision,
-            bench.settings,
-            trt=bench.trt,
-            open_gpu=lambda: bench.gpu,
-            build=bench.build,
-            load=bench.kernels,
-        )
-
-    monkeypatch.setattr(tensorrt, "TensorRtEngine", opened)
-    return bench
+    return installed(monkeypatch, Bench(tmp_path / "plans"))
 
 
 def names(bundle: Bundle, *choice: Any) -> list[str]:
