@@ -93,13 +93,15 @@ def _memory(case: BundleCase) -> BoardError | None:
 
 
 def _trust(case: BundleCase) -> BoardError | None:
-    if not case.facts.trusted or case.bundle.signature is not None:
+    signature, name = case.bundle.signature, case.order.target.name
+    if not case.facts.trusted or (signature is not None and signature.key_id in case.trusted):
         return None
+    signed = f"signed by the key {signature.key_id}" if signature else "not signed"
     return BoardError(
-        f"{case.order.target.name} takes bundles signed by {', '.join(case.facts.trusted)} alone, and this one "
-        "is not signed",
-        expected="a signature by one of these keys",
-        mend=f"sign it: {case.order.again('--key', 'KEY')}",
+        f"{name} takes bundles that {' or '.join(case.facts.trusted)} signed, and this one is {signed}",
+        expected=f"a signature by one of {', '.join(sorted(case.trusted))}",
+        mend=f"sign it with a key that is trusted there: {case.order.again('--key', 'KEY')}; or let the board "
+        f"trust yours: dis2-edge key trust KEY.pub {_words(case)}",
     )
 
 

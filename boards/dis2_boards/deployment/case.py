@@ -33,6 +33,8 @@ class BundleCase(Case):
     """What is to go there."""
     board: Board | None
     """The profile that it was packed for; None for a file of the user's own that is not at hand."""
+    trusted: frozenset[str] = frozenset()
+    """What signatures call the keys that the board trusts."""
 
     @property
     def dialects(self) -> set[str]:

@@ -27,7 +27,14 @@ def packed(order: Order, facts: Facts, scratch: Path) -> tuple[Bundle, Board | N
         return (_signed(bundle, order.key, scratch) if order.key else bundle), known
     board = load(order.board or _found(facts))
     key = load_private(order.key) if order.key else None
-    bundle = pack(order.source, board, scratch / "bundle", key=key, tags=(facts.tag,), wheels=order.wheels)
+    bundle = pack(
+        order.source,
+        board,
+        scratch / "bundle",
+        key=key,
+        tags=tuple(dict.fromkeys((facts.tag, *order.tags))),
+        wheels=order.wheels,
+    )
     return (_kept(bundle, order.out) if order.out else bundle), board
 
 
