@@ -45,7 +45,7 @@ VERBS = {
     "boards": Verb("dis2_boards.verbs.boards", "list the boards, show one", "", "deploy"),
     "plan": Verb("dis2_boards.verbs.plan", "predict latency, energy and memory on a board", "", "deploy"),
     "deploy": Verb("dis2_boards.verbs.deploy", "pack a quantised network into a bundle for a board", "host", "deploy"),
-    "bundle": Verb("dis2_runtime.verbs.bundle", "look into a bundle (verify, show)", "host", "fly"),
+    "bundle": Verb("dis2_runtime.verbs.bundle", "look into a bundle (verify, prove, show)", "host", "fly"),
     "run": Verb("dis2_runtime.verbs.run", "stream sensors through a bundle: a mask every tick", "host", "fly"),
     "faults": Verb("dis2_runtime.verbs.faults", "list the sensor faults that can be played, check a file", "", "fly"),
     "health": Verb("dis2_runtime.verbs.health", "learn the limits of sensor health from a recording", "", "fly"),

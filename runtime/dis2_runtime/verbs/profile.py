@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from dis2_edge.errors import UserError
-from dis2_edge.report.page import percent, points, summary
+from dis2_edge.report.page import exact_kind, percent, points, summary
 from dis2_edge.report.plots import ms
 from dis2_edge.report.schema import PHASES, Report
 from dis2_edge.report.waterfall import ORDER, TOTAL, bounded
@@ -80,7 +80,7 @@ def print_summary(report: Report) -> None:
     """The report's first table, for a terminal."""
     rows = []
     for row in summary(report):
-        before, after = row["fp32"], row["int8"]
+        before, after = row["exact"], row["int8"]
         rows.append(
             (
                 row["bundle"].name,
@@ -93,7 +93,9 @@ def print_summary(report: Report) -> None:
                 f"{row['speed_up']:.2f}x" if row["speed_up"] else "–",
             )
         )
-    columns = ("network", "scenario", "mIoU FP32 (%)", "mIoU INT8 (%)", "INT8 - FP32", "ms FP32", "ms INT8", "speed-up")
+    exact = exact_kind(report).upper() or "FP32"
+    accuracy, time = (f"mIoU {exact} (%)", "mIoU INT8 (%)", f"INT8 - {exact}"), (f"ms {exact}", "ms INT8", "speed-up")
+    columns = ("network", "scenario", *accuracy, *time)
     table(f"{report.images} images of {report.data} ({report.split}), {report.threads} threads", columns, rows)
 
 
