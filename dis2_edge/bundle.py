@@ -2,6 +2,7 @@
 
 `read` trusts nothing: manifest.sha256 proves manifest.json, which lists every other file with its size and SHA-256.
 A path that leaves the folder, a link, a missing or an extra file is refused, and so is one flipped bit anywhere.
+manifest.sig, where there is one, is read here and proven by who knows keys: `dis2_boards.trust.signing`.
 """
 
 from __future__ import annotations
@@ -15,18 +16,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dis2_edge.bundle_paths import safe_path
 from dis2_edge.errors import BundleError
 from dis2_edge.files import sha256, write_bytes, write_text
-from dis2_edge.manifest import FORMAT, FileRow, Golden, Manifest, ModelRow, Policy, parse, safe_path
+from dis2_edge.manifest import FORMAT, FileRow, Golden, Manifest, ModelRow, Policy, parse
 from dis2_edge.settings import nearest
+from dis2_edge.signature import LIMIT, SIGNATURE, Signature, parse_signature
 
 __all__ = ["FORMAT", "Bundle", "FileRow", "Golden", "Manifest", "ModelRow", "Policy", "read", "verify_hashes", "write"]
 
 MANIFEST = "manifest.json"
 SEAL = "manifest.sha256"
 REQUIRED = ("recipe.toml", "card.md")
+BESIDE = (MANIFEST, SEAL, SIGNATURE)
+"""Files that the manifest cannot list: itself, its hash, its signature."""
 MANIFEST_LIMIT = 16 << 20
 """Largest manifest, in bytes, that is read at all."""
+ENTRIES_LIMIT = 10_000
+"""Most files and folders that are looked at: a folder with more is no bundle."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,9 @@ class Bundle:
     manifest: Manifest
     """What stands in manifest.json."""
     digest: str = ""
-    """SHA-256 of manifest.json: it stands for every byte of the bundle."""
+    """SHA-256 of manifest.json: it stands for every byte of the bundle, but for the signature."""
+    signature: Signature | None = None
+    """What manifest.sig says, unproven; None of a bundle that nobody signed."""
 
     @property
     def id(self) -> str:
@@ -63,7 +72,7 @@ def read(path: Path) -> Bundle:
     if not path.is_dir():
         raise BundleError(f"{path} is not a folder", expected="a bundle", mend="make one: dis2-edge deploy --help")
     try:
-        present = dict(_walk(path))
+        present = dict(_walk(path, [ENTRIES_LIMIT]))
     except OSError as cause:
         raise BundleError(f"{cause.filename or path} cannot be read ({cause.strerror})") from cause
     for name in (MANIFEST, SEAL):
@@ -72,7 +81,7 @@ def read(path: Path) -> Bundle:
     text = _sealed_text(path, present)
     manifest = parse(text)
     _check_listing(manifest, present)
-    return Bundle(path, manifest, hashlib.sha256(text).hexdigest())
+    return Bundle(path, manifest, hashlib.sha256(text).hexdigest(), _signature(path, present))
 
 
 def verify_hashes(bundle: Bundle) -> None:
@@ -93,25 +102,33 @@ def verify_hashes(bundle: Bundle) -> None:
 def write(folder: Path, manifest: Manifest) -> Bundle:
     """Seal `folder`: hash all files in it, write manifest.json and manifest.sha256, and read the result back.
 
-    The manifest's own `files` are replaced. Equal folders and manifests give equal bytes.
+    The manifest's own `files` are replaced. Equal folders and manifests give equal bytes. A signature that lies there
+    is of another manifest, and goes.
     """
-    present = [name for name, _ in _walk(folder) if name not in (MANIFEST, SEAL)]
+    present = [name for name, _ in _walk(folder, [ENTRIES_LIMIT]) if name not in BESIDE]
     files = {name: FileRow(sha256(folder / name), (folder / name).stat().st_size) for name in sorted(present)}
     sealed = dataclasses.replace(manifest, files=files)
     text = json.dumps(sealed.to_table(), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    (folder / SIGNATURE).unlink(missing_ok=True)
     write_bytes(folder / MANIFEST, text.encode("utf-8"))
     write_text(folder / SEAL, _seal_of(text.encode("utf-8")))
     return read(folder)
 
 
-def _walk(root: Path, below: str = "") -> Iterator[tuple[str, int]]:
-    """Path and size of each regular file below `root`; anything that is no file and no folder is refused."""
+def _walk(root: Path, left: list[int], below: str = "") -> Iterator[tuple[str, int]]:
+    """Path and size of each regular file below `root`; anything that is no file and no folder is refused.
+
+    `left` holds how many more entries are looked at, for all levels together.
+    """
     with os.scandir(root / below) as entries:
         for entry in entries:
+            left[0] -= 1
+            if left[0] < 0:
+                raise BundleError(f"{root} holds more than {ENTRIES_LIMIT} files and folders", expected="a bundle")
             name = f"{below}{entry.name}"
             mode = entry.stat(follow_symlinks=False).st_mode
             if stat.S_ISDIR(mode):
-                yield from _walk(root, f"{safe_path(name)}/")
+                yield from _walk(root, left, f"{safe_path(name)}/")
             elif stat.S_ISREG(mode):
                 yield safe_path(name), entry.stat(follow_symlinks=False).st_size
             else:
@@ -131,13 +148,27 @@ def _sealed_text(path: Path, present: dict[str, int]) -> bytes:
     return text
 
 
+def _signature(path: Path, present: dict[str, int]) -> Signature | None:
+    """What manifest.sig says, if there is one."""
+    if SIGNATURE not in present:
+        return None
+    if present[SIGNATURE] > LIMIT:
+        raise BundleError(f"{SIGNATURE} is too large", expected=f"at most {LIMIT} bytes")
+    try:
+        return parse_signature((path / SIGNATURE).read_bytes())
+    except OSError as cause:
+        raise BundleError(f"{SIGNATURE} cannot be read ({cause.strerror})") from cause
+
+
 def _seal_of(text: bytes) -> str:
     return f"{hashlib.sha256(text).hexdigest()}  {MANIFEST}\n"
 
 
 def _check_listing(manifest: Manifest, present: dict[str, int]) -> None:
     """Every file listed, none extra, each of the size that the manifest states."""
-    listed, found = set(manifest.files), set(present) - {MANIFEST, SEAL}
+    listed, found = set(manifest.files), set(present) - set(BESIDE)
+    for name in sorted(listed & set(BESIDE)):
+        raise BundleError(f"{name} is listed in the manifest, which cannot know it", mend="deploy the bundle again")
     for name in sorted(listed - found) + [name for name in REQUIRED if name not in listed]:
         raise BundleError(f"{name} is missing in the bundle", mend="deploy the bundle again")
     for name in sorted(found - listed):

@@ -44,7 +44,8 @@ VERBS = {
     "check": Verb("dis2_quantize.verbs.check", "check a model file against a board's rules", "quantize", "quantise"),
     "boards": Verb("dis2_boards.verbs.boards", "list the boards, show one", "", "deploy"),
     "plan": Verb("dis2_boards.verbs.plan", "predict latency, energy and memory on a board", "", "deploy"),
-    "deploy": Verb("dis2_boards.verbs.deploy", "pack a quantised network into a bundle for a board", "host", "deploy"),
+    "deploy": Verb("dis2_boards.verbs.deploy", "pack a quantised network into a board's bundle", "deploy", "deploy"),
+    "key": Verb("dis2_boards.verbs.key", "make a key that signs bundles; trust one", "deploy", "deploy"),
     "bundle": Verb("dis2_runtime.verbs.bundle", "look into a bundle (verify, prove, show)", "host", "fly"),
     "run": Verb("dis2_runtime.verbs.run", "stream sensors through a bundle: a mask every tick", "host", "fly"),
     "faults": Verb("dis2_runtime.verbs.faults", "list the sensor faults that can be played, check a file", "", "fly"),
@@ -71,6 +72,8 @@ _EXTRA_OF = {
     "cv2": "stream",
     "pycuda": "jetson",
     "cuda": "jetson",
+    "cryptography": "deploy",
+    "cyclonedx": "deploy",
     "torch_tensorrt": "tensorrt",
 }
 

@@ -8,6 +8,8 @@
     │   ├── CheckpointError   a run folder that is absent, damaged or of another recipe
     │   ├── ExportError       a network that cannot be written as a model file
     │   ├── BundleError       a bundle that is damaged, altered or of an unknown format
+    │   ├── KeyFileError      a key file that is absent, open to others, or no key
+    │   ├── WheelError        a package for a board that cannot be had, is altered, or may not be shipped
     │   ├── BoardError        a board that is unknown, or cannot do what was asked
     │   ├── SourceError       a sensor source that cannot be opened or read
     │   ├── EngineError       an inference engine that cannot load or run a model file
@@ -67,6 +69,14 @@ class ExportError(UserError):
 
 class BundleError(UserError):
     """A bundle that is damaged, altered or of an unknown format."""
+
+
+class KeyFileError(UserError):
+    """A key file that is absent, open to others, or no key."""
+
+
+class WheelError(UserError):
+    """A package for a board that cannot be had, is altered, or may not be shipped."""
 
 
 class BoardError(UserError):

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dis2_edge import strict_json
+from dis2_edge.bundle_paths import check_twins, safe_path
 from dis2_edge.errors import BundleError, RecipeError
 from dis2_edge.settings import from_table
 from dis2_edge.statistics import SensorStatistics
 from dis2_edge.task import Task
 
-FORMAT = 1
+FORMAT = 2
 """Version of the manifest's shape; a reader refuses every other one."""
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -23,7 +24,9 @@ Dialect = Literal["ort", "trt"]
 Io = Literal["frame", "tensor"]
 Judge = Literal["onnxruntime", "simulation"]
 
-_SAFE_PART = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
+_MOST_FILES, _MOST_BYTES = 4096, 1 << 33
+"""More than any bundle has: a manifest that states more is refused before anything is unpacked or copied."""
+_AGAIN = "make the bundle again with this dis2-edge: dis2-edge deploy QRUN --out BUNDLE; or use the one that made it"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -135,7 +138,7 @@ class Manifest:
     board: str
     """Board profile that the bundle was made for."""
     files: dict[str, FileRow] = dataclasses.field(default_factory=dict)
-    """Every file but manifest.json and manifest.sha256, by its path with `/`."""
+    """Every file but manifest.json, manifest.sha256 and manifest.sig, by its path with `/`."""
     provenance: dict[str, str] = dataclasses.field(default_factory=dict)
     """What it was made of and with; never a time, a user or a host name."""
     format: int = FORMAT
@@ -143,16 +146,13 @@ class Manifest:
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:
-            raise BundleError(f"bundle format {self.format}", expected=f"{FORMAT}", mend="use a matching dis2-edge")
+            raise BundleError(f"bundle format {self.format}", expected=f"{FORMAT}", mend=_AGAIN)
         if not self.models:
             raise BundleError("the manifest lists no model", expected="one row or more")
         _check_names(self)
         _check_models(self)
         _check_policy(self.policy, self.task)
-        for path, row in self.files.items():
-            safe_path(path)
-            if not _SHA256.fullmatch(row.sha256) or row.bytes < 0:
-                raise BundleError(f"{path}: bad hash or size in the manifest")
+        _check_files(self.files)
 
     def to_table(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -169,25 +169,24 @@ class Manifest:
 def parse(text: bytes, where: str = "manifest.json") -> Manifest:
     """The manifest in `text` (UTF-8 JSON); whatever does not fit is a BundleError that names `where`."""
     try:
-        table = json.loads(text.decode("utf-8"), parse_constant=_no_constant)
+        table = strict_json.parse(text)
         if isinstance(table, dict) and table.get("format") != FORMAT:
-            found = f"{where}: bundle format {table.get('format')!r}"
-            raise BundleError(found, expected=f"{FORMAT}", mend="use the dis2-edge that made it, or a newer one")
+            raise BundleError(f"{where}: bundle format {table.get('format')!r}", expected=f"{FORMAT}", mend=_AGAIN)
         return from_table(Manifest, table, where=where, error=BundleError)
     except (RecipeError, ValueError, OverflowError, RecursionError) as cause:
         raise BundleError(f"{where} is not a readable manifest ({cause})") from cause
 
 
-def safe_path(path: str) -> str:
-    """`path` itself if it stays within the bundle on every system; else BundleError."""
-    parts = path.split("/")
-    if len(path) > 240 or len(parts) > 8 or not all(_SAFE_PART.fullmatch(part) for part in parts):
-        raise BundleError(f"unsafe path {path!r} in the bundle", expected="names of letters, digits and ._+- below it")
-    return path
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number")
+def _check_files(files: dict[str, FileRow]) -> None:
+    for path, row in files.items():
+        safe_path(path)
+        if not _SHA256.fullmatch(row.sha256) or row.bytes < 0:
+            raise BundleError(f"{path}: bad hash or size in the manifest")
+    total = sum(row.bytes for row in files.values())
+    if len(files) > _MOST_FILES or total > _MOST_BYTES:
+        found = f"the manifest lists {len(files)} files of {total} bytes in all"
+        raise BundleError(found, expected=f"at most {_MOST_FILES} files of {_MOST_BYTES} bytes")
+    check_twins(files)
 
 
 def _check_names(manifest: Manifest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from dis2_edge.errors import BoardError
 
@@ -39,13 +40,39 @@ class PowerMode:
     meaning: str
     """What it does to the GPU, as far as known."""
     source: str
-    """Where that stands, or `unverified`."""
+    """Where the name stands, or `unverified`."""
     default: bool = False
-    """Whether a board comes so."""
+    """Whether a board comes so, in its plain configuration."""
+    configuration: Literal["any", "plain", "super"] = "any"
+    """The configuration of the module that has it."""
+    gpu_clock: Figure | None = None
+    """Clock up to which the GPU may go, in MHz; None where not known."""
+    multiprocessors: Figure | None = None
+    """Multiprocessors that are switched on; None where not known."""
+    bandwidth: Figure | None = None
+    """Bytes that the memory moves at the mode's memory clock, in GB/s; None where not known, or not capped."""
+    power: Figure | None = None
+    """Power that the mode is meant to hold, in W; None where it states none."""
 
     def __post_init__(self) -> None:
         if not self.source.strip():
             raise BoardError(f"power mode {self.name!r}: no source", expected=f"where it stands, or {UNVERIFIED!r}")
+        for unit, figure in self.limits().values():
+            if figure is not None:
+                _check(figure, unit)
+
+    def is_called(self, name: str) -> bool:
+        """Whether a board's own file means this mode by `name`: some write 30W as MODE_30W."""
+        return self.name.removeprefix("MODE_") == name.removeprefix("MODE_")
+
+    def limits(self) -> dict[str, tuple[str, Figure | None]]:
+        """What the mode limits, with the unit in which it must be given."""
+        return {
+            "GPU clock": ("MHz", self.gpu_clock),
+            "multiprocessors": ("SMs", self.multiprocessors),
+            "bandwidth": ("GB/s", self.bandwidth),
+            "power": ("W", self.power),
+        }
 
 
 @dataclass(frozen=True)

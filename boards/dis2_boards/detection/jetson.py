@@ -33,7 +33,7 @@ MODULES = {
 }
 
 # Words of the device tree's model, asked in this order, with the board by gigabytes of memory; 0 stands for the rest.
-_MODELS: tuple[tuple[str, dict[int, str]], ...] = (
+MODELS: tuple[tuple[str, dict[int, str]], ...] = (
     ("orin nano", {4: "orin-nano-4gb", 8: "orin-nano-8gb"}),
     ("orin nx", {8: "orin-nx-8gb", 16: "orin-nx-16gb"}),
     ("agx orin", {32: "agx-orin-32gb", 64: "agx-orin-64gb"}),
@@ -138,7 +138,7 @@ def _board_of(module: str) -> str:
 
 
 def _by_words(words: str, memory_bytes: int) -> str:
-    for part, boards in _MODELS:
+    for part, boards in MODELS:
         if part in words.lower():
             return boards.get(0) or boards.get(_gigabytes(memory_bytes), "")
     return ""

@@ -1,77 +1,64 @@
-"""Make a bundle of a quantised run for a board, and keep it only if its own verification passes."""
+"""Make a bundle of a quantised run for a board, and keep it only if what this machine can prove of it is proven."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
 
 from dis2_boards.packing import quantized
 from dis2_boards.packing.card import model_card
+from dis2_boards.packing.locks import write_lock
+from dis2_boards.packing.proving import unproven, verify
 from dis2_boards.packing.quantized import QuantizedRun
+from dis2_boards.packing.stock import gather
 from dis2_boards.profile import Board
+from dis2_boards.trust.keys import PrivateKey
+from dis2_boards.trust.signing import sign
 from dis2_edge import __version__, bundle
 from dis2_edge.bundle import Bundle, Manifest, ModelRow, Policy
-from dis2_edge.errors import BoardError, BundleError
-from dis2_edge.files import new_folder, write_text
+from dis2_edge.errors import BoardError
+from dis2_edge.files import check_free, new_folder, write_text
 
-ENGINES = {"ort": "onnxruntime", "trt": "tensorrt"}
-"""The package that verifies, and flies, each dialect."""
-VERIFY_LIMIT_S = {"ort": 600.0, "trt": 7200.0}
-"""How long a verification may take before it is ended, by dialect; under TensorRT it builds every engine."""
+__all__ = ["pack", "unproven"]
 
 
-def pack(qrun: Path, board: Board, out: Path) -> Bundle:
-    """Make the bundle `out` from the quantised run `qrun`: whole and proven on this machine, or not at all.
+def pack(
+    qrun: Path,
+    board: Board,
+    out: Path,
+    *,
+    key: PrivateKey | None = None,
+    tags: Sequence[str] = (),
+    wheels: Path | None = None,
+    extras: Sequence[str] = (),
+) -> Bundle:
+    """Make the bundle `out` from the quantised run `qrun`: whole, and proven as far as this machine can, or not at all.
 
-    Raises CheckpointError on a run that is none or unfinished, BoardError when no model of it is for the board, or the
-    engine that would prove one is not here, StorageError when the disk refuses, and BundleError when the new bundle
+    `key` signs it. `tags` name the Pythons and machines (`cp310-aarch64`) whose packages it locks, taken from the stock
+    in the folder `wheels`, with those of `extras`. What only the board can prove, `unproven` tells.
+
+    Raises CheckpointError on a run that is none or unfinished, BoardError when no model of it is for the board,
+    WheelError on packages that cannot be had, StorageError when the disk refuses, and BundleError when the new bundle
     does not pass its goldens.
     """
-    _check_engine(board)
+    check_free(out)
     run = quantized.read(qrun)
     manifest = _manifest(run, board)
+    gathered = gather(tags, wheels, _extras(board, extras)) if tags else {}
     with new_folder(out) as folder:
         _copy(qrun, folder, manifest)
+        for tag, locked in gathered.items():
+            write_lock(folder, tag, locked)
         write_text(folder / "card.md", model_card(manifest, board))
-        bundle.write(folder, manifest)
-        verify(folder, VERIFY_LIMIT_S[board.dialect])
+        made = bundle.write(folder, manifest)
+        verify(sign(folder, key) if key is not None else made)
     return bundle.read(out)
 
 
-def _check_engine(board: Board) -> None:
-    """Refuse where no bundle for the board can be proven: what was not verified is not deployed."""
-    package = ENGINES[board.dialect]
-    if find_spec(package) is None and board.dialect == "trt":
-        raise BoardError(
-            f"nothing here can prove a bundle for the board {board.name!r}: its files ({board.dialect}) run under "
-            f"{package}, which is not installed",
-            expected="a machine with TensorRT, as a rule the board itself",
-            mend="copy the quantised run there and deploy it there, or deploy --board host; for this board there are "
-            f"predictions and checks: dis2-edge boards {board.name}",
-        )
-
-
-def verify(folder: Path, limit_s: float = VERIFY_LIMIT_S["ort"]) -> None:
-    """Let the version of dis2-edge that will fly the bundle verify it, in a process of its own."""
-    command = [sys.executable, "-m", "dis2_edge", "bundle", "verify", str(folder)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s, env=environment)
-    except subprocess.TimeoutExpired as cause:
-        raise BundleError(f"the new bundle did not verify within {limit_s:g} s; it was not kept") from cause
-    if done.returncode:
-        raise BundleError(f"the new bundle does not verify and was not kept: {_said(done)}")
-
-
-def _said(done: subprocess.CompletedProcess[str]) -> str:
-    """The message of a verification that failed; of one that broke, the last line of its trace."""
-    lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit {done.returncode}"]
-    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return (errors or lines)[-1]
+def _extras(board: Board, extras: Sequence[str]) -> tuple[str, ...]:
+    """The groups of packages for the board: TensorRT needs a CUDA driver's package beside it."""
+    return tuple(dict.fromkeys((*extras, *(["jetson"] if board.dialect == "trt" else []))))
 
 
 def _manifest(run: QuantizedRun, board: Board) -> Manifest:

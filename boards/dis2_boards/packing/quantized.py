@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dis2_edge.bundle_paths import safe_path
 from dis2_edge.errors import CheckpointError, RecipeError
 from dis2_edge.files import read_json
-from dis2_edge.manifest import Golden, ModelRow, safe_path
+from dis2_edge.manifest import Golden, ModelRow
 from dis2_edge.settings import from_table
 from dis2_edge.statistics import SensorStatistics
 from dis2_edge.task import Task

@@ -1,44 +1,68 @@
-"""`dis2-edge boards`: print the boards that are supported, or one of them in full."""
+"""`dis2-edge boards`: print the boards that are known, one of them in full, or which one this machine is."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 
-from dis2_boards.figures import Figure
+from dis2_boards.figures import Figure, PowerMode
 from dis2_boards.profile import Board, known_boards, load
+from dis2_boards.verbs.detected import print_detected
+from dis2_edge.errors import RecipeError
 from dis2_edge.terminal import say, table
 
-EXAMPLE = "dis2-edge boards host"
+EXAMPLE = "dis2-edge boards orin-nx-16gb"
+DETECT = "detect"
+_SUPPORT = {"first": "first class", "best-effort": "best effort", "refused": "refused"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("board", nargs="?", help="a board's name, or the path of a board file; without it, list all")
+    parser.add_argument(
+        "board",
+        nargs="?",
+        help=f"a board's name, or the path of a board file; {DETECT}: ask this machine which board it is; "
+        "without it, list all",
+    )
+    parser.add_argument("--root", type=Path, metavar="FOLDER", help=f"with {DETECT}: read the files below this folder")
+    parser.add_argument("--json", action="store_true", help=f"with {DETECT}: print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what was asked for."""
+    if args.board == DETECT:
+        return print_detected(args.root, as_json=args.json)
+    if args.root or args.json:
+        raise RecipeError("--root and --json were given without detect", mend="dis2-edge boards detect --json")
     if args.board:
-        _print_one(load(args.board))
+        _print_one(load(args.board, even_refused=True))
     else:
-        boards = [load(name) for name in known_boards()]
-        table(
-            "Boards",
-            ("name", "kind", "precisions", "what it is"),
-            [(board.name, board.kind, ", ".join(board.precisions), board.summary) for board in boards],
-        )
+        _print_all([load(name, even_refused=True) for name in known_boards()])
     return 0
+
+
+def _print_all(boards: list[Board]) -> None:
+    """One row a board, those cared for most first."""
+    order = list(_SUPPORT)
+    boards.sort(key=lambda board: order.index(board.support))
+    columns = ("name", "support", "kind", "precisions", "what it is")
+    rows = [
+        (board.name, _SUPPORT[board.support], board.kind, ", ".join(board.precisions), board.summary)
+        for board in boards
+    ]
+    table("Boards", columns, rows)
 
 
 def _print_one(board: Board) -> None:
     say(f"{board.name}: {board.summary}")
+    say(f"support: {_SUPPORT[board.support]}{f': {board.refused}' if board.refused else ''}")
+    for limit in board.limits:
+        say(f"limit: {limit}")
     say(f"models: {board.dialect} dialect, {board.io} io, {' and '.join(board.precisions)}")
-    say(f"processors: {', '.join(board.cpu)}")
+    say(f"processors: {', '.join(board.cpu)}{f'; chip: {board.chip}' if board.chip else ''}")
     _print_figures("Hardware", "part", board.hardware)
-    if board.power_modes:
-        modes = [(mode.name + " (default)" * mode.default, mode.meaning, mode.source) for mode in board.power_modes]
-        table("Power modes", ("mode", "meaning", "source"), modes)
+    _print_modes(board.power_modes)
     if board.software:
         columns = ("release", "Python", "CUDA", "TensorRT", "source")
         table(
@@ -47,6 +71,24 @@ def _print_one(board: Board) -> None:
     _print_figures("Budgets", "budget", board.budgets)
     if board.roofline is not None:
         _print_figures("Roofline (for predictions, which are no measurements)", "figure", board.roofline.figures())
+
+
+def _print_modes(modes: tuple[PowerMode, ...]) -> None:
+    """One row a mode, then one a figure of a mode with its source."""
+    if not modes:
+        return
+    rows = [
+        (
+            mode.name + " (default)" * mode.default,
+            *(f"{figure.value:g} {unit}" if figure else "" for unit, figure in mode.limits().values()),
+            mode.meaning,
+            mode.source,
+        )
+        for mode in modes
+    ]
+    table("Power modes, by name", ("mode", *modes[0].limits(), "meaning", "source of the name"), rows)
+    named = {f"{mode.name}: {name}": figure for mode in modes for name, (_, figure) in mode.limits().items() if figure}
+    _print_figures("Limits of power modes", "limit", named)
 
 
 def _print_figures(title: str, kind: str, figures: Mapping[str, Figure]) -> None:

@@ -14,7 +14,8 @@ from proven_bundle import make_run, other_model
 from tiny_bundle import HEAT, NDSM, RGB, task_of
 
 from dis2_boards.packing import pack as packing
-from dis2_boards.packing.pack import pack
+from dis2_boards.packing import proving
+from dis2_boards.packing.pack import pack, unproven
 from dis2_boards.profile import load
 from dis2_edge import bundle as bundles
 from dis2_edge.cli import main
@@ -37,6 +38,15 @@ def qrun(made: Path, tmp_path: Path) -> Path:
 def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the verification, which takes a process of its own, where the test is about something else."""
     monkeypatch.setattr(packing, "verify", lambda *_: None)
+
+
+def for_trt(qrun: Path) -> None:
+    """Add rows for TensorRT to the run: of the same files, which nothing here runs."""
+    table = json.loads((qrun / "quantized.json").read_text())
+    own = [
+        row | {"dialect": "trt", "io": "tensor", "miou": 0.75} for row in table["models"] if row["precision"] == "int8"
+    ]
+    (qrun / "quantized.json").write_text(json.dumps(table | {"models": [*table["models"], *own]}))
 
 
 def nothing_left(qrun: Path) -> bool:
@@ -174,27 +184,20 @@ def test_a_board_without_a_fitting_model_says_which_it_wants(qrun: Path, tmp_pat
         pack(qrun, half, tmp_path / "bundle")
 
 
-def test_a_board_whose_engine_is_not_here_is_refused_before_anything_is_made(
-    qrun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(packing, "find_spec", lambda _: None)
-    assert main(["deploy", str(qrun), "--board", "orin-nx-16gb", "--out", str(tmp_path / "bundle")]) == 2
-    told = capsys.readouterr().err
-    assert "nothing here can prove a bundle for the board 'orin-nx-16gb'" in told
-    assert "copy the quantised run there and deploy it there" in told
-    assert nothing_left(qrun)
+def test_what_only_the_board_can_prove_is_told(qrun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for_trt(qrun)
+    asked: list[list[str]] = []
+    monkeypatch.setattr(proving, "find_spec", lambda name: name == "onnxruntime" or None)
+    start = proving.start
+    monkeypatch.setattr(proving, "start", lambda words, limit: (asked.append(words), start(words, limit))[1])
+    made = pack(qrun, load("orin-nx-16gb"), tmp_path / "bundle")
+    assert {row.dialect for row in unproven(made)} == {"trt"}
+    assert asked[0][-2:] == ["--engine", "onnxruntime"]  # what stands in was proven here
 
 
 @pytest.mark.usefixtures("unverified")
-def test_a_jetson_gets_its_files_and_what_stands_in_for_them(
-    qrun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table = json.loads((qrun / "quantized.json").read_text())
-    own = [
-        row | {"dialect": "trt", "io": "tensor", "miou": 0.75} for row in table["models"] if row["precision"] == "int8"
-    ]
-    (qrun / "quantized.json").write_text(json.dumps(table | {"models": [*table["models"], *own]}))
-    monkeypatch.setattr(packing, "find_spec", lambda name: name == "tensorrt")
+def test_a_jetson_gets_its_files_and_what_stands_in_for_them(qrun: Path, tmp_path: Path) -> None:
+    for_trt(qrun)
     bundle = pack(qrun, load("orin-nx-16gb"), tmp_path / "bundle")
     kinds = {(row.dialect, row.precision) for row in bundle.manifest.models}
     assert kinds == {("trt", "int8"), ("ort", "int8")}

@@ -13,7 +13,7 @@ from dis2_edge.cli import main
 from dis2_edge.costs import LayerCost
 from dis2_edge.errors import BoardError
 from tests.boards.prediction.costed_run import ORIN, board_of, figure, roofline_of
-from tests.boards.prediction.efficientvit import PUBLISHED, Encoder, Published
+from benchmarks.predictor.efficientvit import PUBLISHED, Encoder, Published
 
 
 def test_a_layer_takes_its_tightest_bound_and_the_launch() -> None:

@@ -97,7 +97,7 @@ def test_what_is_no_model_exits_2(tmp_path, capsys, data, message):
 def test_a_folder_without_models_and_an_unknown_board_exit_2(tmp_path, capsys):
     assert call(tmp_path) == 2
     assert "holds no models; expected an .onnx file, a quantised run or a bundle" in capsys.readouterr().err
-    assert call(tmp_path, "--board", "orin") == 2
+    assert call(tmp_path, "--board", "orin-nx-16") == 2
     assert "did you mean 'orin-nx-16gb'?" in capsys.readouterr().err
 
 

@@ -9,9 +9,10 @@ from typing import Literal
 
 from dis2_edge import bundle as bundles
 from dis2_edge import recipe as recipes
+from dis2_edge.bundle_paths import safe_path
 from dis2_edge.errors import CheckpointError, EngineError, RecipeError
 from dis2_edge.files import read_json
-from dis2_edge.manifest import ModelRow, safe_path
+from dis2_edge.manifest import ModelRow
 from dis2_edge.recipe import Recipe
 from dis2_edge.settings import coerce
 from dis2_edge.task import Task

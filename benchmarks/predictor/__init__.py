@@ -1,0 +1,1 @@
+"""How far predictions of latency are off: held against this processor, a GPU, and published latencies."""

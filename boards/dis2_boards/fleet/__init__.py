@@ -1,0 +1,1 @@
+"""Many boards, one command: a canary first, then waves, and a stop at the first wave that failed."""

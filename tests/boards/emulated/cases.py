@@ -1,0 +1,177 @@
+"""The list of blows: each kind at each moment of a rehearsed deploy, and those that are struck in another way."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tests.boards.emulated.blows import KINDS, Kind, cut_power, flip, moments_of, wait_for_frozen
+from tests.boards.emulated.cargo import NEW
+from tests.boards.emulated.scene import Scene
+from tests.boards.emulated.tapped import COUNTED
+from tests.boards.emulated.watch import Watched
+
+Act = Callable[[Scene], Watched]
+TURN = ("pending.json", ".pending.ticket", ".current.back", ".previous.next", ".current.next", "current", "previous")
+"""Names that a switch turns on; every change of one of them is a place for a blow."""
+EVENLY = 12
+"""How many of the other changes are struck, evenly spread."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One blow at one moment."""
+
+    blow: str
+    """What happens."""
+    moment: str
+    """When."""
+    act: Act
+    """Deploys the new version, and does it; returns how the deploy ended."""
+    wanted: tuple[str, ...] = ("old", "new")
+    """What the board may run afterwards."""
+    quick: bool = False
+    """Whether it belongs to the few of --quick."""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a deploy that nothing happens to does."""
+
+    moments: tuple[str, ...]
+    """Its moments."""
+    changes: tuple[str, ...]
+    """The changes that the agent makes to the disk: `NAME FILE` each."""
+
+
+def rehearse(scene: Scene) -> Rehearsal:
+    """Deploy the new version with a counting agent, and write down what passes."""
+    scene.board.inside(f"rm -f {COUNTED}")
+    watched = _tapped(scene, "count", 0)
+    if watched.code:
+        raise AssertionError(f"the rehearsal failed with {watched.code}: {watched.said[-1500:]}")
+    lines = scene.board.inside(f"cat {COUNTED}").stdout.splitlines()
+    return Rehearsal(tuple(watched.moments), tuple(line.partition(" ")[2] for line in lines))
+
+
+def cases(rehearsal: Rehearsal) -> list[Case]:
+    """All blows, those of one kind together."""
+    found = []
+    for kind in KINDS:
+        for number, moment in enumerate(moments_of(kind, rehearsal.moments)):
+            found.append(
+                Case(kind.name, moment, partial(_at, kind, moment), quick=number in QUICK.get(kind.name, (0,)))
+            )
+    for how, blow in (("kill", "the board's agent is killed"), ("freeze", "the board's power is cut")):
+        for number in _struck(rehearsal.changes):
+            moment = f"before change {number} of {len(rehearsal.changes)}: {rehearsal.changes[number - 1]}"
+            found.append(Case(blow, moment, partial(_change, how, number)))
+    return [*found, *_others()]
+
+
+QUICK: dict[str, tuple[int, ...]] = {
+    "the deploy is killed": (14,),
+    "the board's agent is killed": (17,),
+    "the board's power is cut": (14, -1),
+}
+
+
+def _others() -> Iterator[Case]:
+    """Blows that no moment of the agent's conversation is the place for."""
+    for pattern in ("manifest.json", "manifest.sha256", "models/*.onnx", "goldens/*.npz", "wheels/*.lock"):
+        act = partial(_flipped_bundle, pattern)
+        yield Case("a bit flips in the workstation's bundle", pattern, act, ("old",), pattern == "models/*.onnx")
+    yield Case("a bit flips in the workstation's wheels", "numpy-*.whl", partial(_flipped_wheel, "numpy-*.whl"))
+    yield Case("a second deploy at once", "place 1 before", partial(_second, 0), ("new",), True)
+    yield Case("a second deploy at once, with --wait", "place 1 before", partial(_second, 600), ("new",))
+    yield Case("the host key is another one", "before the deploy", _other_host, ("old",), True)
+
+
+def _at(kind: Kind, moment: str, scene: Scene) -> Watched:
+    return scene.deploy(NEW, blows={moment: lambda watched: kind.strike(scene, watched)})
+
+
+def _change(how: str, number: int, scene: Scene) -> Watched:
+    if how == "kill":
+        return _tapped(scene, how, number)
+    done: list[Watched] = []
+    watcher = threading.Thread(target=lambda: done.append(_tapped(scene, how, number)))
+    watcher.start()
+    if wait_for_frozen(scene, Watched(()), 600):
+        cut_power(scene, Watched(()))
+    watcher.join()
+    return done[0]
+
+
+def _tapped(scene: Scene, how: str, number: int) -> Watched:
+    """Deploy the new version with an agent that stops before its change `number`."""
+    words = [sys.executable, "-m", "tests.boards.emulated.tapped", how, str(number)]
+    return scene.station.run([*words, *scene.words_of(NEW)])
+
+
+def _struck(changes: Sequence[str]) -> list[int]:
+    """Numbers, from 1, of the changes that are struck: all that a switch turns on, and some of the others."""
+    turning = [
+        n for n, change in enumerate(changes, 1) if change.partition(" ")[2].lstrip(".").split(".new")[0] in _BARE
+    ]
+    step = max(1, len(changes) // EVENLY)
+    return sorted({*turning, *range(1, len(changes) + 1, step)})
+
+
+_BARE = {name.lstrip(".") for name in TURN}
+
+
+def _flipped_bundle(pattern: str, scene: Scene) -> Watched:
+    with _copy_of(scene.bundles[NEW]) as copy:
+        flip(sorted(copy.glob(pattern))[0])
+        return scene.edge("deploy", str(copy), *scene.words_of(NEW)[2:])
+
+
+def _flipped_wheel(pattern: str, scene: Scene) -> Watched:
+    with _copy_of(scene.wheels) as copy:
+        flip(sorted(copy.glob(pattern))[0])
+        return scene.deploy(NEW, "--wheels", str(copy))
+
+
+def _second(wait_s: float, scene: Scene) -> Watched:
+    """While the first deploy is at `place`, a second one of the same version; what the second does is judged here."""
+    second: list[Watched] = []
+
+    def start(_: Watched) -> str:
+        runner = threading.Thread(target=lambda: second.append(scene.deploy(NEW, "--wait", str(wait_s))))
+        runner.start()
+        if not wait_s:
+            runner.join()
+            if second[0].code != 2 or "another deploy holds the board" not in second[0].said:
+                raise AssertionError(f"the second deploy was not refused: {second[0].said[-500:]}")
+        else:
+            runners.append(runner)
+        return "go"
+
+    runners: list[threading.Thread] = []
+    watched = scene.deploy(NEW, blows={"place 1 before": start})
+    for runner in runners:
+        runner.join()
+        if second[0].code:
+            raise AssertionError(f"the second deploy did not wait: {second[0].said[-500:]}")
+    return watched
+
+
+def _other_host(scene: Scene) -> Watched:
+    scene.status()  # so that the workstation knows the first one
+    scene.board.off()
+    scene.on("other_key")
+    return scene.deploy(NEW)
+
+
+@contextlib.contextmanager
+def _copy_of(folder: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(shutil.copytree(folder, Path(name) / folder.name))
