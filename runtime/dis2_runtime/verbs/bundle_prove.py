@@ -10,7 +10,7 @@ from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
 from dis2_edge.errors import EngineError, UserError
 from dis2_edge.files import check_free, refuse_within, write_json
-from dis2_edge.terminal import say, table, tell_programs
+from dis2_edge.terminal import say, table, telling_programs
 from dis2_runtime.engines import ENGINES
 from dis2_runtime.selftest.precision import How
 from dis2_runtime.selftest.prove import Proof, prove
@@ -38,8 +38,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prove, write proof.json whatever came of it, and say what flies; EngineError where nothing can."""
-    if args.progress == "json":
-        tell_programs()
+    with telling_programs(args.progress == "json"):
+        return _prove(args)
+
+
+def _prove(args: argparse.Namespace) -> int:
     bundle = bundles.read(args.bundle)
     _check(args, bundle)
     how = How(args.threads, args.engines, args.tiles, args.calls)
