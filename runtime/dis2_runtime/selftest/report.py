@@ -27,9 +27,9 @@ def check_report(folder: Path) -> None:
 
 
 def write_report(folder: Path, bundle: Bundle, proof: Proof, tiles: Path, threads: int) -> None:
-    """Write the folder `folder`, in place of an earlier report: report.json, and report.html where Jinja is; a board as a rule lacks it.
+    """Write the folder `folder`, in place of an earlier report: report.json, and report.html where Jinja is.
 
-    `dis2_edge.report.write.draw` draws the page anywhere else.
+    A board lacks it as a rule: `dis2_edge.report.write.draw` draws the page anywhere else.
     """
     with new_folder(folder, replace=_holds_report(folder)) as scratch:
         write_json(scratch / JSON, report_of(bundle, proof, tiles.name, threads).to_table())
