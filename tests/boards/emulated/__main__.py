@@ -13,7 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-from dis2_edge.errors import DisError
+from dis2_edge.errors import DisError, WheelError
 from dis2_edge.terminal import say
 from tests.boards.emulated import base, chaos, flow, means, table
 from tests.boards.emulated.scene import Scene
@@ -38,6 +38,9 @@ def main(words: list[str]) -> int:
         return 2 if args.must else 0
     try:
         return _with_board(args, folder, root)
+    except WheelError as why:
+        say(f"SKIPPED: the board's wheels cannot be had here: {why}")
+        return 2 if args.must else 0
     except flow.FailedError as error:
         say(f"FAILED: {error}")
         return 1

@@ -21,6 +21,15 @@ from tests.boards.emulated.watch import Watched
 Act = Callable[[Scene], Watched]
 TURN = ("pending.json", ".pending.ticket", ".current.back", ".previous.next", ".current.next", "current", "previous")
 """Names that a switch turns on; every change of one of them is a place for a blow."""
+QUICK = {
+    "the deploy is killed": ("install 1 before",),
+    "the board's agent is killed": ("place 1 before",),
+    "the board's power is cut": ("put 1 amid", "settle 1 before"),
+    "the cable is pulled": ("switch 1 after",),
+    "what flies is killed": ("switch 1 after",),
+    "the disk is full": ("place 1 before",),
+}
+"""Blow -> the moments of it that belong to --quick."""
 EVENLY = 12
 """How many of the other changes are struck, evenly spread."""
 
@@ -65,22 +74,14 @@ def cases(rehearsal: Rehearsal) -> list[Case]:
     """All blows, those of one kind together."""
     found = []
     for kind in KINDS:
-        for number, moment in enumerate(moments_of(kind, rehearsal.moments)):
-            found.append(
-                Case(kind.name, moment, partial(_at, kind, moment), quick=number in QUICK.get(kind.name, (0,)))
-            )
+        for moment in moments_of(kind, rehearsal.moments):
+            quick = moment in QUICK.get(kind.name, ())
+            found.append(Case(kind.name, moment, partial(_at, kind, moment), quick=quick))
     for how, blow in (("kill", "the board's agent is killed"), ("freeze", "the board's power is cut")):
         for number in _struck(rehearsal.changes):
             moment = f"before change {number} of {len(rehearsal.changes)}: {rehearsal.changes[number - 1]}"
             found.append(Case(blow, moment, partial(_change, how, number)))
     return [*found, *_others()]
-
-
-QUICK: dict[str, tuple[int, ...]] = {
-    "the deploy is killed": (14,),
-    "the board's agent is killed": (17,),
-    "the board's power is cut": (14, -1),
-}
 
 
 def _others() -> Iterator[Case]:
@@ -118,14 +119,11 @@ def _tapped(scene: Scene, how: str, number: int) -> Watched:
 
 def _struck(changes: Sequence[str]) -> list[int]:
     """Numbers, from 1, of the changes that are struck: all that a switch turns on, and some of the others."""
-    turning = [
-        n for n, change in enumerate(changes, 1) if change.partition(" ")[2].lstrip(".").split(".new")[0] in _BARE
-    ]
+    bare = {name.lstrip(".") for name in TURN}
+    names = [change.rpartition(" ")[2].lstrip(".").removesuffix(".new") for change in changes]
+    turning = [number for number, name in enumerate(names, 1) if name in bare]
     step = max(1, len(changes) // EVENLY)
     return sorted({*turning, *range(1, len(changes) + 1, step)})
-
-
-_BARE = {name.lstrip(".") for name in TURN}
 
 
 def _flipped_bundle(pattern: str, scene: Scene) -> Watched:

@@ -113,9 +113,8 @@ def judged(scene: Scene, case: Case, watched: Watched, faults: list[str], second
 def told(row: Row) -> str:
     """A row in one line."""
     verdict = "BAD " + "; ".join([*row.faults, row.proven, row.next]) if row.bad else "ok"
-    return (
-        f"{row.blow}, {row.moment}: exit {row.code}, runs {row.runs}, flies {row.flies}, {row.seconds:.0f} s: {verdict}"
-    )
+    found = f"exit {row.code}, runs {row.runs}, flies {row.flies}, {row.seconds:.0f} s"
+    return f"{row.blow}, {row.moment}: {found}: {verdict}"
 
 
 def _start(scene: Scene) -> Rehearsal:
