@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from benchmarks.predictor.efficientvit import PUBLISHED, Encoder, Published
 from dis2_boards.figures import PowerMode, Software
 from dis2_boards.prediction.roofline import predict_ms
 from dis2_boards.profile import Board
@@ -13,7 +14,6 @@ from dis2_edge.cli import main
 from dis2_edge.costs import LayerCost
 from dis2_edge.errors import BoardError
 from tests.boards.prediction.costed_run import ORIN, board_of, figure, roofline_of
-from benchmarks.predictor.efficientvit import PUBLISHED, Encoder, Published
 
 
 def test_a_layer_takes_its_tightest_bound_and_the_launch() -> None:
