@@ -11,6 +11,7 @@
     │   ├── KeyFileError      a key file that is absent, open to others, or no key
     │   ├── WheelError        a package for a board that cannot be had, is altered, or may not be shipped
     │   ├── BoardError        a board that is unknown, or cannot do what was asked
+    │   │   └── LostError     a board that stopped answering half-way
     │   ├── SourceError       a sensor source that cannot be opened or read
     │   ├── EngineError       an inference engine that cannot load or run a model file
     │   ├── StorageError      the disk: full, read-only, gone
@@ -81,6 +82,10 @@ class WheelError(UserError):
 
 class BoardError(UserError):
     """A board that is unknown, or cannot do what was asked."""
+
+
+class LostError(BoardError):
+    """A board that stopped answering half-way."""
 
 
 class SourceError(UserError):

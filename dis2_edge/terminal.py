@@ -135,7 +135,7 @@ def _logged(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
 
 def _drawn(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
     global _bars
-    outer, bars = _bars, _bars or _new_bars()
+    outer, bars = _bars, _bars or new_bars()
     task = bars.add_task(label, total=total)
     if outer is None:
         bars.start()
@@ -152,7 +152,8 @@ def _drawn(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
             bars.remove_task(task)
 
 
-def _new_bars() -> Progress:
+def new_bars() -> Progress:
+    """Bars on stderr with count, time and time left, not yet started."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

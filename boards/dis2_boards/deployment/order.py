@@ -1,0 +1,66 @@
+"""What a deploy is asked to do, and the command line that asks for it again."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from dis2_boards.targets.target import Target
+
+Engine = Literal["auto", "onnxruntime", "tensorrt"]
+KINDS = ("systemd-user", "systemd", "process", "none")
+"""How a board can start what flies."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """One deploy to one target."""
+
+    source: Path
+    """A quantised run, or a bundle, which is taken as it is."""
+    target: Target
+    """Where it goes."""
+    board: str | None = None
+    """Board to pack for; None: the one that the target is found to be."""
+    out: Path | None = None
+    """Where the bundle is kept; None: nowhere."""
+    wheels: Path | None = None
+    """Folder of wheels; None: the usual one."""
+    key: Path | None = None
+    """Private key that signs the bundle; None: it is not signed, or was already."""
+    engine: Engine = "auto"
+    """What is to fly there."""
+    service: str | None = None
+    """How it is to be started; None: as the board has it."""
+    command: tuple[str, ...] = ()
+    """What is started, in place of the agent's own choice."""
+    data: Path | None = None
+    """Labelled data whose tiles are judged on the board."""
+    describe: Path | None = None
+    """Description of `data`, where it does not lie beside it."""
+    tiles: int = 32
+    """How many tiles."""
+    report: Path | None = None
+    """Folder for the board's report."""
+    wait_s: float = 0.0
+    """How long to wait for another deploy."""
+    settle_s: float = 30.0
+    """How long the new version has to show that it is healthy."""
+    limit_s: float = 3600.0
+    """How long building and proving may take."""
+    max_drop: float = 0.5
+    """Points of mIoU that the faster precision may lose."""
+    workstation: bool = False
+    """Whether a workstation is meant."""
+    words: tuple[str, ...] = field(default=())
+    """The user's words, so that a message can repeat them."""
+
+    def again(self, *more: str) -> str:
+        """The same command, with `more` words."""
+        return " ".join(["dis2-edge deploy", *self.words, *map(shlex.quote, more)])
+
+    def ask(self, verb: str, *more: str) -> str:
+        """Another verb's command for the same target."""
+        return " ".join([f"dis2-edge {verb}", *self.target.words, *map(shlex.quote, more)])

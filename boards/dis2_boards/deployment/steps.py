@@ -1,0 +1,36 @@
+"""The steps of a deploy, as data: their names, what each does, and what a board runs when one of them is cut off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step; whoever listens hears of it before it begins."""
+
+    name: str
+    """Its name."""
+    sentence: str
+    """What it does, for people."""
+    after: str = "the old version"
+    """What the board runs when this step is cut off."""
+
+
+HELLO = Step("hello", "greeting the board")
+PACK = Step("pack", "packing the bundle")
+TILES = Step("tiles", "making the labelled tiles")
+CHECK = Step("check", "holding the board against what the bundle needs")
+LOCK = Step("lock", "taking the board's lock")
+HAVE = Step("have", "asking what the board has already")
+PUT = Step("put", "sending what it lacks")
+PLACE = Step("place", "placing the bundle beside the old one")
+INSTALL = Step("install", "installing the runtime into the version's own environment")
+PROVE = Step("prove", "building and proving the engines on the board")
+REPORT = Step("report", "fetching the report")
+SERVICE = Step("service", "telling the board how it is started")
+SWITCH = Step("switch", "switching to the new version", "the old version or the new one, whole")
+SETTLE = Step("settle", "watching its health", "the old version or the new one, whole")
+
+STEPS = (HELLO, PACK, TILES, CHECK, LOCK, HAVE, PUT, PLACE, INSTALL, PROVE, REPORT, SERVICE, SWITCH, SETTLE)
+"""All steps in their order. TILES and REPORT are taken with `--eval` only, SERVICE with `--service` only."""

@@ -1,0 +1,1 @@
+"""Where a deploy goes: a board over ssh, or a folder of this machine; one agent serves both in one way."""

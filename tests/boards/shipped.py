@@ -1,0 +1,36 @@
+"""A bundle with a lock of made-up wheels, and the folder that these lie in: all that travels is there, and small."""
+
+from __future__ import annotations
+
+import dataclasses
+import zipfile
+from pathlib import Path
+
+from tiny_bundle import NDSM, RGB, make_bundle, task_of
+
+from dis2_edge import bundle as bundles
+from dis2_edge.bundle import Bundle
+from dis2_edge.files import sha256
+
+TAG = "cp311-x86_64"
+PLATFORM = "manylinux_2_28_x86_64"
+
+
+def make_wheels(folder: Path) -> list[Path]:
+    """Two small wheels in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ("dis2_edge-0.1-py3-none-any.whl", f"numpy-2.2.0-cp311-cp311-{PLATFORM}.whl")
+    for name in names:
+        with zipfile.ZipFile(folder / name, "w") as wheel:
+            wheel.writestr(zipfile.ZipInfo(f"{name[:5]}/__init__.py"), f"# {name}\n" * 400)
+    return [folder / name for name in names]
+
+
+def make_shipped(folder: Path, wheels: Path, *, board: str = "host", tag: str = TAG, dialect: str = "ort") -> Bundle:
+    """The bundle at `folder`, whose wheels lie in `wheels`."""
+    made = make_bundle(folder, task_of(RGB, NDSM), scenarios=("rgb",))
+    rows = [f"{sha256(path)}  {path.stat().st_size}  {path.name}\n" for path in make_wheels(wheels)]
+    (folder / "wheels").mkdir()
+    (folder / f"wheels/{tag}.lock").write_text("".join(sorted(rows)))
+    models = tuple(dataclasses.replace(row, dialect=dialect) for row in made.manifest.models)
+    return bundles.write(folder, dataclasses.replace(made.manifest, board=board, models=models))
