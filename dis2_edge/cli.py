@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import importlib.util
 import io
 import os
 import sys
@@ -79,6 +80,10 @@ _EXTRA_OF = {
     "cyclonedx": "deploy",
     "torch_tensorrt": "tensorrt",
 }
+
+
+_WORKSTATION = ("dis2_train", "dis2_quantize")
+"""Packages that the wheel for boards leaves out."""
 
 
 class VerbModule(Protocol):
@@ -174,6 +179,9 @@ def _missing_extra(extra: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
+        if package in _WORKSTATION and error.name == package:
+            found = f"what a board installs holds no {package}"
+            raise UserError(found, mend="use this verb on the workstation: pip install dis2-edge there") from error
         if not package or package.startswith("dis2_"):
             raise
         raise MissingExtraError(package, _EXTRA_OF.get(package, extra or "host")) from error

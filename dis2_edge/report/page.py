@@ -15,6 +15,7 @@ from dis2_edge.report import plots
 from dis2_edge.report.faulted import strips
 from dis2_edge.report.plots import ms
 from dis2_edge.report.schema import Measured, Picture, Profiled, Report, Stream, Tile
+from dis2_edge.report.sensing import energies, sensed_rows
 from dis2_edge.report.timeline import changes, timeline
 from dis2_edge.report.waterfall import waterfall
 from dis2_edge.scenario import BLIND, sensors_of
@@ -59,6 +60,8 @@ def render(report: Report, folder: Path) -> str:
         confusions=confusions,
         tile_rows=tile_rows,
         flown_by=flown_by,
+        energies=energies,
+        sensed_rows=sensed_rows,
         styles=_styles(report),
         picture=lambda shown: _embedded(shown, folder),
     )

@@ -13,6 +13,7 @@ from dis2_boards.deployment.shown import show
 from dis2_boards.deployment.telling import Spoken
 from dis2_boards.packing.card import percent
 from dis2_boards.packing.pack import pack
+from dis2_boards.packing.proving import kept
 from dis2_boards.profile import load
 from dis2_boards.targets import address
 from dis2_edge.errors import UserError
@@ -95,7 +96,7 @@ def _pack_only(args: argparse.Namespace) -> int:
     bundle = pack(args.source, load(args.board or "host"), args.out)
     rows = [(row.scenario, row.precision, percent(row.miou)) for row in bundle.manifest.models]
     table(f"{bundle.manifest.name} for {bundle.manifest.board}", ("scenario", "precision", "mIoU on test (%)"), rows)
-    say(f"verified and kept: {bundle.path} (bundle {bundle.id})")
+    say(kept(bundle))
     return 0
 
 

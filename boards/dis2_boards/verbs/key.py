@@ -9,12 +9,11 @@ from pathlib import Path
 
 from dis2_boards.trust import keys
 from dis2_boards.trust.keys import PublicKey
-from dis2_boards.trust.trusted import FOLDER, trust, trusted
+from dis2_boards.trust.trusted import FOLDER, ROOT, trust, trusted
 from dis2_edge.errors import KeyFileError
 from dis2_edge.terminal import say, table
 
 EXAMPLE = "dis2-edge key new keys/ann.pem"
-ROOT = Path.home() / "dis2-edge"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     trusting.add_argument("--name", default="", help="by which it is known there (default: the file's name)")
     listing = _action(actions, "list", "print the keys that a board's folder of this machine trusts")
     for action in (trusting, listing):
-        action.add_argument("--root", type=Path, default=ROOT, help="the board's folder (default: ~/dis2-edge)")
+        action.add_argument("--root", type=Path, default=ROOT, help=f"the board's folder (default: {ROOT})")
 
 
 def run(args: argparse.Namespace) -> int:
