@@ -50,7 +50,7 @@ def pack(
     check_free(out)
     run = quantized.read(qrun)
     manifest = _manifest(run, board)
-    gathered = gather(tags, wheels, _extras(board, extras)) if tags else {}
+    gathered = gather(sorted(set(tags)), wheels, _extras(board, extras)) if tags else {}
     with new_folder(out) as folder:
         _copy(qrun, folder, manifest)
         for tag, locked in gathered.items():

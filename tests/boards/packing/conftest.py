@@ -10,9 +10,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from made_stock import make_stock  # noqa: E402
+from made_stock import make_stock
 
-from dis2_boards.packing import pins  # noqa: E402
+from dis2_boards.packing import pins
 
 
 @pytest.fixture(autouse=True)

@@ -47,7 +47,9 @@ def test_every_tag_has_one_wheel_of_each_package(tag: str) -> None:
 
 
 def test_what_only_converts_models_stays_off_the_board() -> None:
-    assert not {"sympy", "mpmath", "protobuf", "coloredlogs"} & {wheel.name for wheel in pinned("cp310-aarch64", GROUPS)}
+    assert not {"sympy", "mpmath", "protobuf", "coloredlogs"} & {
+        wheel.name for wheel in pinned("cp310-aarch64", GROUPS)
+    }
 
 
 def test_jetpack_6_gets_the_bindings_of_cuda_12() -> None:
