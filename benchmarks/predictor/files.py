@@ -1,4 +1,4 @@
-"""Model files to hold predictions against: our networks with drawn weights, whose speed is real and whose masks are not."""
+"""Model files to hold predictions against: our networks with drawn weights, which are as fast as trained ones."""
 
 from __future__ import annotations
 

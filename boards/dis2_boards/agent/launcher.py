@@ -56,7 +56,7 @@ def go_back(root: Path) -> bool:
 def command_of(root: Path) -> list[str]:
     """What to start, from choice.json of the version and service.json."""
     version = Path(os.path.realpath(root / "current"))
-    choice, service = _table(version / "choice.json") or {}, _table(root / "service.json") or {}
+    choice, service = _table(version / "choice.json") or {}, _service(root, version.name)
     known = {
         "{python}": str(Path(os.path.realpath(version / "env")) / "bin" / "python"),
         "{bundle}": str(root / "current" / "bundle"),
@@ -78,6 +78,13 @@ def boot_id() -> str:
 def clean_environment() -> dict[str, str]:
     """The environment without what would change a Python."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
+def _service(root: Path, name: str) -> dict[str, Any]:
+    """How it is started; a new way that comes with a version holds for that version alone until it is kept."""
+    pending = _table(root / "pending.json") or _table(root / ".pending.kept") or {}
+    before = _table(root / ".service.back") if pending.get("id") != name else None
+    return before or _table(root / "service.json") or {}
 
 
 def _usual(root: Path) -> list[str]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from dis2_boards.agent import disk, environment, switching
+from dis2_boards.agent import disk, environment, starting, switching
 from dis2_boards.agent.fault import RefusedError
 from dis2_boards.agent.places import Places, read_table
 
@@ -24,9 +24,15 @@ def _mend_switch(places: Places) -> Iterator[str]:
         except RefusedError as error:  # `current` is set back all the same, and the lock must be had for a mend
             yield f"what flew before could not be started: {error}"
         yield f"the switch to {pending.get('id')} was never kept: {pending.get('before') or 'nothing'} flies"
-    elif any(os.path.lexists(path) for path in (places.ticket, places.way_back, places.next_previous)):
+        return
+    if os.path.lexists(places.kept):
+        starting.keep(places)
+    elif os.path.lexists(places.service_before):
+        starting.back(places)
+        yield "it is started as before"
+    if any(os.path.lexists(path) for path in switching.prepared(places)):
         switching.finish(places)
-        yield "the end of a switch"
+        yield "the rest of a switch was removed"
 
 
 def _mend_versions(places: Places) -> Iterator[str]:

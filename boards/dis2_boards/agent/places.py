@@ -73,6 +73,11 @@ class Places:
         return self.root / "pending.json"
 
     @property
+    def kept(self) -> Path:
+        """What pending.json becomes when the switch is kept, until all else that belongs to it is done."""
+        return self.root / ".pending.kept"
+
+    @property
     def ticket(self) -> Path:
         """Allows one start of a version that was not kept yet; the launcher tears it."""
         return self.root / ".pending.ticket"
@@ -91,6 +96,11 @@ class Places:
     def service(self) -> Path:
         """How what flies is started."""
         return self.root / "service.json"
+
+    @property
+    def service_before(self) -> Path:
+        """How it was started before this deploy: it comes back where the new version is not kept."""
+        return self.root / ".service.back"
 
     @property
     def lock(self) -> Path:

@@ -9,7 +9,7 @@ import sys
 import traceback
 from typing import Any, BinaryIO
 
-from dis2_boards.agent import asks, mending
+from dis2_boards.agent import asks, mending, starting
 from dis2_boards.agent.fault import GoneError, RefusedError
 from dis2_boards.agent.session import Session
 from dis2_boards.agent.verbs import VERBS
@@ -18,7 +18,7 @@ from dis2_boards.agent.wire import Wire
 
 def serve(read: BinaryIO, write: BinaryIO) -> None:
     """Serve until the end of input; a switch that was not judged by then is undone."""
-    session = Session(Wire(read, write), mending.mend)
+    session = Session(Wire(read, write), mending.mend, starting.keep)
     try:
         while _one(session):
             pass

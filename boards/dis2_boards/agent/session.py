@@ -25,6 +25,8 @@ class Session:
     """The connection."""
     mend: Callable[[Places], list[str]]
     """Finishes or undoes what another session left half done; what it did, in words."""
+    settled: Callable[[Places], None]
+    """Called at the end of a session that owes nothing: what it set up stays."""
     places: Places | None = None
     """ROOT, from `hello` on."""
     lock: Lock | None = None
@@ -66,6 +68,8 @@ class Session:
                 self.log("gone", "the workstation left before the new version was judged")
                 for line in self.mend(self.places):
                     self.log("mended", line)
+            elif self.lock is not None and self.places is not None:
+                self.settled(self.places)
         finally:
             self.release()
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
-from dis2_boards.agent import disk, environment, judging, launcher, services
+from dis2_boards.agent import disk, environment, judging, launcher, services, starting
 from dis2_boards.agent.fault import RefusedError
 from dis2_boards.agent.places import Places, as_json, pointed, read_table
 from dis2_boards.agent.session import Session
@@ -79,9 +80,10 @@ def begin(places: Places, name: str) -> str | None:
 
 
 def keep(places: Places) -> None:
-    """What was begun is good: from the removal of pending.json on it is kept."""
-    disk.unlink(places.pending)
+    """What was begun is good: from the moment that pending.json has its other name it is kept."""
+    disk.rename(places.pending, places.kept)
     disk.sync_folder(places.root)
+    starting.keep(places)
     finish(places)
 
 
@@ -97,6 +99,7 @@ def back(places: Places) -> bool:
             disk.link_to(f"versions/{before}", places.way_back)
         disk.rename(places.way_back, places.current)
     disk.sync_folder(places.root)
+    starting.back(places)
     disk.unlink(places.pending)
     disk.sync_folder(places.root)
     finish(places)
@@ -104,13 +107,20 @@ def back(places: Places) -> bool:
 
 
 def finish(places: Places) -> None:
-    """After pending.json went: what flew before becomes `previous`, and what was prepared goes."""
+    """What flew before a switch that was kept becomes `previous`; what was prepared for either end goes."""
     before = pointed(places.next_previous)
-    if before is not None and before != judging.flying(places):
+    if os.path.lexists(places.kept) and before is not None and before != judging.flying(places):
         disk.rename(places.next_previous, places.previous)
-    for path in (places.ticket, places.next_previous, places.way_back, places.root / ".current.next"):
+        disk.sync_folder(places.root)
+    for path in prepared(places):
         disk.unlink(path)
     disk.sync_folder(places.root)
+
+
+def prepared(places: Places) -> tuple[Path, ...]:
+    """What a switch makes beside `current`; the note that it was kept goes last."""
+    turning = places.root / ".current.next"
+    return places.ticket, places.way_back, turning, places.next_previous, places.kept
 
 
 def undo(places: Places) -> None:
@@ -124,8 +134,7 @@ def undo(places: Places) -> None:
 
 def restart(places: Places) -> None:
     """End what flies, and start what is current, if anything is."""
-    service = services.of(places)
-    service.stop()
+    starting.stop_all(places)
     disk.unlink(places.live)
     if judging.flying(places) is not None:
-        service.start()
+        services.of(places).start()

@@ -6,8 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dis2_boards.agent import environment, hello, placing, standing, stock, switching
-from dis2_boards.agent.asks import HASH, IDENTITY, SIZE, Key, listed, maybe, number, row, table, text, truth
+from dis2_boards.agent import (
+    environment,
+    fetching,
+    hello,
+    placing,
+    proving,
+    pruning,
+    services,
+    settling,
+    standing,
+    starting,
+    stock,
+    switching,
+    trusting,
+)
+from dis2_boards.agent.asks import HASH, IDENTITY, SIZE, Key, listed, maybe, number, row, table, text, truth, whole
 from dis2_boards.agent.session import Session
 
 Note = Callable[[dict[str, Any], dict[str, Any]], str]
@@ -59,12 +73,59 @@ VERBS: dict[str, Verb] = {
         changes=True,
         noted=lambda answer, ask: f"{ask['id']}: {len(ask['wheels'])} wheels, {answer['seconds']} s",
     ),
+    "prove": Verb(
+        proving.prove,
+        {
+            "id": Key(IDENTITY),
+            "engine": Key(text("|".join(proving.ENGINES)), "auto"),
+            "limit_s": Key(number(0, 86_400), 1800.0),
+            "max_drop": Key(number(0, 100), 0.5),
+            "tiles": Key(maybe(HASH), None),
+        },
+        changes=True,
+        noted=lambda answer, ask: f"{ask['id']}: {answer['proof'].get('chosen') or answer['proof'].get('why')}",
+    ),
     "switch": Verb(
         switching.switch,
         {"id": Key(IDENTITY)},
         changes=True,
         noted=lambda answer, ask: f"{answer['before']} -> {ask['id']}",
     ),
+    "settle": Verb(
+        settling.settle,
+        {
+            "wait_s": Key(number(0, 3600), 30.0),
+            "min_ticks": Key(whole(0, 1_000_000), 10),
+            "watch_s": Key(maybe(number(0, 3600)), None),
+        },
+        changes=True,
+        noted=lambda answer, _: f"{'kept' if answer['kept'] else 'went back'}: {answer['why']}",
+    ),
+    "service": Verb(
+        starting.service,
+        {
+            "kind": Key(text("|".join(services.KINDS))),
+            "command": Key(maybe(listed(text(), 200)), None),
+            "args": Key(listed(text(), 200), []),
+            "sources": Key(table(text("[^=\x00-\x1f]+", 100), text(), 50), {}),
+        },
+        changes=True,
+        noted=lambda _, ask: str(ask["kind"]),
+    ),
+    "trust": Verb(
+        trusting.trust,
+        {"name": Key(text(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", 64)), "key": Key(text(limit=100))},
+        changes=True,
+        noted=lambda _, ask: f"{ask['name']} {ask['key']}",
+    ),
+    "trusted": Verb(trusting.trusted, {}),
+    "prune": Verb(
+        pruning.prune,
+        {"keep": Key(whole(0, 1000), 2)},
+        changes=True,
+        noted=lambda answer, _: f"{len(answer['removed'])} versions, {answer['freed_bytes']} bytes",
+    ),
+    "fetch": Verb(fetching.fetch, {"path": Key(text(limit=300))}),
     "rollback": Verb(
         switching.rollback,
         {"to": Key(maybe(IDENTITY), None)},

@@ -62,7 +62,11 @@ def _show(made: Plan) -> None:
         "predicted mJ",
         f"{made.fps:g} fps",
     )
-    table(f"{made.name} on {made.board}: predicted, not measured", columns, map(_cells, made.rows), _COLOURS)
+    rows = [_cells(row) for row in made.rows if row.predicted_ms is not None]
+    table(f"{made.name} on {made.board}: predicted, not measured", columns, rows, _COLOURS)
+    unknown = dict.fromkeys(row.mode + " (default)" * row.default for row in made.rows if row.predicted_ms is None)
+    if unknown:
+        say(f"predicted for {', '.join(unknown)}: {UNKNOWN}, as the board's file does not tell the GPU's clock there")
     say(_limit(made))
     for row in _barred(made):
         _bars(row)
@@ -113,9 +117,12 @@ def _bars(row: Row) -> None:
 
 
 def _bar(parts: Mapping[str, float], width: int) -> str:
-    """One bar of `width` marks, shared out among `parts`."""
-    whole = sum(parts.values())
-    return "".join(_MARKS[name] * round(width * ms / whole) for name, ms in parts.items())
+    """One bar of `width` marks, shared out among `parts`, each rounded where it ends."""
+    whole, marks, done = sum(parts.values()), "", 0.0
+    for name, ms in parts.items():
+        done += ms
+        marks += _MARKS[name] * (round(width * done / whole) - len(marks))
+    return marks
 
 
 def _memory(made: Plan) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 
+from dis2_boards.telemetry import Tally, Watch, Watched
 from dis2_edge.bundle import Bundle
 from dis2_edge.labelled import Images, Labelled
 from dis2_edge.manifest import Precision
@@ -56,10 +58,12 @@ def measure_bundle(
     calls: int,
     seconds: float,
     wanted: Wanted = "auto",
+    watch: Watch | None = None,
 ) -> Findings:
     """Count every image in every scenario and precision, then time each model.
 
     A model is timed `calls` times, or as often as fits in `seconds` but at least `FEWEST` times, on full frames.
+    `watch` reads the machine's power meanwhile.
     """
     findings, classes = Findings(), len(bundle.manifest.task.classes)
     for precision in precisions:
@@ -68,10 +72,20 @@ def measure_bundle(
             counts = count_images(engine, images, classes, label, findings.error_shares)
             sample = [images.read(name).frames for name in images.names[:_IN_TURN]]
             for scenario in progress(engine.scenarios, f"{label}: time scenarios"):
-                latency = time_scenario(engine, scenario, sample, bundle.manifest.task.grid, calls, seconds)
+                with watch.window() if watch else contextlib.nullcontext(Tally()) as tally:
+                    latency = time_scenario(engine, scenario, sample, bundle.manifest.task.grid, calls, seconds)
                 table = count_table(counts[scenario])
-                findings.rows.append(Measured(scenario, precision, table, len(images.names), latency))
+                energy = _energy(tally.watched(), latency)
+                findings.rows.append(Measured(scenario, precision, table, len(images.names), latency, **energy))
     return findings
+
+
+def _energy(watched: Watched, latency: Latency) -> dict[str, Any]:
+    """Power while a model was timed, and the energy of one of its calls, which came one after the other."""
+    call_s = float(np.mean(latency.samples_ms)) / 1e3
+    joules = watched.joules_a_frame(1, seconds=call_s)
+    power_w = None if watched.power_w is None else round(watched.power_w, 3)
+    return {"power_w": power_w, "joules": None if joules is None else round(joules, 5), "energy_why": watched.why}
 
 
 def count_images(

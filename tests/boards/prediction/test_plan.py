@@ -148,7 +148,7 @@ def test_missing_costs_files_for_no_such_board_and_unknown_names_are_told(tmp_pa
         plan(run, load("host"))
     with pytest.raises(RecipeError, match="unknown scenario 'rbg'; did you mean 'rgb'"):
         plan(run, KNOWN, scenario="rbg")
-    with pytest.raises(BoardError, match=r"no mode '15W'; expected no --mode: its file has no power modes"):
+    with pytest.raises(BoardError, match=r"no power mode '15W'; expected no mode: its file has none"):
         plan(run, KNOWN, mode="15W")
     next((run / "models").glob("*.costs.json")).unlink()
     with pytest.raises(CheckpointError, match=r"costs\.json is missing: .*; quantize again"):
