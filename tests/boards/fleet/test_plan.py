@@ -50,10 +50,10 @@ def test_a_board_tells_deploy_only_what_it_says(tmp_path: Path) -> None:
         + f"[boards.two]{two}"
     )
     plan = load(written(tmp_path, text))
-    folder = str(tmp_path / "one.toml")
-    told = ("--target", "ssh://a@b", "--root", "/data/d", "--rig", folder, "--service", "none")
-    assert plan.boards["one"].words(tmp_path) == told
-    assert plan.boards["two"].words(tmp_path) == ("--target", "ssh://a@10.0.0.2:2222")
+    first, second = plan.boards["one"], plan.boards["two"]
+    assert first.place == ("--target", "ssh://a@b", "--root", "/data/d")
+    assert first.words(tmp_path) == ("--rig", str(tmp_path / "one.toml"), "--service", "none")
+    assert (second.place, second.words(tmp_path)) == (("--target", "ssh://a@10.0.0.2:2222"), ())
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_board_tells_deploy_only_what_it_says(tmp_path: Path) -> None:
         (f"wave_size = -1\n{TWO}", "0 or more"),
         (f"at_most_failed = -1\n{TWO}", "0 or more"),
         (f"at_once = 0\n{TWO}", "at_once 1 or more"),
-        ("[boards.one]\ntarget = 'ssh://-oProxyCommand=x y'\n", "expected ssh://user@host"),
+        ("[boards.one]\ntarget = 'ssh://-oProxyCommand=x y'\n", "boards.one: --target 'ssh://-o"),
         ("[boards.one]\ntarget = 'ssh://-oProxyCommand=x'\n", "expected ssh://user@host"),
         ("[boards.one]\ntarget = 'ftp://a'\n", "expected ssh://user@host"),
         ("[boards.one]\ntarget = ''\n", "expected ssh://user@host"),
