@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tiny_bundle import NDSM, RGB, make_bundle, task_of
 
+from dis2_boards.packing.locks import write_lock
+from dis2_boards.packing.pins import Wheel
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
 from dis2_edge.files import sha256
@@ -29,8 +31,6 @@ def make_wheels(folder: Path) -> list[Path]:
 def make_shipped(folder: Path, wheels: Path, *, board: str = "host", tag: str = TAG, dialect: str = "ort") -> Bundle:
     """The bundle at `folder`, whose wheels lie in `wheels`."""
     made = make_bundle(folder, task_of(RGB, NDSM), scenarios=("rgb",))
-    rows = [f"{sha256(path)}  {path.stat().st_size}  {path.name}\n" for path in make_wheels(wheels)]
-    (folder / "wheels").mkdir()
-    (folder / f"wheels/{tag}.lock").write_text("".join(sorted(rows)))
+    write_lock(folder, tag, [Wheel(path.name, sha256(path), path.stat().st_size) for path in make_wheels(wheels)])
     models = tuple(dataclasses.replace(row, dialect=dialect) for row in made.manifest.models)
     return bundles.write(folder, dataclasses.replace(made.manifest, board=board, models=models))

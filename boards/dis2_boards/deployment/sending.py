@@ -36,7 +36,7 @@ def lacking(session: Session, load: Shipment) -> Lacking:
     return Lacking(tuple(pieces[sha] for sha in answer["missing"]), dict(answer.get("partial", {})))
 
 
-def send(session: Session, load: Shipment, lacks: Lacking, tell: Tell) -> int:
+def send(session: Session, lacks: Lacking, tell: Tell) -> int:
     """Send it, small files first so that a bad link is met early; `tell` hears of all bytes. Returns how many went."""
     total, done = lacks.bytes, 0
     for piece in sorted(lacks.pieces, key=lambda piece: (piece.bytes, piece.sha256)):

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dis2_boards.deployment.wheels import Wheel
+from dis2_boards.packing.pins import Wheel
 from dis2_edge.bundle import MANIFEST, SEAL, Bundle
 from dis2_edge.files import sha256
-
-SIGNATURE = "manifest.sig"
+from dis2_edge.signature import SIGNATURE
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ from dis2_edge.terminal import say, table
 
 def show(done: Deployed, order: Order) -> None:
     """Print it."""
+    if done.already:
+        say(f"{done.target} runs {done.bundle.manifest.name} {done.bundle.id}: {done.why}")
+        return
     rows = [row for row in done.proof.get("rows", []) if isinstance(row, Mapping)]
     columns = ("scenario", "engine", "precision", "agreement with goldens", "p50 (ms)", "p90 (ms)", "mIoU (%)", "")
     table(f"Proven on {done.target}", columns, [_cells(row, done) for row in rows])
