@@ -53,6 +53,7 @@ def _frame(run: QuantizedRun, board: Board, fps: float) -> Plan:
         error_factor=error.value if error else None,
         error_source=error.source if error else "",
         board_memory_mb=board.hardware["memory"].value * 1000 - SYSTEM_MB if "memory" in board.hardware else None,
+        limits=board.limits,
         rows=(),
         memory=(),
     )

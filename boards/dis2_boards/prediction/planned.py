@@ -68,6 +68,8 @@ class Plan:
     """Where that factor comes from."""
     board_memory_mb: float | None
     """Memory of the board, less what its own system takes; None where its file does not say it."""
+    limits: tuple[str, ...]
+    """What does not hold on the board, in its file's sentences."""
     rows: tuple[Row, ...]
     """By scenario, precision and power mode."""
     memory: tuple[MemoryRow, ...]

@@ -71,6 +71,8 @@ def _show(made: Plan) -> None:
     for line in _worst(made):
         say(line)
     say(_limit(made))
+    for limit in made.limits:
+        say(f"note: {limit}")
     for row in _barred(made):
         _bars(row)
     _memory(made)

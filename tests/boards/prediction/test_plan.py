@@ -178,6 +178,11 @@ def test_the_verb_says_predicted_and_prints_the_same_as_json(qrun: Path, capsys:
     assert table["memory"][0]["predicted"]["build_mb"] > table["memory"][0]["predicted"]["run_mb"]
 
 
+def test_what_does_not_hold_on_a_board_is_noted(qrun: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(qrun), "--board", "workstation-cuda"]) == 0
+    assert "note: the figures are an H100's" in capsys.readouterr().out
+
+
 def test_the_verb_refuses_with_exit_code_2(qrun: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(qrun), "--board", "orin-nx-16gb", "--mode", "MAXM"]) == 2
     assert "did you mean 'MAXN'" in capsys.readouterr().err
