@@ -58,6 +58,8 @@ class Order:
     """Points of mIoU that the faster precision may lose."""
     workstation: bool = False
     """Whether a workstation is meant."""
+    only_new: bool = False
+    """Whether a board that flies the bundle, and is not unwell, is left alone, whatever else is asked for."""
     words: tuple[str, ...] = field(default=())
     """The user's words, so that a message can repeat them."""
 

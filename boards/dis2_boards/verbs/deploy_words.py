@@ -55,7 +55,7 @@ def check(args: argparse.Namespace) -> None:
     for name in ("describe", "report"):
         if getattr(args, name) is not None and args.data is None:
             raise UserError(f"--{name} without --eval", expected="the labelled data that it is about: --eval DATA")
-    if args.target is None:
+    if args.target is None and args.fleet is None:
         for name, (default, flag) in _OF_A_TARGET.items():
             if getattr(args, name) != default:
                 raise UserError(f"{flag} without --target", expected="the board that it is about", mend=address.FORMS)
@@ -89,6 +89,7 @@ def order_of(args: argparse.Namespace) -> Order:
         limit_s=args.limit,
         max_drop=args.max_drop,
         workstation=args.yes_workstation,
+        only_new=args.unless_flying,
         words=words_of(args),
     )
 
@@ -129,6 +130,7 @@ def _of_the_board(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--limit", type=float, default=3600.0, metavar="S", help="seconds that proving may take (3600)")
     group.add_argument("--settle", type=float, default=30.0, metavar="S", help="seconds to show that it is well (30)")
     group.add_argument("--yes-workstation", action="store_true", help="the target is a workstation, and is meant")
+    group.add_argument("--unless-flying", action="store_true", help="touch nothing where the bundle flies already")
     group.add_argument("--record", type=Path, metavar="FILE", help="write what became of it there, as JSON")
 
 
