@@ -83,6 +83,7 @@ def test_a_precision_that_misses_a_golden_leaves_the_other_to_fly(bundle: Bundle
     assert [(row.scenario, row.precision) for row in wrong] == [("rgb", "int8")]
     assert "agrees with its golden on 0." in wrong[0].why
     assert wrong[0].why in proof.why
+    assert {row.latency is None for row in proof.rows if row.precision == "int8"} == {True}, "it is not worth a time"
 
 
 def test_a_file_that_is_no_model_is_told_with_all_rows_of_its_precision(bundle: Bundle) -> None:
