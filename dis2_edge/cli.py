@@ -50,7 +50,7 @@ VERBS = {
     "rollback": Verb("dis2_boards.verbs.rollback", "let a board fly the version before", "", "deploy"),
     "prune": Verb("dis2_boards.verbs.prune", "remove old versions from a board", "", "deploy"),
     "key": Verb("dis2_boards.verbs.key", "make a key that signs bundles; trust one", "deploy", "deploy"),
-    "bundle": Verb("dis2_runtime.verbs.bundle", "look into a bundle (verify, show)", "host", "fly"),
+    "bundle": Verb("dis2_runtime.verbs.bundle", "look into a bundle (verify, prove, show)", "host", "fly"),
     "run": Verb("dis2_runtime.verbs.run", "stream sensors through a bundle: a mask every tick", "host", "fly"),
     "faults": Verb("dis2_runtime.verbs.faults", "list the sensor faults that can be played, check a file", "", "fly"),
     "health": Verb("dis2_runtime.verbs.health", "learn the limits of sensor health from a recording", "", "fly"),

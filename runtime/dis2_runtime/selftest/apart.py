@@ -84,10 +84,9 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="where the rows go")
     args = parser.parse_args(words)
     job = from_table(_Job, read_json(args.job, EngineError), where=str(args.job), error=EngineError)
-    if job.for_programs:
-        terminal.tell_programs()
     _first_to_die()
-    write_json(args.out, dataclasses.asdict(_answer(job)))
+    with terminal.telling_programs(job.for_programs):
+        write_json(args.out, dataclasses.asdict(_answer(job)))
     return 0
 
 

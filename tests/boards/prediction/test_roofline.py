@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 
-from benchmarks.predictor.efficientvit import PUBLISHED, Encoder, Published
 from dis2_boards.figures import PowerMode, Software
 from dis2_boards.prediction.roofline import predict_ms
 from dis2_edge.cli import main

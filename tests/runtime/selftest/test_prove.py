@@ -180,12 +180,26 @@ def test_a_board_without_jinja_writes_the_truth_alone(
     bundle: Bundle, tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proof = prove(bundle, dataclasses.replace(QUICK, tiles=tiles), run=prove_precision)
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "report.json").write_text("of an earlier deploy")
     monkeypatch.setattr(report.importlib.util, "find_spec", lambda name: None)
     report.write_report(tmp_path / "report", bundle, proof, tiles, 1)
     assert [path.name for path in (tmp_path / "report").iterdir()] == ["report.json"]
     monkeypatch.undo()
     draw(tmp_path / "report")
     assert (tmp_path / "report" / "report.html").exists()
+
+
+def test_a_folder_of_the_users_is_not_replaced_by_a_report(
+    bundle: Bundle, tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("report.json", "thesis.tex"):
+        (tmp_path / "mine").mkdir(exist_ok=True)
+        (tmp_path / "mine" / name).write_text("years")
+    words = ["--tiles", str(tiles), "--report", str(tmp_path / "mine"), "--out", str(tmp_path / "proof.json")]
+    assert main(["bundle", "prove", str(bundle.path), *words]) == 2
+    assert "exists already and is not empty" in capsys.readouterr().err
+    assert not (tmp_path / "proof.json").exists()
 
 
 @pytest.mark.parametrize(
