@@ -17,10 +17,14 @@ from dis2_boards.packing.locks import read_lock
 from dis2_boards.packing.stock import default_folder, path_of
 from dis2_boards.targets.session import Session
 from dis2_edge.bundle import Bundle
+from dis2_edge.errors import RecipeError
+from dis2_edge.files import read_toml
 
 
 def checked(way: Way, session: Session, scratch: Path) -> BundleCase:
     """The bundle on its board, once everything that must hold there does."""
+    if way.order.rig is not None:
+        read_toml(way.order.rig, RecipeError)  # the board judges the rest: it knows its sensors
     facts = facts_of(session.hello)
     way.facts = facts
     hold(Case(way.order, facts, session.ahead_s), MACHINE_CHECKS)
@@ -47,4 +51,5 @@ def loaded(way: Way, case: BundleCase, scratch: Path) -> Shipment:
 def _shipment(way: Way, bundle: Bundle, tag: str, tiles: Path | None) -> Shipment:
     wheels = tuple(read_lock(bundle, tag))
     stock = way.order.wheels or default_folder()
-    return shipment(bundle, wheels, {wheel.sha256: path_of(stock, wheel) for wheel in wheels}, tiles)
+    paths = {wheel.sha256: path_of(stock, wheel) for wheel in wheels}
+    return shipment(bundle, wheels, paths, tiles, way.order.rig)

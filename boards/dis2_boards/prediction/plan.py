@@ -43,7 +43,7 @@ class Row:
     predicted_bound_ms: dict[str, float]
     """Of that latency, what layers spend that compute, memory or overhead binds."""
     predicted_kind_ms: dict[str, float]
-    """Of that latency, what each kind of layer takes, the dearest first."""
+    """Of that latency, what each kind of layer takes, the dearest first; `call` is what is no layer's."""
     predicted_energy_mj: float | None
     """Energy of one image at the mode's whole power, in mJ; None where no file states a power."""
     holds: Answer | None
@@ -203,7 +203,7 @@ def _row(row: ModelRow, layers: Sequence[LayerCost], board: Board, setting: Sett
 
 
 def _by_kind(found: Prediction) -> dict[str, float]:
-    taken: dict[str, float] = {}
+    taken = {"call": found.call_ms} if found.call_ms else {}
     for time in found.layers:
         taken[time.layer.kind] = taken.get(time.layer.kind, 0.0) + time.ms
     return dict(sorted(taken.items(), key=lambda pair: -pair[1]))

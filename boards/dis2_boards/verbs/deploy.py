@@ -57,6 +57,6 @@ def _pack_only(args: argparse.Namespace) -> int:
     bundle = pack(args.source, board, args.out, key=key, tags=locked, wheels=args.wheels)
     rows = [(row.scenario, row.precision, percent(row.miou)) for row in bundle.manifest.models]
     table(f"{bundle.manifest.name} for {bundle.manifest.board}", ("scenario", "precision", "mIoU on test (%)"), rows)
-    packages = ", ".join(tags_of(bundle)) or "no Python: a deploy needs some, see --tags"
-    say(f"{kept(bundle)}, with packages for {packages}")
+    say(kept(bundle))
+    say(f"packages for {', '.join(tags_of(bundle)) or 'no Python: a deploy needs some, see --tags'}")
     return 0

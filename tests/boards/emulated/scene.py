@@ -28,6 +28,8 @@ ROOT = "dis2-edge"
 BOARD = "generic-arm64"
 DISK_MB = 1500
 FLIES_LIMIT_S = 240.0
+SETTLE_S = "300"
+"""How long a new version has to show that it is well: an emulated processor beside others at work."""
 FRESH_S = 6.0
 """How old a word of live.json may be, of a flight that writes one a second."""
 PROOF = "env/bin/python -I -m dis2_edge bundle verify bundle"
@@ -107,7 +109,7 @@ class Scene:
         """The words of such a deploy, after `dis2-edge`."""
         source = self.bundles.get(version, self.cargo.qrun(version))
         words = ["deploy", str(source), "--target", self.target, "--wheels", str(self.wheels)]
-        return [*words, "--service", "process", "--wait", "60"]
+        return [*words, "--service", "process", "--wait", "60", "--settle", SETTLE_S]
 
     def pack(self, version: str) -> str:
         """Pack a version once, signed, with the lock of the board's wheels; its id."""

@@ -158,7 +158,8 @@ def test_missing_costs_files_for_no_such_board_and_unknown_names_are_told(tmp_pa
 def test_the_verb_says_predicted_and_prints_the_same_as_json(qrun: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(qrun), "--board", "orin-nx-16gb"]) == 0
     shown = capsys.readouterr().out
-    for words in ("predicted, not measured", "predicted ms", "predicted mJ", "predicted MB", "binds: # compute"):
+    worst = "predicted for int8 at 10 fps, worst scenario: holds in MAXN"
+    for words in (worst, "predicted, not measured", "predicted ms", "predicted mJ", "predicted MB", "binds: # compute"):
         assert words in shown
     assert main(["plan", str(qrun), "--board", "orin-nx-16gb", "--json", "--fps", "12"]) == 0
     table = json.loads(capsys.readouterr().out)
@@ -171,3 +172,6 @@ def test_the_verb_says_predicted_and_prints_the_same_as_json(qrun: Path, capsys:
 def test_the_verb_refuses_with_exit_code_2(qrun: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(qrun), "--board", "orin-nx-16gb", "--mode", "MAXM"]) == 2
     assert "did you mean 'MAXN'" in capsys.readouterr().err
+    for board in ("nano", "tx2"):
+        assert main(["plan", str(qrun), "--board", board]) == 2
+        assert "refused: ends at JetPack 4.6" in capsys.readouterr().err
