@@ -80,7 +80,8 @@ def _list(args: argparse.Namespace) -> None:
     if found:
         table(f"Keys that {place} trusts", ("name", "key"), sorted(found.items()))
     else:
-        say(f"{place} trusts no key: EVERY bundle is taken there; change that: dis2-edge key trust FILE")
+        command = " ".join(["dis2-edge key trust FILE", *address.words_of(args)])
+        say(f"{place} trusts no key: EVERY bundle is taken there; change that: {command}")
 
 
 def _root(args: argparse.Namespace) -> Path:
