@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dis2_boards.telemetry import PREFERENCES
 from dis2_edge.errors import UserError
-from dis2_edge.report.page import percent, points, summary
+from dis2_edge.report.page import exact_kind, percent, points, summary
 from dis2_edge.report.plots import ms
 from dis2_edge.report.schema import PHASES, Report
 from dis2_edge.report.sensing import energies, sensed_rows
@@ -87,7 +87,7 @@ def print_summary(report: Report) -> None:
     """The report's first table, for a terminal."""
     rows = []
     for row in summary(report):
-        before, after = row["fp32"], row["int8"]
+        before, after = row["exact"], row["int8"]
         rows.append(
             (
                 row["bundle"].name,
@@ -100,7 +100,9 @@ def print_summary(report: Report) -> None:
                 f"{row['speed_up']:.2f}x" if row["speed_up"] else "–",
             )
         )
-    columns = ("network", "scenario", "mIoU FP32 (%)", "mIoU INT8 (%)", "INT8 - FP32", "ms FP32", "ms INT8", "speed-up")
+    exact = exact_kind(report).upper() or "FP32"
+    accuracy, time = (f"mIoU {exact} (%)", "mIoU INT8 (%)", f"INT8 - {exact}"), (f"ms {exact}", "ms INT8", "speed-up")
+    columns = ("network", "scenario", *accuracy, *time)
     table(f"{report.images} images of {report.data} ({report.split}), {report.threads} threads", columns, rows)
 
 

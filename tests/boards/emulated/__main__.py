@@ -13,7 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-from dis2_edge.errors import DisError
+from dis2_edge.errors import DisError, WheelError
 from dis2_edge.terminal import say
 from tests.boards.emulated import base, chaos, flow, means, table
 from tests.boards.emulated.scene import Scene
@@ -38,6 +38,9 @@ def main(words: list[str]) -> int:
         return 2 if args.must else 0
     try:
         return _with_board(args, folder, root)
+    except WheelError as why:
+        say(f"SKIPPED: the board's wheels cannot be had here: {why}")
+        return 2 if args.must else 0
     except flow.FailedError as error:
         say(f"FAILED: {error}")
         return 1
@@ -81,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--folder", type=Path, default=Path("out/board"), help="where the board is kept (out/board)")
     parser.add_argument("--blow", default="", help="only blows whose name holds this text")
     parser.add_argument("--go-on", action="store_true", help="leave out blows that an earlier run has in its table")
+    parser.add_argument("--again", action="store_true", help="deploy again after every blow, not one of each kind")
     parser.add_argument("--docs", action="store_true", help="write the tables into docs/deploying")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no blow after so many minutes")
     parser.add_argument("--must", action="store_true", help="end with 2 where no board can be made")
