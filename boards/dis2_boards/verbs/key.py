@@ -7,9 +7,10 @@ import getpass
 import sys
 from pathlib import Path
 
+from dis2_boards.targets import address
 from dis2_boards.trust import keys
 from dis2_boards.trust.keys import PublicKey
-from dis2_boards.trust.trusted import FOLDER, ROOT, trust, trusted
+from dis2_boards.trust.trusted import ROOT, check_name, trust, trusted
 from dis2_edge.errors import KeyFileError
 from dis2_edge.terminal import say, table
 
@@ -24,12 +25,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     new.add_argument("--passphrase", action="store_true", help="ask for a passphrase, which encrypts the private key")
     show = _action(actions, "show", "print the id and the public key of a key file")
     show.add_argument("file", type=Path, metavar="FILE", help="a private or a public key")
-    trusting = _action(actions, "trust", "let a board's folder of this machine trust a public key")
+    trusting = _action(actions, "trust", "let a board, or a folder of this machine, trust a public key")
     trusting.add_argument("file", type=Path, metavar="FILE", help="a public key")
     trusting.add_argument("--name", default="", help="by which it is known there (default: the file's name)")
-    listing = _action(actions, "list", "print the keys that a board's folder of this machine trusts")
+    listing = _action(actions, "list", "print the keys that a board, or a folder of this machine, trusts")
     for action in (trusting, listing):
-        action.add_argument("--root", type=Path, default=ROOT, help=f"the board's folder (default: {ROOT})")
+        address.configure(action)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,16 +59,32 @@ def _show(args: argparse.Namespace) -> None:
 
 def _trust(args: argparse.Namespace) -> None:
     key = keys.load_public(args.file)
-    path = trust(args.root, key, args.name)
-    say(f"{path}: key {key.id} is trusted; from now on a bundle that no trusted key signed is refused there")
+    name = args.name or key.name
+    if args.target is None:
+        place = str(trust(_root(args), key, name))
+    else:
+        target = address.target_of(args)
+        with target.open() as session:
+            session.ask("trust", name=check_name(name), key=key.line().strip())
+        place = f"{target.name}: {name}"
+    say(f"{place}: key {key.id} is trusted; from now on a bundle that no trusted key signed is refused there")
 
 
 def _list(args: argparse.Namespace) -> None:
-    found = trusted(args.root)
-    if found:
-        table(f"Keys that {args.root} trusts", ("name", "key"), [(key.name, key.id) for key in found])
+    if args.target is None:
+        place, found = str(_root(args)), {key.name: key.id for key in trusted(_root(args))}
     else:
-        say(f"{args.root / FOLDER} holds no key: EVERY bundle is taken there; change that: dis2-edge key trust FILE")
+        target = address.target_of(args)
+        with target.open() as session:
+            place, found = target.name, {str(n): str(i) for n, i in session.ask("trusted").get("ids", {}).items()}
+    if found:
+        table(f"Keys that {place} trusts", ("name", "key"), sorted(found.items()))
+    else:
+        say(f"{place} trusts no key: EVERY bundle is taken there; change that: dis2-edge key trust FILE")
+
+
+def _root(args: argparse.Namespace) -> Path:
+    return Path(args.root or ROOT)
 
 
 def _public(path: Path) -> PublicKey:
