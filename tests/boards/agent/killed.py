@@ -34,7 +34,7 @@ MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """Where thousands of small folders cost nothing."""
 
 
-class _Requests(io.BytesIO):
+class Requests(io.BytesIO):
     """What the workstation sends; remembers the request that is being served."""
 
     def __init__(self, root: Path, asked: Sequence[Request | bytes]) -> None:
@@ -65,59 +65,57 @@ class Stop:
     """The same after the next connection took the lock."""
 
 
-def stops(scene: Scene, models: Sequence[str] = MODELS) -> Iterator[Stop]:
+def stops(scene: Scene, models: Sequence[str] = MODELS, *, backward: bool = False) -> Iterator[Stop]:
     """Every stop of `scene`, under each model; an AssertionError says what was not whole."""
-    with stand_ins(scene.healthy), tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+    with stand_ins(), tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         start, root = Path(folder) / "start", Path(folder) / "root"
         start.mkdir()
-        StandInService.healthy = True
         for asked in scene.before:
             talk(start, asked)
         StandInService.healthy = scene.healthy
+        verbs = _rehearsed(scene, start, root)
+        numbers = range(verbs.index(scene.since) + 1 if scene.since else 1, len(verbs) + 1)
         seen: dict[str, tuple[str, str, str]] = {}
-        for number in range(1, 10_000):
-            stop = None
+        for number in reversed(numbers) if backward else numbers:
+            stop = Stop(verbs[number - 1], "")
             for model in models:
-                found = _stopped(scene, start, root, number, model, seen)
-                if found is None:
-                    return
-                stop = stop or Stop(found.verb, found.change)
-                for mine, its in (
-                    (stop.states, found.states),
-                    (stop.booted, found.booted),
-                    (stop.mended, found.mended),
-                ):
-                    mine.update(its)
-            assert stop is not None
+                stop.change = _stop(scene, start, root, number, model)
+                where = f"{scene.name}, {stop.verb}, before {stop.change}, {model}"
+                state = f"{digest_of(root)} {StandInService.flies}"
+                if state not in seen:
+                    seen[state] = held(root, where), _booted(root, where), _mended(root, where)
+                    assert set(seen[state]) <= set(scene.may), f"{where}: {seen[state]}"
+                stop.states[model], stop.booted[model], stop.mended[model] = seen[state]
             yield stop
 
 
-def _stopped(
-    scene: Scene, start: Path, root: Path, number: int, model: str, seen: dict[str, tuple[str, str, str]]
-) -> Stop | None:
-    """Stop before change `number`; None where there are fewer. What was `seen` in the same state is not tried again."""
+def _rehearsed(scene: Scene, start: Path, root: Path) -> list[str]:
+    """The request of each change, where nothing stops it."""
+    verbs: list[str] = []
+    with _connected(scene, start, root, 0) as (power, requests):
+        power.heard = lambda: verbs.append(requests.verb)
+        serve(requests, io.BytesIO())
+    assert held(root) == scene.ends, f"{scene.name} ends with {held(root)}"
+    return verbs
+
+
+def _stop(scene: Scene, start: Path, root: Path, number: int, model: str) -> str:
+    """Stop before change `number`, and take away what is lost; which change that is."""
+    with _connected(scene, start, root, number) as (power, requests):
+        with contextlib.suppress(Killed):
+            serve(requests, io.BytesIO())
+        power.cut(model)
+        return named(power.changes[number - 1])
+
+
+@contextlib.contextmanager
+def _connected(scene: Scene, start: Path, root: Path, number: int) -> Iterator[tuple[Power, Requests]]:
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(start, root, symlinks=True)
     StandInService.flies = pointed(root / "current")
     power = Power(root, number)
-    requests = _Requests(root, scene.asked)
     with contextlib.closing(power), mock.patch.object(disk, "witness", power):
-        try:
-            serve(requests, io.BytesIO())
-        except Killed:
-            pass
-        else:
-            assert held(root) == scene.ends, f"{scene.name} ends with {held(root)}"
-            return None
-        power.cut(model)
-    where = f"{scene.name}, {requests.verb}, before {power.changes[number - 1]}, {model}"
-    stop = Stop(requests.verb, named(power.changes[number - 1]))
-    state = f"{digest_of(root)} {StandInService.flies}"
-    if state not in seen:
-        seen[state] = held(root, where), _booted(root, where), _mended(root, where)
-        assert set(seen[state]) <= set(scene.may), f"{where}: {seen[state]}"
-    stop.states[model], stop.booted[model], stop.mended[model] = seen[state]
-    return stop
+        yield power, Requests(root, scene.asked)
 
 
 def digest_of(root: Path) -> str:
@@ -185,7 +183,7 @@ def held(root: Path, where: str = "") -> str:
 def talk(root: Path, asked: Sequence[Request | bytes], *, check: bool = True) -> list[Any]:
     """One whole connection; its answers."""
     write = io.BytesIO()
-    serve(_Requests(root, asked), write)
+    serve(Requests(root, asked), write)
     replies = [json.loads(line) for line in write.getvalue().splitlines()]
     replies = [reply for reply in replies if "tell" not in reply][1:]
     wrong = [reply for reply in replies if "answer" not in reply]

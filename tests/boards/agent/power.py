@@ -6,19 +6,20 @@ folder into what a power cut would have left.
 - kept    everything that was done is there: the agent was killed, the board went on
 - lost    whatever was not synced is gone: names and contents are those of the last sync
 - torn    names are there, the contents of files that were not synced are not, as with delayed allocation
-- swapped names that were not synced are gone, the contents of files are there
+- shallow the names at the top are there; those in folders below, and contents, that were not synced are not
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dis2_boards.agent.disk import Witness
 
-MODELS = ("kept", "lost", "torn", "swapped")
+MODELS = ("kept", "lost", "torn", "shallow")
 Entry = tuple[str, int | str]
 """What a name stands for: ("file", number), ("folder", number) or ("link", target)."""
 
@@ -41,6 +42,8 @@ class Power(Witness):
     """Folder's number -> its names, as they are safe."""
     contents: dict[int, bytes] = field(default_factory=dict)
     """File's number -> its bytes, as they are safe."""
+    heard: Callable[[], object] = field(default=lambda: None)
+    """Called before each change."""
     held: dict[int, int] = field(default_factory=dict)
     """Number -> a handle, so that the number is given to nothing else."""
 
@@ -51,6 +54,7 @@ class Power(Witness):
         """Stop before the change that was chosen, and before all after it."""
         where = os.path.relpath(path, self.root)
         self.changes.append(f"{name} {where}")
+        self.heard()
         if self.at and len(self.changes) >= self.at:
             raise Killed
 
@@ -75,15 +79,11 @@ class Power(Witness):
         """Turn the folder into what is left of it."""
         if model == "kept":
             return
-        there = self._now()
-        names = there[0] if model == "torn" else self.names
-        contents = {**there[1], **self.contents} if model != "swapped" else {**self.contents, **there[1]}
-        if model in ("torn", "lost"):
-            contents = {number: self.contents.get(number, b"") for number in {*there[1], *self.contents}}
-        number = os.stat(self.root).st_ino
+        number, there = os.stat(self.root).st_ino, self._now()[0]
+        names = {"torn": there, "lost": self.names, "shallow": {**self.names, number: there[number]}}[model]
         for entry in os.scandir(self.root):
             shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else os.unlink(entry)
-        _rebuild(self.root, number, names, contents, {})
+        _rebuild(self.root, number, names, self.contents, {})
 
     def _now(self) -> tuple[dict[int, dict[str, Entry]], dict[int, bytes]]:
         names: dict[int, dict[str, Entry]] = {}

@@ -54,7 +54,7 @@ class StandInService:
 
 
 @contextlib.contextmanager
-def stand_ins(healthy: bool = True) -> Iterator[None]:
+def stand_ins() -> Iterator[None]:
     """Wheels, proof and service without processes, and syncs that cost nothing: the models say what they are worth."""
     with contextlib.ExitStack() as stack:
         for where, name, what in (
@@ -69,7 +69,7 @@ def stand_ins(healthy: bool = True) -> Iterator[None]:
             (os, "sync", lambda: None),
         ):
             stack.enter_context(mock.patch.object(where, name, what))
-        StandInService.flies, StandInService.healthy = None, healthy
+        StandInService.flies, StandInService.healthy = None, True
         yield
 
 

@@ -31,6 +31,8 @@ class Scene:
     """What is current where nothing stops it."""
     healthy: bool = True
     """Whether what is switched to flies well."""
+    since: str = ""
+    """The request from which on it is stopped, where all before is as in another scene."""
 
 
 def upload(fake: Fake) -> list[Request | bytes]:
@@ -51,19 +53,12 @@ def deploy(fake: Fake, *args: str) -> list[Request | bytes]:
     return [{"ask": "lock", "who": "test"}, *upload(fake), service, {"ask": "switch", "id": fake.id}, settle]
 
 
+_TWO = [deploy(OLDER), deploy(OLD)]
 SCENES = (
     Scene("a first deploy", [], deploy(NEW), ("nothing", "NEW"), "NEW"),
-    Scene(
-        "a new version over an old one",
-        [deploy(OLDER), deploy(OLD)],
-        deploy(NEW, "--source", "a=b"),
-        ("OLD", "NEW"),
-        "NEW",
-    ),
-    Scene(
-        "a new version that does not fly well", [deploy(OLDER), deploy(OLD)], deploy(NEW), ("OLD", "NEW"), "OLD", False
-    ),
+    Scene("a new version over an old one", _TWO, deploy(NEW, "--source", "a=b"), ("OLD", "NEW"), "NEW"),
+    Scene("a new version that does not fly well", _TWO, deploy(NEW), ("OLD", "NEW"), "OLD", False, "service"),
     Scene("a rollback", [deploy(NEW), deploy(OLD)], [{"ask": "rollback"}], ("OLD", "NEW"), "NEW"),
     Scene("a prune", [deploy(OLDER), deploy(NEW), deploy(OLD)], [{"ask": "prune", "keep": 0}], ("OLD",), "OLD"),
-    Scene("the version that flies, sent again", [deploy(OLDER), deploy(NEW)], deploy(NEW), ("NEW",), "NEW"),
+    Scene("the version that flies, sent again", [deploy(NEW)], deploy(NEW), ("NEW",), "NEW", since="place"),
 )

@@ -1,4 +1,4 @@
-"""Stopped before any change, with any loss of what was not synced, a board holds the old version or the new one, whole."""
+"""Stopped before any change, whatever was not synced is lost: a board holds the old version or the new one, whole."""
 
 from pathlib import Path
 from unittest import mock
@@ -47,5 +47,5 @@ def test_the_table_in_the_documentation_is_what_happens(root: Path) -> None:
 )
 def test_an_agent_that_forgets_a_step_is_found(where: object, name: str, fault: object) -> None:
     with mock.patch.object(where, name, fault), pytest.raises(AssertionError):
-        for _ in stops(SCENES[1], MODELS):
+        for _ in stops(SCENES[1], MODELS, backward=True):
             pass
