@@ -74,7 +74,7 @@ class FakeBoard:
 
     def open(self) -> Session:
         self.opened += 1
-        return Session(_Thread(self._serve), words=self.words)
+        return Session(Conversation(self._serve), words=self.words)
 
     @property
     def verbs(self) -> list[str]:
@@ -137,7 +137,7 @@ class FakeBoard:
         return {"kept": True, "why": "7 ticks in 1 s"}
 
 
-class _Thread:
+class Conversation:
     """Carries a conversation to a function of a thread."""
 
     def __init__(self, serve: Callable[[BinaryIO, BinaryIO], None]) -> None:

@@ -35,6 +35,7 @@ def test_what_is_touched(tmp_path: Path, said: dict[str, Any], only_new: bool, t
     before = len(board.verbs)
     state = {"current": bundle.id, "pending": None, "why": "", "free_bytes": 10**12}
     board.faults["status"] = {"answer": {**state, **said}}
+    board.faults["fetch"] = {"error": {"found": "no proof.json", "expected": "", "mend": ""}}
     done = deploy(order, Spoken())
     assert done.already is not touched
     assert ("place" in board.verbs[before:]) is touched
