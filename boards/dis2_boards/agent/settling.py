@@ -41,6 +41,7 @@ def settle(session: Session, *, wait_s: float, min_ticks: int, watch_s: float | 
     kept, why = _watch(session, places, str(pending.get("id")), wait_s, min_ticks, watch_s)
     if kept:
         switching.keep(places)
+        switching.forget_parts(places)
     else:
         why = _gone_back(places, f"{why}{_last_words(places, pending.get('since_s'))}")
     session.owes_judgement = False

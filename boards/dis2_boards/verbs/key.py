@@ -10,7 +10,7 @@ from pathlib import Path
 from dis2_boards.targets import address
 from dis2_boards.trust import keys
 from dis2_boards.trust.keys import PublicKey
-from dis2_boards.trust.trusted import ROOT, check_name, trust, trusted
+from dis2_boards.trust.trusted import FOLDER, ROOT, trust, trusted
 from dis2_edge.errors import KeyFileError
 from dis2_edge.terminal import say, table
 
@@ -25,10 +25,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     new.add_argument("--passphrase", action="store_true", help="ask for a passphrase, which encrypts the private key")
     show = _action(actions, "show", "print the id and the public key of a key file")
     show.add_argument("file", type=Path, metavar="FILE", help="a private or a public key")
-    trusting = _action(actions, "trust", "let a board, or a folder of this machine, trust a public key")
+    trusting = _action(actions, "trust", "let a board trust a public key")
     trusting.add_argument("file", type=Path, metavar="FILE", help="a public key")
     trusting.add_argument("--name", default="", help="by which it is known there (default: the file's name)")
-    listing = _action(actions, "list", "print the keys that a board, or a folder of this machine, trusts")
+    listing = _action(actions, "list", "print the keys that a board trusts")
     for action in (trusting, listing):
         address.configure(action)
 
@@ -59,33 +59,33 @@ def _show(args: argparse.Namespace) -> None:
 
 def _trust(args: argparse.Namespace) -> None:
     key = keys.load_public(args.file)
-    name = args.name or key.name
     if args.target is None:
-        place = str(trust(_root(args), key, name))
+        where = str(trust(_root(args), key, args.name))
     else:
         target = address.target_of(args)
         with target.open() as session:
-            session.ask("trust", name=check_name(name), key=key.line().strip())
-        place = f"{target.name}: {name}"
-    say(f"{place}: key {key.id} is trusted; from now on a bundle that no trusted key signed is refused there")
+            session.ask("trust", name=args.name or key.name or key.id, key=key.line().strip())
+        where = target.name
+    say(f"{where}: key {key.id} is trusted; from now on a bundle that no trusted key signed is refused there")
 
 
 def _list(args: argparse.Namespace) -> None:
     if args.target is None:
-        place, found = str(_root(args)), {key.name: key.id for key in trusted(_root(args))}
+        where, found = str(_root(args) / FOLDER), {key.name: key.id for key in trusted(_root(args))}
     else:
         target = address.target_of(args)
         with target.open() as session:
-            place, found = target.name, {str(n): str(i) for n, i in session.ask("trusted").get("ids", {}).items()}
+            where, found = target.name, dict(session.ask("trusted")["ids"])
     if found:
-        table(f"Keys that {place} trusts", ("name", "key"), sorted(found.items()))
+        table(f"Keys that {where} trusts", ("name", "key"), list(found.items()))
     else:
         command = " ".join(["dis2-edge key trust FILE", *address.words_of(args)])
-        say(f"{place} trusts no key: EVERY bundle is taken there; change that: {command}")
+        say(f"{where} holds no key: EVERY bundle is taken there; change that: {command}")
 
 
 def _root(args: argparse.Namespace) -> Path:
-    return Path(args.root or ROOT)
+    """The board's folder where it is one of this machine."""
+    return Path(args.root).expanduser() if args.root else ROOT
 
 
 def _public(path: Path) -> PublicKey:
