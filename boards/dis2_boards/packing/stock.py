@@ -24,7 +24,10 @@ OLDEST_GLIBC, NEWEST_GLIBC = 17, 28
 
 def cache_folder() -> Path:
     """What can be made or fetched again lies here: below XDG_CACHE_HOME, as a rule ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dis2-edge"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dis2-edge"
+    except RuntimeError as cause:
+        raise WheelError("this user has no home folder", mend="set XDG_CACHE_HOME, or name --wheels DIR") from cause
 
 
 def default_folder() -> Path:
