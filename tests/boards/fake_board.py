@@ -109,6 +109,8 @@ class FakeBoard:
             return {"error": {"found": "damaged on the way", "expected": "", "mend": ""}}
         if verb == "put":
             self.stock[ask["sha256"]] = got
+        if verb == "fetch":
+            return {"error": {"found": f"{ask['path']} cannot be read", "expected": "", "mend": ""}}
         return {"answer": getattr(self, f"_{verb}", lambda ask: {})(ask)}
 
     def _hello(self, ask: dict[str, Any]) -> dict[str, Any]:
