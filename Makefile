@@ -1,9 +1,11 @@
-# The words of this project: install check pretend test demo bench reproduce kills campaign soak gpu, and test-runtime. Each sets up .venv by itself.
+# The words of this project: install check pretend test board demo bench reproduce kills campaign soak gpu, and test-runtime. Each sets up .venv by itself.
 #
 #   make demo                      the whole way at a small size, in minutes
 #   make pretend                   once, for tests of what runs on a GPU: real bindings on stub libraries, in minutes; without
 #                                  it those tests skip
 #   make test                      all tests, by two processes; PYTEST_ARGS="-m 'not slow' -x" are handed on
+#   make board                     as root: an aarch64 Debian under QEMU, deployed to, killed at every step; an hour or more,
+#                                  BOARD_ARGS="--only flow" are handed on; where it cannot be, it says why
 #   make reproduce                 the comparison, in hours to days; REPRODUCE_ARGS="--list" tells, killed it goes on
 #   make kills                     kill a flight a hundred times and look at what it left, in minutes
 #   make campaign BUNDLES="A B"     every fault over every type of source, some 20 minutes a bundle, on the pictures in
@@ -18,6 +20,7 @@ VENV ?= .venv
 TORCH ?=
 PYTEST_ARGS ?=
 WORKERS ?= 2
+BOARD_ARGS ?=
 REPRODUCE_ARGS ?=
 BUNDLES ?= out/ombria-bundle out/fusion-bundle
 CAMPAIGN_DATA ?= ../shared/data/ombria_s1s2_flood
@@ -33,7 +36,7 @@ ifeq ($(origin PYTHON), undefined)
 PYTHON = $(firstword $(foreach each,$(CANDIDATES),$(shell $(each) -c '$(SUITABLE)' 2>/dev/null && echo $(each))))
 endif
 
-.PHONY: install check pretend test demo bench reproduce kills campaign soak gpu test-runtime
+.PHONY: install check pretend test board demo bench reproduce kills campaign soak gpu test-runtime
 
 install: $(STAMP)
 
@@ -51,6 +54,9 @@ pretend: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+board: $(STAMP)
+	$(BIN)/python -m tests.boards.emulated $(BOARD_ARGS)
 
 demo: $(STAMP)
 	$(BIN)/dis2-edge demo --out out/demo --replace

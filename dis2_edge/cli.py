@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import importlib.util
 import io
 import os
 import sys
@@ -42,14 +43,14 @@ VERBS = {
     "predict": Verb("dis2_train.verbs.predict", "segment a whole scene, GeoTIFF in, COG out", "geo", "use"),
     "quantize": Verb("dis2_quantize.verbs.quantize", "make a trained network INT8, judge it", "quantize", "quantise"),
     "check": Verb("dis2_quantize.verbs.check", "check a model file against a board's rules", "quantize", "quantise"),
-    "boards": Verb("dis2_boards.verbs.boards", "list the boards, show one", "", "deploy"),
+    "boards": Verb("dis2_boards.verbs.boards", "list the boards, show one, detect this one", "", "deploy"),
     "plan": Verb("dis2_boards.verbs.plan", "predict latency, energy and memory on a board", "", "deploy"),
     "deploy": Verb("dis2_boards.verbs.deploy", "bring a quantised network to a board, safely", "deploy", "deploy"),
     "status": Verb("dis2_boards.verbs.status", "what a board runs, and whether it is well", "", "deploy"),
     "rollback": Verb("dis2_boards.verbs.rollback", "let a board fly the version before", "", "deploy"),
     "prune": Verb("dis2_boards.verbs.prune", "remove old versions from a board", "", "deploy"),
     "key": Verb("dis2_boards.verbs.key", "make a key that signs bundles; trust one", "deploy", "deploy"),
-    "bundle": Verb("dis2_runtime.verbs.bundle", "look into a bundle (verify, show)", "host", "fly"),
+    "bundle": Verb("dis2_runtime.verbs.bundle", "look into a bundle (verify, prove, show)", "host", "fly"),
     "run": Verb("dis2_runtime.verbs.run", "stream sensors through a bundle: a mask every tick", "host", "fly"),
     "faults": Verb("dis2_runtime.verbs.faults", "list the sensor faults that can be played, check a file", "", "fly"),
     "health": Verb("dis2_runtime.verbs.health", "learn the limits of sensor health from a recording", "", "fly"),
@@ -79,6 +80,10 @@ _EXTRA_OF = {
     "cyclonedx": "deploy",
     "torch_tensorrt": "tensorrt",
 }
+
+
+_WORKSTATION = ("dis2_train", "dis2_quantize")
+"""Packages that the wheel for boards leaves out."""
 
 
 class VerbModule(Protocol):
@@ -174,6 +179,9 @@ def _missing_extra(extra: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
+        if package in _WORKSTATION and error.name == package:
+            found = f"what a board installs holds no {package}"
+            raise UserError(found, mend="use this verb on the workstation: pip install dis2-edge there") from error
         if not package or package.startswith("dis2_"):
             raise
         raise MissingExtraError(package, _EXTRA_OF.get(package, extra or "host")) from error

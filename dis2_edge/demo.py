@@ -169,5 +169,5 @@ def _tell(report: Report, page: Path, seconds: float) -> None:
 def _row(found: dict[str, Any]) -> tuple[str, ...]:
     """One line of the closing table from a row of the report's summary."""
     after = found["int8"]
-    mious = (percent(found[kind].scores.miou) for kind in ("fp32", "int8"))
+    mious = (percent(found[kind].scores.miou) for kind in ("exact", "int8"))
     return (found["bundle"].network, found["scenario"], *mious, ms(after.latency.median_ms), ms(after.latency.p95_ms))

@@ -11,7 +11,8 @@
     │   ├── KeyFileError      a key file that is absent, open to others, or no key
     │   ├── WheelError        a package for a board that cannot be had, is altered, or may not be shipped
     │   ├── BoardError        a board that is unknown, or cannot do what was asked
-    │   │   └── LostError     a board that stopped answering half-way
+    │   │   ├── LostError     a board that stopped answering half-way
+    │   │   └── RolledBackError  a board that did not keep a new version, and flies the one before
     │   ├── SourceError       a sensor source that cannot be opened or read
     │   ├── EngineError       an inference engine that cannot load or run a model file
     │   ├── StorageError      the disk: full, read-only, gone
@@ -86,6 +87,10 @@ class BoardError(UserError):
 
 class LostError(BoardError):
     """A board that stopped answering half-way."""
+
+
+class RolledBackError(BoardError):
+    """A board that did not keep a new version, and flies the one before."""
 
 
 class SourceError(UserError):

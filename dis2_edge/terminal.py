@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -36,13 +37,18 @@ _for_programs = False
 """Whether another program reads how far it is."""
 
 
-def tell_programs() -> None:
-    """From now on stderr holds a line of JSON a step, {"label", "done", "total"}, for a program that reads along.
+@contextlib.contextmanager
+def telling_programs(really: bool = True) -> Iterator[None]:
+    """Within, stderr holds a line of JSON a step, {"label", "done", "total"}, for a program that reads along.
 
-    Notes and warnings are such lines too, `total` 0.
+    Notes and warnings are such lines too, `total` 0. Not `really`: all stays as it is.
     """
     global _for_programs
-    _for_programs = True
+    before, _for_programs = _for_programs, really or _for_programs
+    try:
+        yield
+    finally:
+        _for_programs = before
 
 
 def for_programs() -> bool:

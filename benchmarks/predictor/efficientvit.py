@@ -46,64 +46,65 @@ PUBLISHED = (
 class Encoder:
     """Writes down an encoder's layers, one convolution or product after the other."""
 
-    def __init__(self, model):
+    def __init__(self, model: Published) -> None:
         self.layers, self.side, self.model = [], model.size, model
 
-    def written(self):
+    def written(self) -> list[LayerCost]:
+        """The layers, in the order of computation."""
         model = self.model
-        self.conv(3, model.widths[0], 3, 2)
+        self._conv(3, model.widths[0], 3, 2)
         for _ in range(model.depths[0]):
-            self.block(model.blocks[0], model.widths[0], model.widths[0], 1, model.expansions[0])
+            self._block(model.blocks[0], model.widths[0], model.widths[0], 1, model.expansions[0])
         for at in range(1, len(model.widths)):
             kind, width = model.blocks[at], model.widths[at]
             first = kind if kind == "fused" else "inverted"
-            self.block(first, model.widths[at - 1], width, 2, 4 * model.expansions[at])
+            self._block(first, model.widths[at - 1], width, 2, 4 * model.expansions[at])
             for _ in range(model.depths[at]):
-                self.block(kind, width, width, 1, model.expansions[at])
-        self.neck()
+                self._block(kind, width, width, 1, model.expansions[at])
+        self._neck()
         return self.layers
 
-    def neck(self):
+    def _neck(self):
         side = self.side
         for at, width in enumerate(self.model.widths[:-4:-1]):
             self.side = side * 2**at
-            self.conv(width, 256, 1)
+            self._conv(width, 256, 1)
             self.side = 64
-            self.add("Resize", 64 * 64 * 256, 2 * 64 * 64 * 256)
+            self._add("Resize", 64 * 64 * 256, 2 * 64 * 64 * 256)
         for _ in range(self.model.neck_depth):
-            self.block("fused", 256, 256, 1, self.model.neck_expansion)
-        self.conv(256, 256, 1)
+            self._block("fused", 256, 256, 1, self.model.neck_expansion)
+        self._conv(256, 256, 1)
 
-    def block(self, kind, inputs, outputs, stride, expansion):
+    def _block(self, kind, inputs, outputs, stride, expansion):
         inner = inputs * expansion
         if kind == "res":
-            self.conv(inputs, inner, 3, stride)
-            self.conv(inner, outputs, 3)
+            self._conv(inputs, inner, 3, stride)
+            self._conv(inner, outputs, 3)
         elif kind == "fused":
-            self.conv(inputs, inner, 3, stride)
-            self.conv(inner, outputs, 1)
+            self._conv(inputs, inner, 3, stride)
+            self._conv(inner, outputs, 1)
         elif kind == "inverted":
-            self.conv(inputs, inner, 1)
-            self.conv(inner, inner, 3, stride, groups=inner)
-            self.conv(inner, outputs, 1)
+            self._conv(inputs, inner, 1)
+            self._conv(inner, inner, 3, stride, groups=inner)
+            self._conv(inner, outputs, 1)
         else:
-            self.attention(inputs)
-            self.block("inverted", inputs, outputs, 1, expansion)
+            self._attention(inputs)
+            self._block("inverted", inputs, outputs, 1, expansion)
 
-    def attention(self, width):
+    def _attention(self, width):
         """Linear attention in two scales, heads of 32."""
-        self.conv(width, 3 * width, 1)
-        self.conv(3 * width, 3 * width, 5, groups=3 * width)
-        self.conv(3 * width, 3 * width, 1, groups=3 * width // 32)
+        self._conv(width, 3 * width, 1)
+        self._conv(3 * width, 3 * width, 5, groups=3 * width)
+        self._conv(3 * width, 3 * width, 1, groups=3 * width // 32)
         for _ in range(2):  # keys with values, then queries with that
             positions = self.side * self.side
-            self.add("MatMul", 2 * 2 * width * 33 * positions, 6 * width * positions)
-        self.conv(2 * width, width, 1)
+            self._add("MatMul", 2 * 2 * width * 33 * positions, 6 * width * positions)
+        self._conv(2 * width, width, 1)
 
-    def conv(self, inputs, outputs, kernel, stride=1, groups=1):
+    def _conv(self, inputs, outputs, kernel, stride=1, groups=1):
         before, self.side = self.side**2, self.side // stride
         after, weights = self.side**2, kernel * kernel * inputs * outputs // groups
-        self.add("Conv", 2 * weights * after, inputs * before + outputs * after + weights)
+        self._add("Conv", 2 * weights * after, inputs * before + outputs * after + weights)
 
-    def add(self, kind, operations, values):
+    def _add(self, kind, operations, values):
         self.layers.append(LayerCost(f"{len(self.layers)}", kind, "fp16", operations, HALF * values))

@@ -15,6 +15,7 @@ from dis2_edge.report import plots
 from dis2_edge.report.faulted import strips
 from dis2_edge.report.plots import ms
 from dis2_edge.report.schema import Measured, Picture, Profiled, Report, Stream, Tile
+from dis2_edge.report.sensing import energies, sensed_rows
 from dis2_edge.report.timeline import changes, timeline
 from dis2_edge.report.waterfall import waterfall
 from dis2_edge.scenario import BLIND, sensors_of
@@ -55,10 +56,13 @@ def render(report: Report, folder: Path) -> str:
         waterfall=waterfall,
         changes=changes,
         summary=summary,
+        exact=exact_kind(report),
         sentences=sentences,
         confusions=confusions,
         tile_rows=tile_rows,
         flown_by=flown_by,
+        energies=energies,
+        sensed_rows=sensed_rows,
         styles=_styles(report),
         picture=lambda shown: _embedded(shown, folder),
     )
@@ -79,12 +83,13 @@ def points(share: float | None) -> str:
 
 
 def summary(report: Report) -> list[dict[str, Any]]:
-    """One row a bundle and scenario: FP32 beside INT8, what was lost, what was won."""
+    """One row a bundle and scenario: the exact precision beside INT8, what was lost, what was won."""
+    exact = exact_kind(report)
     rows = []
     for turn, bundle in enumerate(report.bundles):
         scenarios = dict.fromkeys(row.scenario for row in bundle.rows)
         for place, scenario in enumerate(scenarios):
-            before, after = _found(bundle, scenario, "fp32"), _found(bundle, scenario, "int8")
+            before, after = _found(bundle, scenario, exact), _found(bundle, scenario, "int8")
             rows.append(
                 {
                     "bundle": bundle,
@@ -92,7 +97,7 @@ def summary(report: Report) -> list[dict[str, Any]]:
                     "span": len(scenarios),
                     "turn": turn,
                     "scenario": scenario,
-                    "fp32": before,
+                    "exact": before,
                     "int8": after,
                     "worst": _worst_class(bundle, before, after),
                     "lost": before.scores.miou - after.scores.miou if before and after else None,
@@ -100,6 +105,12 @@ def summary(report: Report) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def exact_kind(report: Report) -> str:
+    """What INT8 is set against: fp32, on a board without it fp16; empty where neither was measured."""
+    kinds = {row.precision for bundle in report.bundles for row in bundle.rows}
+    return next((kind for kind in ("fp32", "fp16") if kind in kinds), "")
 
 
 def sentences(report: Report) -> list[str]:
@@ -127,9 +138,7 @@ def confusions(bundle: Profiled) -> list[dict[str, Any]]:
     """A table a scenario: share of each true class's pixels that were called each class; INT8 where measured."""
     tables = []
     for scenario in dict.fromkeys(row.scenario for row in bundle.rows):
-        row = _found(bundle, scenario, "int8") or _found(bundle, scenario, "fp32")
-        if row is None:
-            continue
+        row = _found(bundle, scenario, "int8") or next(row for row in bundle.rows if row.scenario == scenario)
         counts = np.array(row.confusion, np.float64)
         total = counts.sum(axis=1, keepdims=True)
         shares = np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)

@@ -93,13 +93,13 @@ def _share_axis(top: float, bottom: float) -> list[str]:
 
 
 def _share_bar(y: float, height: float, shares: dict[str, float], style: str, title: str) -> list[str]:
-    """A bar of the INT8 share (else of what there is), with FP32 as an upright mark."""
+    """A bar of the INT8 share (else of what there is), with FP32 (on a board FP16) as an upright mark."""
     kind = "int8" if "int8" in shares else next(iter(shares), "")
     share = shares.get(kind, math.nan)
     if math.isnan(share):
         return [words(_LEFT + 4, y + height - 3, "does not occur" if kind else "not served", "tick")]
     told = f"{title}: " + ", ".join(f"{name.upper()} {100 * value:.2f} %" for name, value in shares.items())
-    before = shares.get("fp32", math.nan) if kind == "int8" else math.nan
+    before = shares.get("fp32", shares.get("fp16", math.nan)) if kind == "int8" else math.nan
     parts = [rect(_LEFT, y, _SPAN * share, height, style, told)]
     if not math.isnan(before):
         parts.append(line(_LEFT + _SPAN * before, y - 1, _LEFT + _SPAN * before, y + height + 1, "mark"))

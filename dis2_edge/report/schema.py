@@ -11,6 +11,7 @@ import numpy as np
 
 from dis2_edge.errors import DataError
 from dis2_edge.percentiles import Spread
+from dis2_edge.report.sensed import Sensed
 from dis2_edge.report.through import Through
 from dis2_edge.scores import Scores, scores
 from dis2_edge.settings import from_table
@@ -36,6 +37,12 @@ class Measured:
     """Labelled images that were counted."""
     latency: Latency
     """Of the engine alone: frames on the grid in, mask and confidence out."""
+    power_w: float | None = None
+    """Mean power of the machine while it was timed, in watts; None: not measured."""
+    joules: float | None = None
+    """Energy of one call at that power; None: not measured."""
+    energy_why: str = ""
+    """What that power is made of, or why it was not measured."""
 
     @property
     def scores(self) -> Scores:
@@ -169,6 +176,8 @@ class Report:
     """One or more, in the order that was asked for."""
     streams: tuple[Stream, ...] = ()
     """Runs of these bundles; may be empty."""
+    sensed: Sensed | None = None
+    """What the machine's sensors told meanwhile; None where nobody read them."""
     format: int = FORMAT
     """Version of this shape."""
 

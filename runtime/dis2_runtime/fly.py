@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from dis2_boards.telemetry import Watch
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle, Policy
 from dis2_edge.errors import SourceError
@@ -77,13 +78,15 @@ def fly(
     stop: threading.Event | None = None,
     announce: Callable[[str], None] = lambda text: None,
     watchers: Sequence[Sink] = (),
+    watch: Watch | None = None,
 ) -> dict[str, Any]:
     """Run the bundle at `bundle_path` and write masks/, telemetry.jsonl and summary.json to `out`; returns the summary.
 
     Without `out` that is a new folder among the rig's flights, whose name is the summary's `flight`. Everything is read
     and checked before a folder is made. `stop` ends the run from another thread or a signal handler. `announce` gets a
     line for every change of scenario and for the first loss of a sink. `watchers` see every outcome, in line, before
-    it is written: they must be quick. Raises UserErrors only.
+    it is written: they must be quick. `watch`, entered already, is what reads the board's sensors meanwhile; in
+    simulated time, which has no energy, it is left alone. Raises UserErrors only.
     """
     if out is not None:
         check_free(out)
@@ -102,7 +105,9 @@ def fly(
         folder, barrier = stack.enter_context(_place(flight, out))
         outlets = _open_outlets(flight, folder, task, policy, announce, barrier)
         stack.callback(outlets.close)
-        stream = Stream(bundle.manifest, task, policy, guard, [*watchers, *outlets.sinks], aligner, track)
+        watch = watch if flight.speed == "real" else None
+        board = watch.row if watch else lambda: None
+        stream = Stream(bundle.manifest, task, policy, guard, [*watchers, *outlets.sinks], aligner, track, board)
         feed = feed_of(flight, sources, stop, clock)
         try:
             ended_by = stream.run(feed, flight.limits, stop, announce)
@@ -111,6 +116,7 @@ def fly(
         elapsed_s = feed.now_ns() / 1e9
         outlets.close()
         summary = _summary(stream, bundle, flight, ended_by, elapsed_s, guard)
+        summary["telemetry"] = _sensed(watch, stream)
         summary |= {"flight": folder.name, "sinks": outlets.table(), "remarks": outlets.remarks()}
         write_json(folder / "summary.json", summary)
     return summary
@@ -194,6 +200,16 @@ def _open_outlets(
     rate_hz = policy.ticks_hz(task)
     sinks = open_sinks(rig.sinks, folder, task, rig.output, rig.geotiff, rate_hz=rate_hz, durable=live)
     return Outlets(sinks, task, announce, barrier, live=live)
+
+
+def _sensed(watch: Watch | None, stream: Stream) -> dict[str, Any] | None:
+    """What the board's sensors told over the flight; the energy is that of all of it for each fresh mask."""
+    if watch is None:
+        return None
+    found, fresh = watch.watched(), stream.totals.states["fresh"]
+    joules = found.joules_a_frame(fresh)
+    told = {"joules_a_frame": None if joules is None else round(joules, 4), "told": found.told(fresh)}
+    return {**found.to_table(), **told}
 
 
 def described(bundle: Bundle, flight: Flight) -> dict[str, Any]:

@@ -82,6 +82,8 @@ class Outcome:
     """The frames that went into the mask, on the grid: HxWxC of the sensor's type. Valid until the next tick."""
     pose: Pose | None = None
     """Where the grid lay on the ground; None when no source knows."""
+    board: dict[str, Any] | None = None
+    """The newest reading of the board's sensors; None when none is taken, as in simulated time."""
     engine: str = ""
     """Which models made the mask, and what they stand in for; empty when it is not fresh."""
     stages_ms: dict[str, float] = field(default_factory=dict)
@@ -103,6 +105,7 @@ class Outcome:
             "engine": self.engine,
             "confidence": None if self.confidence is None else round(self.confidence, 4),
             "pose": self.pose and dataclasses.asdict(self.pose),
+            "board": self.board,
             "sensors": {name: note.row() for name, note in self.sensors.items()},
             "stages_ms": {name: round(value, 3) for name, value in self.stages_ms.items()},
             "latency_ms": round(self.latency_ms, 3),

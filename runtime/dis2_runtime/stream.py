@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dis2_edge.bundle import Manifest, Policy
 from dis2_edge.errors import UserError
@@ -59,13 +60,15 @@ class Stream:
         sinks: Sequence[Sink],
         aligner: Aligner | None = None,
         track: PoseTrack | None = None,
+        board: Callable[[], dict[str, Any] | None] = lambda: None,
     ) -> None:
         """`task` and `policy` are the manifest's as the rig changed them; `guard` is entered already.
 
         The grid of `task` is that of frames and masks; `aligner` brings frames there, by a rig's tables if it has any.
-        `track` is where the aircraft flies.
+        `track` is where the aircraft flies; `board` gives at once what its sensors were last read to be.
         """
         self._task, self._guard, self._sinks = task, guard, sinks
+        self._board = board
         self._senses = Senses(task, manifest.statistics, policy)
         self._ticker = Ticker(task, policy)
         self._aligner = aligner or Aligner(task)
@@ -252,13 +255,15 @@ class Stream:
         stages_ms = {"health": self._health_ms, **outcome.stages_ms}
         self._health_ms = 0.0
         waited_ms = max(0.0, (feed.now_ns() - outcome.tick.time_ns) / 1e6)
+        read = self._board()
         begin = time.perf_counter()
         worked_ms = since(self._began) if feed.simulated else 0.0
 
         def timed() -> Outcome:
             sink_ms = since(begin)
             latency_ms = waited_ms + worked_ms + sink_ms
-            return dataclasses.replace(outcome, stages_ms={**stages_ms, "sink": sink_ms}, latency_ms=latency_ms)
+            stages = {**stages_ms, "sink": sink_ms}
+            return dataclasses.replace(outcome, stages_ms=stages, latency_ms=latency_ms, board=read)
 
         for sink in self._sinks:
             sink.write(timed())

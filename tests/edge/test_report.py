@@ -166,6 +166,18 @@ def test_a_bundle_of_one_precision_has_a_page(tmp_path: Path, precisions: tuple[
         assert all((word in text) == (precision in precisions) for word in words)  # no empty column, no idle legend
 
 
+def test_a_board_without_fp32_is_shown_by_its_fp16(tmp_path: Path) -> None:
+    made = report(profiled("board", ("fp16", "int8")))
+    text = page.render(made, tmp_path)
+    assert "mIoU FP16" in text
+    assert "INT8 − FP16" in text
+    assert "FP32" not in text
+    assert "<h2>Pictures</h2>" not in text, "there are none"
+    first = page.summary(made)[0]
+    assert first["exact"].precision == "fp16"
+    assert first["lost"] == pytest.approx(first["exact"].scores.miou - first["int8"].scores.miou)
+
+
 def test_the_page_says_the_figures_of_the_counts(tmp_path: Path) -> None:
     made = report()
     text = page.render(made, tmp_path)
@@ -178,8 +190,8 @@ def test_the_page_says_the_figures_of_the_counts(tmp_path: Path) -> None:
 def test_loss_and_speed_up_are_those_of_the_rows() -> None:
     made = report(profiled("first"))
     first = page.summary(made)[0]
-    assert first["lost"] == pytest.approx(first["fp32"].scores.miou - first["int8"].scores.miou)
-    ratio = first["fp32"].latency.median_ms / first["int8"].latency.median_ms
+    assert first["lost"] == pytest.approx(first["exact"].scores.miou - first["int8"].scores.miou)
+    ratio = first["exact"].latency.median_ms / first["int8"].latency.median_ms
     assert first["speed_up"] == pytest.approx(ratio)
     assert len(page.summary(made)) == 7
 

@@ -157,13 +157,14 @@ def test_results_stay_in_the_pipe_while_a_bar_is_on_the_screen() -> None:
     os.close(ours)
 
 
-def test_a_program_gets_a_line_of_json_a_step(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    monkeypatch.setattr(terminal, "_for_programs", False)
-    terminal.tell_programs()
-    assert list(terminal.progress([1, 2, 3], "build")) == [1, 2, 3]
-    assert list(terminal.progress(iter([1]), "no length")) == [1]
-    terminal.warn("it is warm")
+def test_a_program_gets_a_line_of_json_a_step(capsys: Capture) -> None:
+    with terminal.telling_programs():
+        assert list(terminal.progress([1, 2, 3], "build")) == [1, 2, 3]
+        assert list(terminal.progress(iter([1]), "no length")) == [1]
+        terminal.warn("it is warm")
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    terminal.warn("for people again")
+    assert capsys.readouterr().err == "warning: for people again\n"
     assert lines[0] == {"label": "build", "done": 0, "total": 3}
     assert {"label": "build", "done": 3, "total": 3} in lines
     assert {"label": "no length", "done": 0, "total": 0} in lines

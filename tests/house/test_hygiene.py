@@ -15,6 +15,7 @@ HOSTS = {
     "ietf.org",
     "geotiff.io",
     "onnx.ai",
+    "json-schema.org",  # name of the dialect that a schema is written in
     "isprs.org",  # where its benchmarks are asked for
 }
 HOST = re.compile(r"https?://([\w-]+(?:\.[\w-]+)+)|\b((?:[a-z0-9-]+\.)+(?:org|com))\b", re.IGNORECASE)

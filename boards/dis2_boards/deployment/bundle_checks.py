@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dis2_boards.deployment.case import BundleCase, Check
 from dis2_boards.deployment.needs import megabytes, memory_bytes
-from dis2_boards.deployment.shipment import SIGNATURE
-from dis2_boards.deployment.wheels import glibc_of, read_lock, tags_of
+from dis2_boards.deployment.wheels import glibc_of
+from dis2_boards.packing.locks import read_lock, tags_of
 from dis2_boards.profile import known_boards
 from dis2_edge.errors import BoardError
 
@@ -81,7 +81,7 @@ def _tensorrt(case: BundleCase) -> BoardError | None:
 
 
 def _memory(case: BundleCase) -> BoardError | None:
-    needed, free = memory_bytes(case.bundle), case.facts.memory_free_bytes
+    needed, free = memory_bytes(case.bundle, case.flying), case.facts.memory_free_bytes
     if free >= needed:
         return None
     return BoardError(
@@ -93,13 +93,15 @@ def _memory(case: BundleCase) -> BoardError | None:
 
 
 def _trust(case: BundleCase) -> BoardError | None:
-    if not case.facts.trusted or (case.bundle.path / SIGNATURE).is_file():
+    signature, name = case.bundle.signature, case.order.target.name
+    if not case.facts.trusted or (signature is not None and signature.key_id in case.trusted):
         return None
+    signed = f"signed by the key {signature.key_id}" if signature else "not signed"
     return BoardError(
-        f"{case.order.target.name} takes bundles signed by {', '.join(case.facts.trusted)} alone, and this one "
-        "is not signed",
-        expected="a signature by one of these keys",
-        mend=f"sign it: {case.order.again('--key', 'KEY')}",
+        f"{name} takes bundles that {' or '.join(case.facts.trusted)} signed, and this one is {signed}",
+        expected=f"a signature by one of {', '.join(sorted(case.trusted))}",
+        mend=f"sign it with a key that is trusted there: {case.order.again('--key', 'KEY')}; or let the board "
+        f"trust yours: dis2-edge key trust KEY.pub {_words(case)}",
     )
 
 

@@ -33,6 +33,8 @@ class BundleCase(Case):
     """What is to go there."""
     board: Board | None
     """The profile that it was packed for; None for a file of the user's own that is not at hand."""
+    trusted: frozenset[str] = frozenset()
+    """What signatures call the keys that the board trusts."""
 
     @property
     def dialects(self) -> set[str]:
@@ -40,9 +42,14 @@ class BundleCase(Case):
         return {row.dialect for row in self.bundle.manifest.models}
 
     @property
+    def flying(self) -> set[str]:
+        """The dialects that may fly there, as far as was chosen."""
+        return self.dialects - ({"trt"} if self.order.engine == "onnxruntime" else set())
+
+    @property
     def tensorrt(self) -> bool:
         """Whether the bundle is to fly under TensorRT."""
-        return self.order.engine != "onnxruntime" and "trt" in self.dialects
+        return "trt" in self.flying
 
 
 C = TypeVar("C", bound=Case)

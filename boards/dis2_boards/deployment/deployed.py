@@ -24,6 +24,8 @@ class Deployed:
     """What was proven on the board."""
     why: str
     """What its health was judged by."""
+    already: bool
+    """Whether it flew there already, and nothing was done."""
     sent_bytes: int
     """Bytes that travelled."""
     total_bytes: int
@@ -32,6 +34,15 @@ class Deployed:
     """Time of each step by its name."""
     reports: tuple[Path, ...] = ()
     """Files of the board's report that were fetched."""
+
+    @property
+    def p50_ms(self) -> float | None:
+        """Median time of what flies with all sensors, in ms, as the board measured it."""
+        full = self.bundle.manifest.task.full
+        for row in self.proof.get("rows", []):
+            if (row.get("scenario"), row.get("engine"), row.get("precision")) == (full, self.engine, self.precision):
+                return None if row.get("p50_ms") is None else float(row["p50_ms"])
+        return None
 
     @property
     def engine(self) -> str:

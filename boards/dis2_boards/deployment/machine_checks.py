@@ -5,12 +5,25 @@ from __future__ import annotations
 import time
 
 from dis2_boards.deployment.case import Case, Check
+from dis2_boards.profile import known_boards, load
 from dis2_edge.errors import BoardError
 
 PYTHONS = ((3, 10), (3, 13))
 """Oldest and newest Python that there are wheels for."""
 CLOCK_LIMIT_S = 300.0
 """Difference of clocks that is let pass."""
+
+
+def _refused(case: Case) -> BoardError | None:
+    found = case.facts.board
+    reason = load(found, even_refused=True).refused if found in known_boards() else ""
+    if not reason:
+        return None
+    return BoardError(
+        f"{case.order.target.name} is a board that is listed and refused: {found}, as {reason}",
+        expected="a board that is served",
+        mend="list them: dis2-edge boards",
+    )
 
 
 def _python(case: Case) -> BoardError | None:
@@ -92,6 +105,7 @@ def _service(case: Case) -> BoardError | None:
 
 
 MACHINE_CHECKS = (
+    Check("refused board", _refused),
     Check("Python", _python),
     Check("venv", _venv),
     Check("root folder", _folder),

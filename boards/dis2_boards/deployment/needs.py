@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from dis2_boards.deployment.shipment import Shipment
 from dis2_boards.deployment.wheels import unpacked_bytes
+from dis2_boards.prediction.memory import BASE_MB, COPIES, WORKSPACE_MB
 from dis2_edge.bundle import Bundle
+from dis2_edge.manifest import Dialect
 
 MB = 1_000_000
 RESERVE_BYTES = 200 * MB
 """Left free for flights, logs and the system."""
 _PLANS_PER_MODEL = 3
 """Bytes of TensorRT plans and timing cache for each byte of a model file for it."""
-_RUNTIME_BYTES = 250 * MB
-"""Python, NumPy and the engine's own libraries, before any model is loaded; rough, rounded up."""
-_COPIES = 2
-"""Weights are held once as they were read and once as the engine wants them."""
 _MAPS_PER_PIXEL = 4 * 64
 """Bytes a pixel of the grid for what lies between layers: 64 maps of FP32, shared between models."""
 
@@ -56,15 +55,22 @@ def room(shipment: Shipment, lacking_bytes: int, *, tensorrt: bool) -> Room:
     return Room(lacking_bytes, unpacked_bytes(shipment.wheel_paths.values()), engines)
 
 
-def memory_bytes(bundle: Bundle) -> int:
-    """Memory to prove and fly the bundle's largest precision with all scenarios loaded: an estimate."""
+def memory_bytes(bundle: Bundle, dialects: Collection[str]) -> int:
+    """Memory to prove and fly the largest precision of `dialects` with all scenarios loaded: an estimate."""
     manifest = bundle.manifest
-    groups: dict[tuple[str, str], set[str]] = {}
+    groups: dict[tuple[Dialect, str], set[str]] = {}
     for row in manifest.models:
-        groups.setdefault((row.dialect, row.precision), set()).add(row.file)
-    weights = max(sum(manifest.files[name].bytes for name in names) for names in groups.values())
+        if row.dialect in dialects:
+            groups.setdefault((row.dialect, row.precision), set()).add(row.file)
     height, width = manifest.task.grid
-    return _RUNTIME_BYTES + _COPIES * weights + _MAPS_PER_PIXEL * height * width
+    return max(
+        round(
+            COPIES[dialect] * sum(manifest.files[name].bytes for name in names)
+            + (BASE_MB[dialect] + WORKSPACE_MB[dialect]) * MB
+            + _MAPS_PER_PIXEL * height * width
+        )
+        for (dialect, _), names in groups.items()
+    )
 
 
 def megabytes(count: int) -> str:

@@ -28,18 +28,26 @@ class Order:
     """Where the bundle is kept; None: nowhere."""
     wheels: Path | None = None
     """Folder of wheels; None: the usual one."""
+    tags: tuple[str, ...] = ()
+    """Pythons and machines to lock packages for, beside the target's own."""
+    extras: tuple[str, ...] = ()
+    """Groups of packages beside what every board has."""
+    kernels: Path | None = None
+    """Folder of built CUDA kernels; None: built here, where nvcc is."""
     key: Path | None = None
     """Private key that signs the bundle; None: it is not signed, or was already."""
     engine: Engine = "auto"
     """What is to fly there."""
     service: str | None = None
     """How it is to be started; None: as the board has it."""
-    command: tuple[str, ...] = ()
-    """What is started, in place of the agent's own choice."""
+    rig: Path | None = None
+    """The aircraft's rig for the board; None: as the board has it."""
     data: Path | None = None
     """Labelled data whose tiles are judged on the board."""
     describe: Path | None = None
     """Description of `data`, where it does not lie beside it."""
+    split: str = "test"
+    """Its split."""
     tiles: int = 32
     """How many tiles."""
     report: Path | None = None
@@ -54,12 +62,19 @@ class Order:
     """Points of mIoU that the faster precision may lose."""
     workstation: bool = False
     """Whether a workstation is meant."""
+    only_new: bool = False
+    """Whether a board that flies the bundle, and is not unwell, is left alone, whatever else is asked for."""
     words: tuple[str, ...] = field(default=())
     """The user's words, so that a message can repeat them."""
 
     def again(self, *more: str) -> str:
         """The same command, with `more` words."""
         return " ".join(["dis2-edge deploy", *self.words, *map(shlex.quote, more)])
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is asked for but that the bundle flies."""
+        return self.engine == "auto" and self.service is None and self.rig is None and self.data is None
 
     def ask(self, verb: str, *more: str) -> str:
         """Another verb's command for the same target."""

@@ -9,6 +9,8 @@ from dis2_boards.deployment.facts import Facts
 from dis2_boards.deployment.order import Order
 from dis2_boards.packing.pack import pack
 from dis2_boards.profile import Board, known_boards, load
+from dis2_boards.trust.keys import load_private
+from dis2_boards.trust.signing import sign
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
 from dis2_edge.errors import BoardError, StorageError
@@ -21,9 +23,20 @@ def packed(order: Order, facts: Facts, scratch: Path) -> tuple[Bundle, Board | N
     `scratch` is an empty folder that outlives the deploy.
     """
     if (order.source / bundles.MANIFEST).is_file():
-        return _given(order)
+        bundle, known = _given(order)
+        return (_signed(bundle, order.key, scratch) if order.key else bundle), known
     board = load(order.board or _found(facts))
-    bundle = pack(order.source, board, scratch / "bundle")
+    key = load_private(order.key) if order.key else None
+    bundle = pack(
+        order.source,
+        board,
+        scratch / "bundle",
+        key=key,
+        tags=tuple(dict.fromkeys((facts.tag, *order.tags))),
+        wheels=order.wheels,
+        extras=order.extras,
+        kernels=order.kernels,
+    )
     return (_kept(bundle, order.out) if order.out else bundle), board
 
 
@@ -41,6 +54,13 @@ def _given(order: Order) -> tuple[Bundle, Board | None]:
             mend=f"leave --board out, or deploy the quantised run: dis2-edge deploy QRUN --board {order.board}",
         )
     return bundle, board
+
+
+def _signed(bundle: Bundle, key: Path, scratch: Path) -> Bundle:
+    """A copy of `bundle` with a signature: what the user gave stays as it is."""
+    secret = load_private(key)
+    shutil.copytree(bundle.path, scratch / "bundle")
+    return sign(scratch / "bundle", secret)
 
 
 def _found(facts: Facts) -> str:

@@ -14,6 +14,9 @@ from dis2_edge.terminal import say, table
 
 def show(done: Deployed, order: Order) -> None:
     """Print it."""
+    if done.already:
+        say(f"{done.target} runs {done.bundle.manifest.name} {done.bundle.id}: {done.why}")
+        return
     rows = [row for row in done.proof.get("rows", []) if isinstance(row, Mapping)]
     columns = ("scenario", "engine", "precision", "agreement with goldens", "p50 (ms)", "p90 (ms)", "mIoU (%)", "")
     table(f"Proven on {done.target}", columns, [_cells(row, done) for row in rows])
@@ -21,7 +24,7 @@ def show(done: Deployed, order: Order) -> None:
     share = f"{megabytes(done.sent_bytes)} of {megabytes(done.total_bytes)}"
     say(f"{share} travelled; {done.total_bytes - done.sent_bytes:,} bytes were there already")
     manifest = done.bundle.manifest
-    before = f", before it {done.before}" if done.before else ""
+    before = f", before it {done.before}" if done.before not in (None, done.bundle.id) else ""
     say(f"{done.target} runs {manifest.name} {done.bundle.id}, {done.engine} {done.precision}{before}: {done.why}")
     for path in done.reports:
         say(f"report: {path}")

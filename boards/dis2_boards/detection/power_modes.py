@@ -30,6 +30,10 @@ class Mode:
     gpu_mask: int | None = None
     """Which parts of the GPU are switched off (bits of TPC_PG_MASK); None when the file does not say."""
 
+    def limits(self) -> dict[str, float | int | None]:
+        """What it caps, by name."""
+        return {"gpu_max_mhz": self.gpu_max_mhz, "processors": self.processors, "gpu_mask": self.gpu_mask}
+
 
 @dataclass(frozen=True)
 class PowerModes:
@@ -51,10 +55,13 @@ class PowerModes:
 def read_power_modes(tree: Tree) -> PowerModes:
     """The modes of /etc/nvpmodel.conf, with the status file's id turned into a name by that very file."""
     modes, default = parse_conf(tree.text(CONF))
-    by_id = {mode.id: mode.name for mode in modes}
+    return PowerModes(modes, current_name(tree, modes), next((mode.name for mode in modes if mode.id == default), ""))
+
+
+def current_name(tree: Tree, modes: tuple[Mode, ...]) -> str:
+    """Name of the mode that is set, out of `modes`; empty when the status is gone or means none of them."""
     status = _STATUS.search(tree.text(STATUS, 4096))
-    current = by_id.get(int(status.group(1)), "") if status else ""
-    return PowerModes(modes, current, by_id.get(default, "") if default is not None else "")
+    return next((mode.name for mode in modes if status and mode.id == int(status.group(1))), "")
 
 
 def parse_conf(text: str) -> tuple[tuple[Mode, ...], int | None]:

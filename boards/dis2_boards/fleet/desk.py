@@ -27,9 +27,15 @@ class Order:
     """What every step needs to know."""
 
     command: tuple[str, ...]
-    """The command that deploys, ready for a board's own words."""
-    words: dict[str, tuple[str, ...]]
-    """A board's own words, by its name."""
+    """`dis2-edge`, before its verb."""
+    bundle: tuple[str, str]
+    """Folder and id of what is rolled out."""
+    words: tuple[str, ...]
+    """What `deploy` is told about every board."""
+    places: dict[str, tuple[str, ...]]
+    """The words that lead to each board, by its name; `status` takes them too."""
+    own: dict[str, tuple[str, ...]]
+    """What else `deploy` is told about each board, by its name."""
     folder: str
     """The folder in which the command runs: that of the roll-out, whose paths may be relative."""
     path: tuple[str, ...]

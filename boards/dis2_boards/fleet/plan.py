@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from dis2_edge.errors import BoardError
+from dis2_boards.targets import address
+from dis2_edge.errors import BoardError, UserError
 from dis2_edge.files import read_toml
 from dis2_edge.settings import from_table, nearest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,47}")
-_TARGET = re.compile(
-    r"ssh://([^\s/@:-][^\s/@:]*@)?([^\s/@:\[\]-][^\s/@:\[\]]*|\[[0-9a-fA-F:.%]+\])(:\d{1,5})?/?|dir:\S.*"
-)
-"""No part may begin with `-`: ssh would take it for an option."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +31,15 @@ class Member:
     service: Literal["", "systemd-user", "systemd", "process", "none"] = ""
     """How the board starts what flies; empty for `deploy`'s own choice."""
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The words of a command line that lead to it."""
+        return ("--target", self.target, *(("--root", self.root) if self.root else ()))
+
     def words(self, folder: Path) -> tuple[str, ...]:
-        """What `dis2-edge deploy` is told about this board; `folder` is where the fleet's file lies."""
-        given = (("--root", self.root), ("--rig", self.rig and str(folder / self.rig)), ("--service", self.service))
-        return ("--target", self.target, *(word for flag, value in given if value for word in (flag, value)))
+        """What else `dis2-edge deploy` is told about it; `folder` is where the fleet's file lies."""
+        given = (("--rig", self.rig and str(folder / self.rig)), ("--service", self.service))
+        return tuple(word for flag, value in given if value for word in (flag, value))
 
 
 @dataclass(frozen=True)
@@ -109,14 +112,21 @@ def _check_members(where: str, boards: dict[str, Member], folder: Path) -> None:
     for name, member in boards.items():
         if not _NAME.fullmatch(name):
             raise BoardError(f"{where}: a board is called {name!r}", expected="letters, digits, - and _, 48 at most")
-        if not _TARGET.fullmatch(member.target):
-            found = f"{where}: boards.{name}: target is {member.target!r}"
-            raise BoardError(found, expected="ssh://user@host, ssh://user@host:port or dir:PATH")
+        _check_target(f"{where}: boards.{name}", member)
         if member.rig and not (folder / member.rig).is_file():
             raise BoardError(f"{where}: boards.{name}: there is no rig file {folder / member.rig}")
         twin = places.setdefault((member.target.rstrip("/"), member.root.rstrip("/")), name)
         if twin != name:
             raise BoardError(f"{where}: boards {twin} and {name} are the same place, {member.target}")
+
+
+def _check_target(where: str, member: Member) -> None:
+    """Refuse before the first board is touched what `deploy` would refuse at the last."""
+    try:
+        words = argparse.Namespace(target=member.target, root=member.root, ssh_config="", python="")
+        address.target_of(words)
+    except UserError as error:
+        raise BoardError(f"{where}: {error.found}", expected=error.expected, mend=error.mend) from error
 
 
 def _check_order(where: str, fleet: Fleet) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -16,19 +17,22 @@ from dis2_boards.fleet.outcome import Outcome
 from dis2_boards.fleet.plan import Fleet
 from dis2_boards.fleet.record import Record
 from dis2_edge import bundle as bundles
+from dis2_edge.bundle import Bundle
 from dis2_edge.errors import BoardError
 from dis2_edge.files import storage_errors
 from dis2_edge.terminal import note, say, warn
 
-DEPLOY = (sys.executable, "-m", "dis2_edge", "deploy")
-"""What a step runs, before the bundle and the board's own words."""
+COMMAND = (sys.executable, "-m", "dis2_edge")
+"""What a step runs, before a verb."""
+_TO_EVERY_PLACE = ("--ssh-config", "--python")
+"""Words for `deploy` that lead to a board, whichever it is: `status` needs them as well."""
 _LOOK_S = 0.2
 """Time between two looks at the desk while ansible runs."""
 _FINE = (0, 2)
 """Exit codes of ansible that say: every task ran; or: boards failed."""
 
 
-def roll_out(bundle: Path, plan: Fleet, words: Sequence[str], *, deploy: Sequence[str] = DEPLOY) -> int:
+def roll_out(bundle: Path, plan: Fleet, words: Sequence[str], *, command: Sequence[str] = COMMAND) -> int:
     """Deploy `bundle` to every board of `plan`, each with `words` for `dis2-edge deploy`; 0 when all fly it, else 2.
 
     Boards that fly it already are found so by `deploy` and not touched, so that the same call goes on where an earlier
@@ -44,13 +48,28 @@ def roll_out(bundle: Path, plan: Fleet, words: Sequence[str], *, deploy: Sequenc
         logs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="dis2-edge-fleet-") as folder:
         desk = Desk(Path(os.path.realpath(folder)))
-        own = {member.name: member.words(plan.path.parent) for wave in plan.steps() for member in wave}
-        path = tuple(os.path.abspath(place) for place in sys.path)
-        desk.lay(Order((*deploy, str(bundle), *words), own, os.getcwd(), path, os.path.abspath(logs)))
-        _run(desk, plan, record, path)
+        order = _order(plan, read, words, command, logs)
+        desk.lay(order)
+        _run(desk, plan, record, order.path)
     record.show()
     _say_end(record, logs)
     return 0 if record.all_fly() else 2
+
+
+def _order(plan: Fleet, bundle: Bundle, words: Sequence[str], command: Sequence[str], logs: Path) -> Order:
+    general = tuple(
+        word for flag, value in itertools.pairwise(words) if flag in _TO_EVERY_PLACE for word in (flag, value)
+    )
+    return Order(
+        command=tuple(command),
+        bundle=(str(bundle.path), bundle.id),
+        words=tuple(words),
+        places={name: (*member.place, *general) for name, member in plan.boards.items()},
+        own={name: member.words(plan.path.parent) for name, member in plan.boards.items()},
+        folder=os.getcwd(),
+        path=tuple(os.path.abspath(place) for place in sys.path),
+        logs=os.path.abspath(logs),
+    )
 
 
 def _run(desk: Desk, plan: Fleet, record: Record, path: Sequence[str]) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 from dis2_boards.fleet import outcome
 from dis2_boards.fleet.desk import Desk, Order
@@ -42,16 +44,35 @@ def main(board: str) -> int:
 
 def _deploy(board: str, order: Order, desk: Desk) -> Outcome:
     record, log = desk.folder / f"{board}.record.json", Path(order.logs) / f"{board}.log"
-    words = [*order.command, *order.words[board], "--record", str(record)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(order.path)}
+    words = [*order.command, "deploy", order.bundle[0], *order.words, *order.places[board], *order.own[board]]
+    words += ["--unless-flying", "--record", str(record)]
     started = time.monotonic()
     with log.open("wb") as file:
-        process = subprocess.Popen(
-            words, cwd=order.folder, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file
-        )
+        process = subprocess.Popen(words, **_surroundings(order), stdout=file, stderr=file)
         left = _await(process, desk)
     told = _judged(record, log, process.returncode, time.monotonic() - started)
-    return dataclasses.replace(told, why=f"left on request; {told.why}") if left and not told.flies else told
+    if told.flies:
+        return told
+    before, after = _versions(board, order)
+    why = f"left on request; {told.why}" if left else told.why
+    return dataclasses.replace(told, why=why, before=before, after=after)
+
+
+def _versions(board: str, order: Order) -> tuple[str | None, str | None]:
+    """What flew and flies on a board that did not take the bundle, asked anew; None where it does not answer."""
+    words = [*order.command, "status", *order.places[board], "--json"]
+    done = subprocess.run(words, **_surroundings(order), capture_output=True, check=False)
+    try:
+        current = json.loads(done.stdout)["current"]
+    except (ValueError, KeyError, TypeError):
+        return None, None
+    # Whatever refused it did so before the switch, or went back after it; else nobody knows what was before.
+    return None if current == order.bundle[1] else current, current
+
+
+def _surroundings(order: Order) -> dict[str, Any]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(order.path)}
+    return {"cwd": order.folder, "env": environment, "stdin": subprocess.DEVNULL}
 
 
 def _await(process: subprocess.Popen[bytes], desk: Desk) -> bool:

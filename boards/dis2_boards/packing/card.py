@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from dis2_boards.packing.kernels import PackedKernels
+from dis2_boards.packing.licences import Licence
+from dis2_boards.packing.pins import Wheel
 from dis2_boards.profile import Board
 from dis2_edge.manifest import Manifest, ModelRow
 
 
-def model_card(manifest: Manifest, board: Board) -> str:
+@dataclass(frozen=True)
+class Contents:
+    """What a bundle brings beside its models."""
+
+    locks: Mapping[str, Sequence[Wheel]] = field(default_factory=dict)
+    """The packages that a board installs, by Python and machine."""
+    licences: Sequence[Licence] = ()
+    """What each is under."""
+    kernels: PackedKernels | None = None
+    """CUDA kernels; None where the board has no use for them."""
+
+
+def model_card(manifest: Manifest, board: Board, contents: Contents) -> str:
     """The card as Markdown; equal manifests give equal cards."""
     sections = (
         _head(manifest, board),
@@ -17,6 +33,7 @@ def model_card(manifest: Manifest, board: Board) -> str:
         "## IoU of each class\n\n" + _classes(manifest, board),
         "## Sensors\n\n" + _sensors(manifest),
         "## Limits\n\n" + _limits(manifest),
+        "## What it brings\n\n" + _brought(manifest, contents),
         "## Where it comes from\n\n" + _table(("what", "value"), sorted(manifest.provenance.items())),
     )
     return "\n\n".join(section.rstrip() for section in sections) + "\n"
@@ -89,6 +106,29 @@ def _limits(manifest: Manifest) -> str:
     if unserved:
         lines.append(f"- No model serves {', '.join(unserved)}; a model that needs fewer sensors takes its place.")
     return "\n".join(lines)
+
+
+def _brought(manifest: Manifest, contents: Contents) -> str:
+    """Kernels, packages and licences, and what was not proven where the bundle was made."""
+    lines = [_kernels(contents.kernels)] if contents.kernels is not None else []
+    if any(row.dialect == "trt" for row in manifest.models):
+        lines.append(
+            "- Models for TensorRT are built, and proven against the goldens, on the board. Where this bundle was made "
+            "they need not have run."
+        )
+    for tag, wheels in contents.locks.items():
+        size = sum(wheel.bytes for wheel in wheels) / 1e6
+        lines.append(f"- For {tag}: {len(wheels)} packages, {size:.1f} MB to send, listed in `wheels/{tag}.lock`.")
+    if not contents.locks:
+        lines.append("- No packages for a board: it flies where dis2-edge is installed.")
+    rows = [(row.name, row.version, row.stated, f"`{row.file}`") for row in contents.licences]
+    return "\n".join(lines) + "\n\n" + _table(("package", "version", "licence", "texts"), rows)
+
+
+def _kernels(kernels: PackedKernels) -> str:
+    if kernels.targets:
+        return f"- CUDA kernels: sources, and files for {' and '.join(kernels.targets)}."
+    return f"- CUDA kernels: sources alone; they are compiled on the board if it has nvcc. Why: {kernels.why}."
 
 
 def _flying(manifest: Manifest, board: Board) -> list[ModelRow]:

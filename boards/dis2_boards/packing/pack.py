@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dis2_boards.packing import quantized
-from dis2_boards.packing.card import model_card
+from dis2_boards.packing.card import Contents, model_card
+from dis2_boards.packing.kernels import write_kernels
+from dis2_boards.packing.licences import write_licences
 from dis2_boards.packing.locks import write_lock
 from dis2_boards.packing.proving import unproven, verify
 from dis2_boards.packing.quantized import QuantizedRun
-from dis2_boards.packing.stock import gather
+from dis2_boards.packing.sbom import write_sbom
+from dis2_boards.packing.stock import default_folder, gather
 from dis2_boards.profile import Board
 from dis2_boards.trust.keys import PrivateKey
 from dis2_boards.trust.signing import sign
@@ -32,11 +35,13 @@ def pack(
     tags: Sequence[str] = (),
     wheels: Path | None = None,
     extras: Sequence[str] = (),
+    kernels: Path | None = None,
 ) -> Bundle:
     """Make the bundle `out` from the quantised run `qrun`: whole, and proven as far as this machine can, or not at all.
 
     `key` signs it. `tags` name the Pythons and machines (`cp310-aarch64`) whose packages it locks, taken from the stock
-    in the folder `wheels`, with those of `extras`. What only the board can prove, `unproven` tells.
+    in the folder `wheels`, with those of `extras`. `kernels` is a folder of built kernels (default: built here,
+    where nvcc is). What only the board can prove, `unproven` tells.
 
     Raises CheckpointError on a run that is none or unfinished, BoardError when no model of it is for the board,
     WheelError on packages that cannot be had, StorageError when the disk refuses, and BundleError when the new bundle
@@ -45,12 +50,17 @@ def pack(
     check_free(out)
     run = quantized.read(qrun)
     manifest = _manifest(run, board)
-    gathered = gather(tags, wheels, _extras(board, extras)) if tags else {}
+    gathered = gather(sorted(set(tags)), wheels, _extras(board, extras)) if tags else {}
     with new_folder(out) as folder:
         _copy(qrun, folder, manifest)
         for tag, locked in gathered.items():
             write_lock(folder, tag, locked)
-        write_text(folder / "card.md", model_card(manifest, board))
+        packed = write_kernels(folder, board, kernels)
+        every = {wheel for locked in gathered.values() for wheel in locked}
+        licences = write_licences(folder, every, wheels or default_folder())
+        write_sbom(folder, manifest, gathered, licences)
+        write_text(folder / "card.md", model_card(manifest, board, Contents(gathered, licences, packed)))
+        _open_to_all(folder)
         made = bundle.write(folder, manifest)
         verify(sign(folder, key) if key is not None else made)
     return bundle.read(out)
@@ -99,3 +109,9 @@ def _copy(qrun: Path, folder: Path, manifest: Manifest) -> None:
     for name in sorted(names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(qrun / name, folder / name)
+
+
+def _open_to_all(folder: Path) -> None:
+    """Who may read the files is not left to the umask of whoever packed them: the board's user reads them too."""
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)

@@ -41,6 +41,19 @@ def unproven(made: Bundle) -> list[ModelRow]:
     return [row for row in made.manifest.models if row.dialect not in here]
 
 
+def kept(made: Bundle) -> str:
+    """What came of packing, in a sentence; what was not proven is said in it."""
+    rows, left = made.manifest.models, unproven(made)
+    place = f"{made.path} (bundle {made.id})"
+    if not left:
+        return f"verified and kept: {place}"
+    engines = " and ".join(sorted({ENGINES[row.dialect] for row in left}))
+    return (
+        f"kept: {place}; {len(rows) - len(left)} of its {len(rows)} models were verified here. NOT proven here: "
+        f"{len(left)} models for {engines}, which only a board with it can run: deploy --target proves them there"
+    )
+
+
 def dialects_here() -> tuple[str, ...]:
     """The dialects whose engine is installed here."""
     return tuple(dialect for dialect, package in ENGINES.items() if find_spec(package) is not None)

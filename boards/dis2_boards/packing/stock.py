@@ -22,10 +22,14 @@ OLDEST_GLIBC, NEWEST_GLIBC = 17, 28
 """A wheel may be made for these versions 2.x: every system that is served has 2.28 or newer."""
 
 
+def cache_folder() -> Path:
+    """What can be made or fetched again lies here: below XDG_CACHE_HOME, as a rule ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dis2-edge"
+
+
 def default_folder() -> Path:
-    """Where the stock lies unless the user says otherwise: below XDG_CACHE_HOME, as a rule ~/.cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "dis2-edge" / "wheels"
+    """Where the stock lies unless the user says otherwise."""
+    return cache_folder() / "wheels"
 
 
 def gather(tags: Sequence[str], folder: Path | None = None, extras: Sequence[str] = ()) -> dict[str, list[Wheel]]:

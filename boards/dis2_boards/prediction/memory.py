@@ -16,8 +16,11 @@ MB = 1e6
 WORKSPACE_MB: dict[Dialect, float] = {"trt": 1073.7, "ort": 0.0}
 """Scratch memory of an engine's layers, at most: the 1024 MiB that our builder allows TensorRT; none is built for ONNX
 Runtime."""
-BASE_MB: dict[Dialect, float] = {"trt": 700.0, "ort": 90.0}
-"""A process before any model: interpreter and engine library, under TensorRT the CUDA context too (unverified)."""
+BASE_MB: dict[Dialect, float] = {"trt": 800.0, "ort": 190.0}
+"""A flight without its models: sources, sinks, engine library, under TensorRT the CUDA context too (unverified there).
+
+For ONNX Runtime it is what a flight took (docs/runtime.md) less its weights and activations.
+"""
 COPIES: dict[Dialect, float] = {"trt": 1.0, "ort": 2.0}
 """Times that an engine holds its weights: ONNX Runtime keeps the file's beside its own, packed ones."""
 SYSTEM_MB = 1500.0

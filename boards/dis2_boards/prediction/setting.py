@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dis2_boards.figures import Figure
+from dis2_boards.figures import Figure, PowerMode
+from dis2_boards.modes import bandwidth_share, compute_share, mode_named
 from dis2_boards.profile import Board
-from dis2_edge.errors import BoardError
-from dis2_edge.settings import nearest
 
 FULL = "as the roofline"
 """Stands for the mode of a board that has none: its figures are those of the roofline."""
@@ -24,24 +23,17 @@ class Setting:
     bandwidth: float = 1.0
     """Share of the memory's bandwidth."""
     power: Figure | None = None
-    """Most power that the mode allows, in watts; None where no file says it."""
+    """Power that the mode is meant to hold, in W; None where its file states none."""
     default: bool = False
     """Whether a board comes in this mode."""
 
 
 def settings_of(board: Board, mode: str = "") -> tuple[Setting, ...]:
     """The power modes of `board`, or the one called `mode`; a name that it does not have is a BoardError."""
-    found = tuple(_setting(board, place) for place in range(len(board.power_modes))) or (Setting(),)
-    if not mode:
-        return found
-    chosen = tuple(setting for setting in found if setting.mode == mode)
-    if not chosen:
-        names = [setting.mode for setting in found]
-        expected = f"one of {', '.join(names)}" if board.power_modes else "no --mode: its file has no power modes"
-        raise BoardError(f"{board.name!r} has no mode {mode!r}", expected=expected, mend=nearest(mode, names))
-    return chosen
+    if mode:
+        return (_setting(board, mode_named(board, mode)),)
+    return tuple(_setting(board, each) for each in board.power_modes) or (Setting(),)
 
 
-def _setting(board: Board, place: int) -> Setting:
-    mode = board.power_modes[place]
-    return Setting(mode.name, compute=None, default=mode.default)
+def _setting(board: Board, mode: PowerMode) -> Setting:
+    return Setting(mode.name, compute_share(board, mode), bandwidth_share(board, mode), mode.power, mode.default)

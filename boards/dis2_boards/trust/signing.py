@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from dis2_boards.agent import ed25519
 from dis2_boards.trust.keys import PrivateKey, PublicKey, public_of
 from dis2_edge.bundle import MANIFEST, Bundle, read
 from dis2_edge.errors import BundleError
@@ -42,13 +43,17 @@ def verify(bundle: Bundle, trusted: Iterable[PublicKey]) -> PublicKey:
     return key
 
 
-def is_of(signature: Signature, data: bytes, key: PublicKey) -> bool:
-    """Whether `signature` is that of `data` by `key`."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+def told(bundle: Bundle, trusted: Iterable[PublicKey]) -> str:
+    """Who signed the bundle, in a sentence. A signature by a key that is not at hand is not called proven."""
+    keys = list(trusted)
+    if bundle.signature is None:
+        return "signed by nobody: a board that trusts a key refuses it"
+    if bundle.signature.key_id not in {key.id for key in keys}:
+        return f"signed by key {bundle.signature.key_id}, which is not trusted here: that signature was not checked"
+    key = verify(bundle, keys)
+    return f"signed by {key.name or 'key'} ({key.id}), trusted here; the signature is right"
 
-    try:
-        Ed25519PublicKey.from_public_bytes(key.raw).verify(signature.value, data)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+
+def is_of(signature: Signature, data: bytes, key: PublicKey) -> bool:
+    """Whether `signature` is that of `data` by `key`: asked of the very code that a board judges by."""
+    return ed25519.verify(key.raw, data, signature.value)

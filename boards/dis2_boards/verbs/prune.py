@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from dis2_boards.deployment.deploying import who
+from dis2_boards.deployment.changing import who
 from dis2_boards.deployment.needs import megabytes
 from dis2_boards.targets import address
 from dis2_edge.errors import UserError

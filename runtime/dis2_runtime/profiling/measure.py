@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 
+from dis2_boards.telemetry import Tally, Watch, Watched
 from dis2_edge.bundle import Bundle
 from dis2_edge.labelled import Images, Labelled
 from dis2_edge.manifest import Precision
@@ -56,10 +59,12 @@ def measure_bundle(
     calls: int,
     seconds: float,
     wanted: Wanted = "auto",
+    watch: Watch | None = None,
 ) -> Findings:
     """Count every image in every scenario and precision, then time each model.
 
     A model is timed `calls` times, or as often as fits in `seconds` but at least `FEWEST` times, on full frames.
+    `watch` reads the machine's power meanwhile.
     """
     findings, classes = Findings(), len(bundle.manifest.task.classes)
     for precision in precisions:
@@ -68,10 +73,20 @@ def measure_bundle(
             counts = count_images(engine, images, classes, label, findings.error_shares)
             sample = [images.read(name).frames for name in images.names[:_IN_TURN]]
             for scenario in progress(engine.scenarios, f"{label}: time scenarios"):
-                latency = time_scenario(engine, scenario, sample, bundle.manifest.task.grid, calls, seconds)
+                with watch.window() if watch else contextlib.nullcontext(Tally()) as tally:
+                    latency = time_scenario(engine, scenario, sample, bundle.manifest.task.grid, calls, seconds)
                 table = count_table(counts[scenario])
-                findings.rows.append(Measured(scenario, precision, table, len(images.names), latency))
+                energy = _energy(tally.watched(), latency)
+                findings.rows.append(Measured(scenario, precision, table, len(images.names), latency, **energy))
     return findings
+
+
+def _energy(watched: Watched, latency: Latency) -> dict[str, Any]:
+    """Power while a model was timed, and the energy of one of its calls, which came one after the other."""
+    call_s = float(np.mean(latency.samples_ms)) / 1e3
+    joules = watched.joules_a_frame(1, seconds=call_s)
+    power_w = None if watched.power_w is None else round(watched.power_w, 3)
+    return {"power_w": power_w, "joules": None if joules is None else round(joules, 5), "energy_why": watched.why}
 
 
 def count_images(
@@ -101,18 +116,23 @@ def time_scenario(
     calls: int,
     seconds: float,
     fewest: int = FEWEST,
+    warm_up_s: float = math.inf,
 ) -> Latency:
     """Time the engine in `scenario`, one call after the other, into buffers that are used again as in flight.
 
-    `calls` times, or as often as fits in `seconds` but at least `fewest` times, on `frames` in turn.
+    `calls` times, or as often as fits in `seconds` but at least `fewest` times, on `frames` in turn. Warming up ends
+    before `WARM_UP` calls where they took `warm_up_s`.
     """
     into = Answer.empty(*grid)
-    samples: list[float] = []
-    while len(samples) < WARM_UP + calls:
-        samples.append(time_ms(_call(engine, scenario, frames[len(samples) % len(frames)], into)))
-        if len(samples) >= WARM_UP + fewest and sum(samples) > 1000 * seconds:
-            break
-    return summarise(samples[WARM_UP:], WARM_UP)
+
+    def taken(most: int, least: int, within_s: float) -> list[float]:
+        samples: list[float] = []
+        while len(samples) < most and (len(samples) < least or sum(samples) <= 1000 * within_s):
+            samples.append(time_ms(_call(engine, scenario, frames[len(samples) % len(frames)], into)))
+        return samples
+
+    warm = taken(WARM_UP, 1, warm_up_s)
+    return summarise(taken(calls, fewest, seconds - sum(warm) / 1000), len(warm))
 
 
 def _call(engine: Engine, scenario: str, frames: Frames, into: Answer) -> Callable[[], object]:

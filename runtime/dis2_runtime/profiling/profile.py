@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from dis2_boards.telemetry import Prefer, Watch, open_telemetry
 from dis2_edge import __version__
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
@@ -18,14 +19,19 @@ from dis2_edge.manifest import Precision
 from dis2_edge.percentiles import Spread
 from dis2_edge.report import page
 from dis2_edge.report.schema import Profiled, Report
+from dis2_edge.report.sensed import Sensed
 from dis2_edge.report.streams import read_stream, with_masks
 from dis2_edge.report.through import Through
 from dis2_edge.report.write import write
+from dis2_edge.settings import from_table
 from dis2_edge.timing import describe_machine, usable_cores
 from dis2_runtime.engines import EngineName, Wanted, can_tensorrt, precisions_for
 from dis2_runtime.profiling.measure import Findings, measure_bundle
 from dis2_runtime.profiling.showcase import show, telling
 from dis2_runtime.profiling.through import fly_through
+
+READ_EVERY_S = 0.25
+"""Time between two readings of the machine's sensors: models are timed for seconds, and an energy needs three."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class Choices:
     """Time after which a slow model is timed no longer, once there are 20 calls."""
     faults: bool = False
     """Whether labelled pictures are flown through each kind of fault of each sensor as well."""
+    telemetry: Prefer = "auto"
+    """What reads the machine's power and temperatures meanwhile."""
 
 
 def profile(
@@ -77,7 +85,8 @@ def profile(
         _job(bundle, dataset, choices) for bundle in opened
     ]  # all that can be refused is, before the first is timed
     with new_folder(out) as folder:
-        measured = [_measure(job, choices) for job in jobs]
+        with Watch(open_telemetry(prefer=choices.telemetry), READ_EVERY_S) as watch:
+            measured = [_measure(job, choices, watch) for job in jobs]
         chosen = telling(_shared([found.error_shares for found in measured]))
         images = jobs[0].images
         report = Report(
@@ -93,6 +102,7 @@ def profile(
             bundles=tuple(
                 _profiled(job, found, chosen, choices, folder) for job, found in zip(jobs, measured, strict=True)
             ),
+            sensed=from_table(Sensed, watch.watched().to_table(), where="telemetry"),
             streams=tuple(
                 with_masks(stream, path, folder, f"stream{place}")
                 for place, (stream, path) in enumerate(zip(flown, streams, strict=True))
@@ -121,9 +131,9 @@ def _job(bundle: Bundle, data: DataSet, choices: Choices) -> _Job:
     return _Job(bundle, Images(bundle, data, choices.split, choices.images), _precisions(bundle, choices))
 
 
-def _measure(job: _Job, choices: Choices) -> Findings:
+def _measure(job: _Job, choices: Choices, watch: Watch) -> Findings:
     return measure_bundle(
-        job.bundle, job.images, job.precisions, choices.threads, choices.calls, choices.seconds, choices.engine
+        job.bundle, job.images, job.precisions, choices.threads, choices.calls, choices.seconds, choices.engine, watch
     )
 
 

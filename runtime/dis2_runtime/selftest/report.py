@@ -7,26 +7,32 @@ from pathlib import Path
 
 from dis2_edge import __version__
 from dis2_edge.bundle import Bundle
-from dis2_edge.files import new_folder, write_json
+from dis2_edge.files import check_free, new_folder, write_json
 from dis2_edge.report.schema import Profiled, Report
-from dis2_edge.report.write import JSON, draw
+from dis2_edge.report.write import HTML, JSON, draw
 from dis2_edge.terminal import note
 from dis2_edge.timing import describe_machine, usable_cores
 from dis2_runtime.engines.rows import EngineName
 from dis2_runtime.selftest.prove import PACKAGES, Proof
 
-__all__ = ["report_of", "write_report"]
+__all__ = ["check_report", "report_of", "write_report"]
 
 _TOLD: dict[EngineName, str] = {"tensorrt": "TensorRT", "onnxruntime": "ONNX Runtime"}
 
 
-def write_report(folder: Path, bundle: Bundle, proof: Proof, tiles: Path, threads: int) -> None:
-    """Write the new folder `folder`: report.json, and report.html where Jinja is; a board as a rule lacks it.
+def check_report(folder: Path) -> None:
+    """StorageError where `folder` holds anything but an earlier report, which a new one replaces."""
+    if not _holds_report(folder):
+        check_free(folder)
 
-    `dis2_edge.report.write.draw` draws the page anywhere else.
+
+def write_report(folder: Path, bundle: Bundle, proof: Proof, tiles: Path, threads: int) -> None:
+    """Write the folder `folder`, in place of an earlier report: report.json, and report.html where Jinja is.
+
+    A board lacks it as a rule: `dis2_edge.report.write.draw` draws the page anywhere else.
     """
-    with new_folder(folder) as scratch:
-        write_json(scratch / JSON, report_of(bundle, proof, tiles.name, threads).to_table())
+    with new_folder(folder, replace=_holds_report(folder)) as scratch:
+        write_json(scratch / JSON, report_of(bundle, proof, tiles.name.lstrip("."), threads).to_table())
         if importlib.util.find_spec("jinja2"):
             draw(scratch)
         else:
@@ -49,6 +55,10 @@ def report_of(bundle: Bundle, proof: Proof, data: str, threads: int) -> Report:
         images_in_split=images,
         bundles=tuple(_profiled(bundle, proof, name) for name in engines),
     )
+
+
+def _holds_report(folder: Path) -> bool:
+    return folder.is_dir() and JSON in (names := {path.name for path in folder.iterdir()}) and names <= {JSON, HTML}
 
 
 def _profiled(bundle: Bundle, proof: Proof, engine: EngineName) -> Profiled:

@@ -23,6 +23,10 @@ _SENSOR = {
     "holes": _WHOLE,
 }
 _POSE = {**dict.fromkeys(("x", "y", "heading_deg", "gsd_m"), _NUMBER), "epsg": _WHOLE}
+_BOARD = {
+    **dict.fromkeys(("power_w", "hottest_c", "gpu_load", "gpu_mhz", "cpu_mhz", "age_ms"), _NUMBER),
+    "power_mode": _TEXT,
+}
 _STAGES = ("health", "align", "engine", "sink")
 _ROW = {
     "tick": _WHOLE,
@@ -47,7 +51,9 @@ def telemetry_schema(task: Task) -> bytes:
     """The schema of a telemetry row of `task`: docs/sinks.md tells its fields. What is null is left out."""
     sensors = {name: _object(_SENSOR) for name in task.sensor_names}
     stages = {**_object(dict.fromkeys(_STAGES, _NUMBER)), "additionalProperties": _NUMBER}
-    schema = _object({**_ROW, "pose": _object(_POSE), "sensors": _object(sensors), "stages_ms": stages})
+    schema = _object(
+        {**_ROW, "pose": _object(_POSE), "board": _object(_BOARD), "sensors": _object(sensors), "stages_ms": stages}
+    )
     return json.dumps({"title": "dis2_edge.Telemetry", **schema}).encode()
 
 

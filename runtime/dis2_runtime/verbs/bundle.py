@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from dis2_boards.trust.signing import told
+from dis2_boards.trust.signing import verify as verify_signature
+from dis2_boards.trust.trusted import ROOT, trusted
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
 from dis2_edge.terminal import say, table
@@ -24,7 +27,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     ):
         action = verbs.add_parser(name, help=text, description=text)
         action.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder that `dis2-edge deploy` made")
+        if name in ("verify", "show"):
+            action.add_argument(
+                "--root",
+                type=Path,
+                default=ROOT,
+                help=f"a board's folder, whose trusted keys are known (default: {ROOT})",
+            )
         if name == "verify":
+            action.add_argument("--signed", action="store_true", help="refuse a bundle that no trusted key signed")
             action.add_argument("--threads", type=int, default=0, help="threads of the engine (default: all cores)")
             action.add_argument(
                 "--engine",
@@ -40,17 +51,21 @@ def run(args: argparse.Namespace) -> int:
     """Do what was asked for."""
     if args.action == "prove":
         return bundle_prove.run(args)
+    if args.action == "verify" and args.signed:
+        verify_signature(bundles.read(args.bundle), trusted(args.root))
     if args.action == "show":
-        show(bundles.read(args.bundle))
+        show(bundles.read(args.bundle), args.root)
     else:
         _verify(args.bundle, args.threads, args.engine)
+        say(told(bundles.read(args.bundle), trusted(args.root)))
     return 0
 
 
-def show(bundle: Bundle) -> None:
+def show(bundle: Bundle, root: Path = ROOT) -> None:
     """Print sensors, models and files of `bundle`. It says nothing of hashes: `verify` does."""
     manifest, task = bundle.manifest, bundle.manifest.task
     say(f"{manifest.name} (bundle {bundle.id}, format {manifest.format}) for the board {manifest.board}")
+    say(told(bundle, trusted(root)))
     say(f"network {manifest.network}, recipe {manifest.recipe_hash}; grid {task.grid[0]} x {task.grid[1]} pixels")
     say("classes: " + ", ".join(f"{index} {name}" for index, name in enumerate(task.classes)))
     say(

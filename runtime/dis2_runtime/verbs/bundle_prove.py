@@ -9,12 +9,12 @@ from pathlib import Path
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
 from dis2_edge.errors import EngineError, UserError
-from dis2_edge.files import check_free, refuse_within, write_json
-from dis2_edge.terminal import say, table, tell_programs
+from dis2_edge.files import refuse_within, write_json
+from dis2_edge.terminal import say, table, telling_programs
 from dis2_runtime.engines import ENGINES
 from dis2_runtime.selftest.precision import How
 from dis2_runtime.selftest.prove import Proof, prove
-from dis2_runtime.selftest.report import write_report
+from dis2_runtime.selftest.report import check_report, write_report
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--max-drop", type=float, default=0.5, metavar="POINTS", help="mIoU that speed may cost a scenario (0.5)"
     )
     parser.add_argument("--tiles", type=Path, metavar="FILE", help="labelled tiles that accuracy is measured on")
-    parser.add_argument("--report", type=Path, metavar="DIR", help="new folder for a report on them")
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="folder for a report on them: new, or that of an earlier one"
+    )
     parser.add_argument("--calls", type=int, default=How.calls, help=f"timed calls of each model ({How.calls})")
     parser.add_argument("--threads", type=int, default=0, help="threads of one inference on the processor; 0: all")
     parser.add_argument(
@@ -38,8 +40,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prove, write proof.json whatever came of it, and say what flies; EngineError where nothing can."""
-    if args.progress == "json":
-        tell_programs()
+    with telling_programs(args.progress == "json"):
+        return _prove(args)
+
+
+def _prove(args: argparse.Namespace) -> int:
     bundle = bundles.read(args.bundle)
     _check(args, bundle)
     how = How(args.threads, args.engines, args.tiles, args.calls)
@@ -67,7 +72,7 @@ def _check(args: argparse.Namespace, bundle: Bundle) -> None:
         if path is not None:
             refuse_within(path, bundle.path, word)
     if args.report is not None:
-        check_free(args.report)
+        check_report(args.report)
 
 
 def _show(proof: Proof) -> None:

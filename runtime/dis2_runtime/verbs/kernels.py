@@ -8,9 +8,10 @@ from pathlib import Path
 
 from dis2_boards.profile import load as load_board
 from dis2_edge.errors import BoardError, EngineError
+from dis2_edge.files import write_bytes
 from dis2_edge.terminal import say, table
 from dis2_runtime.kernels import CASES
-from dis2_runtime.kernels.building import FIRST_CLASS, PORTABLE, Built, build_all, names, take
+from dis2_runtime.kernels.building import FIRST_CLASS, PORTABLE, SOURCES, Built, build_all, names, take
 from dis2_runtime.kernels.compiler import MEND, Compiler, check_target, find_compiler, number_of
 from dis2_runtime.kernels.rehearsing import Launch, launches_of
 from dis2_runtime.kernels.resources import Resources, blocks_an_sm, occupancy
@@ -30,13 +31,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="build for this architecture: sm_N machine code, compute_N PTX; may be given again "
         f"(default: {', '.join(FIRST_CLASS)} and {PORTABLE})",
     )
+    parser.add_argument("--portable", action="store_true", help=f"beside what is named: PTX for {PORTABLE}")
+    parser.add_argument(
+        "--as-built", action="store_true", help="build nothing: everything must lie there, whole and of today's sources"
+    )
+    parser.add_argument("--sources", action="store_true", help="only copy the sources to the folder")
     parser.add_argument("--out", type=Path, default=Path("out/kernels"), help="folder (default: out/kernels)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Build what is not there yet, then print the resource report."""
-    targets = targets_of(args.board, args.arch)
-    compiler = find_compiler()
+    if args.sources:
+        return _copy_sources(args.out)
+    targets = targets_of(args.board, [*args.arch, *[PORTABLE] * args.portable])
+    compiler = None if args.as_built else find_compiler()
     built = _lying_there(targets, args.out) if compiler is None else _built(compiler, targets, args.out)
     show(built)
     made = sum(one.fresh for one in built)
@@ -71,6 +79,15 @@ def line(row: Resources, target: str, launch: Launch | None) -> tuple[object, ..
     shared = row.shared_bytes + (launch.shared_bytes if launch else 0)
     told = (launch.threads if launch else "–", "–" if blocks is None else blocks, share)
     return (row.kernel, target, row.registers, row.stack_bytes, row.spill_bytes, shared, *told)
+
+
+def _copy_sources(folder: Path) -> int:
+    """Lay the sources of all kernels, and the headers that they share, into a folder: a bundle carries them."""
+    files = sorted(path for pattern in ("*.cu", "*.cuh") for path in SOURCES.glob(pattern))
+    for path in files:
+        write_bytes(folder / path.name, path.read_bytes())
+    say(f"{folder}: {len(files)} sources")
+    return 0
 
 
 def _built(compiler: Compiler, targets: Sequence[str], folder: Path) -> list[Built]:

@@ -7,10 +7,12 @@ import shlex
 import sys
 from pathlib import Path
 
+from dis2_boards.telemetry import PREFERENCES
 from dis2_edge.errors import UserError
-from dis2_edge.report.page import percent, points, summary
+from dis2_edge.report.page import exact_kind, percent, points, summary
 from dis2_edge.report.plots import ms
 from dis2_edge.report.schema import PHASES, Report
+from dis2_edge.report.sensing import energies, sensed_rows
 from dis2_edge.report.waterfall import ORDER, TOTAL, bounded
 from dis2_edge.terminal import say, table
 from dis2_runtime.engines import ENGINES
@@ -43,6 +45,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--faults", action="store_true", help="fly the images through each fault of each sensor as well (minutes)"
     )
+    parser.add_argument(
+        "--telemetry", choices=PREFERENCES, default="auto", help="what reads power and temperatures (auto)"
+    )
     parser.add_argument("--title", default="", help="heading of the page")
 
 
@@ -59,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
         calls=args.calls,
         faults=args.faults,
         engine=args.engine,
+        telemetry=args.telemetry,
     )
     report = profile(
         args.bundles,
@@ -71,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
         command=shlex.join(["dis2-edge", *sys.argv[1:]]),
     )
     print_summary(report)
+    print_energy(report)
     print_faults(report)
     say(f"the page is {args.out / 'report.html'}")
     return 0
@@ -80,7 +87,7 @@ def print_summary(report: Report) -> None:
     """The report's first table, for a terminal."""
     rows = []
     for row in summary(report):
-        before, after = row["fp32"], row["int8"]
+        before, after = row["exact"], row["int8"]
         rows.append(
             (
                 row["bundle"].name,
@@ -93,8 +100,23 @@ def print_summary(report: Report) -> None:
                 f"{row['speed_up']:.2f}x" if row["speed_up"] else "–",
             )
         )
-    columns = ("network", "scenario", "mIoU FP32 (%)", "mIoU INT8 (%)", "INT8 - FP32", "ms FP32", "ms INT8", "speed-up")
+    exact = exact_kind(report).upper() or "FP32"
+    accuracy, time = (f"mIoU {exact} (%)", "mIoU INT8 (%)", f"INT8 - {exact}"), (f"ms {exact}", "ms INT8", "speed-up")
+    columns = ("network", "scenario", *accuracy, *time)
     table(f"{report.images} images of {report.data} ({report.split}), {report.threads} threads", columns, rows)
+
+
+def print_energy(report: Report) -> None:
+    """Joules a frame of every model, or why there are none, and what the machine's sensors told, for a terminal."""
+    if report.sensed is None:
+        return
+    rows = [
+        (bundle.name, row.scenario, row.precision, *energies(row)) for bundle in report.bundles for row in bundle.rows
+    ]
+    if any(row.joules is not None for bundle in report.bundles for row in bundle.rows):
+        table("Energy", ("network", "scenario", "precision", "W", "J a frame"), rows)
+    for name, told in sensed_rows(report):
+        say(f"{name}: {told}")
 
 
 def print_faults(report: Report) -> None:

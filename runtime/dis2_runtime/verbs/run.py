@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dis2_boards.telemetry import PREFERENCES, Watch, open_telemetry
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Manifest
 from dis2_edge.errors import SourceError, UserError
@@ -54,6 +55,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--engines", type=Path, metavar="DIR", help="folder of TensorRT's plans (default: .engines beside the bundle)"
     )
     parser.add_argument("--state", type=Path, metavar="FILE", help="JSON of how the flight goes, written once a second")
+    parser.add_argument(
+        "--telemetry", choices=PREFERENCES, default="auto", help="what reads power and temperatures (auto)"
+    )
     parser.add_argument("--speed", choices=("real", "max"), default="real", help="by the clock, or as fast as it goes")
 
 
@@ -89,8 +93,10 @@ def run(args: argparse.Namespace) -> int:
     )
     voice = (ThreadedVoice if args.speed == "real" else InlineVoice)(_ticks(flight, manifest))
     with _ended_by_signals() as stop, contextlib.closing(voice), contextlib.ExitStack() as stack:
-        state = stack.enter_context(LiveState(args.state, bundle.id, voice.say)) if args.state else None
-        summary = fly(args.bundle, args.out, flight, stop, voice.say, [voice, *([state] if state else [])])
+        watch = stack.enter_context(Watch(open_telemetry(prefer=args.telemetry))) if args.speed == "real" else None
+        read = (lambda: watch.latest.to_table()) if watch else lambda: None
+        state = stack.enter_context(LiveState(args.state, bundle.id, voice.say, read)) if args.state else None
+        summary = fly(args.bundle, args.out, flight, stop, voice.say, [voice, *([state] if state else [])], watch)
         if state:
             state.end(summary["ended_by"])
     _show(summary, args.out or flight.flights / summary["flight"])
@@ -161,6 +167,8 @@ def _show(summary: dict[str, Any], out: Path) -> None:
         if row["dropped"] or row["failed"]:
             counts = f"{row['written']} written, {row['dropped']} dropped, {row['failed']} failed"
             say(f"sink {name}: {counts}: {row['reason']}")
+    if summary["telemetry"]:
+        say(summary["telemetry"]["told"])
     for remark in summary["remarks"]:
         say(remark)
     say(f"what was written is in {out}")

@@ -64,7 +64,7 @@ def test_everything_is_asked_in_its_order(order: Order, board: FakeBoard, bundle
     heard = Heard()
     done = deploy(order, heard)
     asked = [verb for verb in board.verbs if verb not in ("put", "status")]
-    assert asked == ["lock", "have", "place", "install", "prove", "switch", "settle"]
+    assert asked == ["trusted", "lock", "have", "place", "install", "prove", "switch", "settle"]
     assert heard.steps == [step.name for step in STEPS if step.name not in ("tiles", "report", "service")]
     assert (done.bundle.id, done.before, done.engine, done.precision) == (bundle.id, OLD, "onnxruntime", "int8")
     assert board.hello["current"] == bundle.id

@@ -13,7 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-from dis2_edge.errors import DisError
+from dis2_edge.errors import DisError, WheelError
 from dis2_edge.terminal import say
 from tests.boards.emulated import base, chaos, flow, means, table
 from tests.boards.emulated.scene import Scene
@@ -32,12 +32,15 @@ def main(words: list[str]) -> int:
             return _in_own_mounts(words)
         means.register()
         folder = args.folder.resolve()
-        root = base.make(folder / args.suite, args.suite, args.mirror)
+        root = base.make(folder / args.suite, args.suite, args.mirror, args.keyring)
     except means.LackingError as why:
         say(f"SKIPPED: no board can be made here: {why}")
         return 2 if args.must else 0
     try:
         return _with_board(args, folder, root)
+    except WheelError as why:
+        say(f"SKIPPED: the board's wheels cannot be had here: {why}")
+        return 2 if args.must else 0
     except flow.FailedError as error:
         say(f"FAILED: {error}")
         return 1
@@ -50,7 +53,7 @@ def _with_board(args: argparse.Namespace, folder: Path, root: Path) -> int:
     wire = Wire().open()
     scene = Scene.opened(folder, args.suite, root, wire)
     try:
-        say(f"a board: aarch64, Debian {args.suite}, Python {base.python_of(root)}, at {scene.target}")
+        say(f"a board: aarch64, {args.suite}, Python {base.python_of(root)}, at {scene.target}")
         steps: list[flow.Done] = []
         if args.only != "chaos":
             scene.on()
@@ -76,11 +79,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.boards.emulated", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", choices=("flow", "chaos"), help="the way of a version, or what happens to boards")
     parser.add_argument("--quick", action="store_true", help="a few blows of each kind")
-    parser.add_argument("--suite", default="bookworm", help=f"Debian of the board: {', '.join(base.PYTHONS)}")
+    parser.add_argument("--suite", default="bookworm", choices=base.PYTHONS, help="what the board runs (bookworm)")
     parser.add_argument("--mirror", help="archive of Debian (default: that of this machine's apt)")
+    parser.add_argument("--keyring", type=Path, help="keys that sign that archive (default: debootstrap's)")
     parser.add_argument("--folder", type=Path, default=Path("out/board"), help="where the board is kept (out/board)")
     parser.add_argument("--blow", default="", help="only blows whose name holds this text")
     parser.add_argument("--go-on", action="store_true", help="leave out blows that an earlier run has in its table")
+    parser.add_argument("--again", action="store_true", help="deploy again after every blow, not one of each kind")
     parser.add_argument("--docs", action="store_true", help="write the tables into docs/deploying")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no blow after so many minutes")
     parser.add_argument("--must", action="store_true", help="end with 2 where no board can be made")

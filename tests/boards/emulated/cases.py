@@ -19,10 +19,23 @@ from tests.boards.emulated.tapped import COUNTED
 from tests.boards.emulated.watch import Watched
 
 Act = Callable[[Scene], Watched]
+FLIES, INSTALLED = "old-flies", "new-installed"
+"""Disks that blows begin with: the old version flies; and the new one is placed and installed beside it."""
+LATE = ("prove", "service", "switch", "settle")
+"""Requests that come after `install`: blows at them need not wait for it again."""
 TURN = ("pending.json", ".pending.ticket", ".current.back", ".previous.next", ".current.next", "current", "previous")
 """Names that a switch turns on; every change of one of them is a place for a blow."""
+QUICK = {
+    "the deploy is killed": ("install 1 before",),
+    "the board's agent is killed": ("place 1 before",),
+    "the board's power is cut": ("put 1 amid", "settle 1 before"),
+    "the cable is pulled": ("switch 1 after",),
+    "what flies is killed": ("switch 1 after",),
+    "the disk is full": ("place 1 before",),
+}
+"""Blow -> the moments of it that belong to --quick."""
 EVENLY = 12
-"""How many of the other changes are struck, evenly spread."""
+"""How many of all changes of a whole deploy are struck, evenly spread."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,8 @@ class Case:
     """Deploys the new version, and does it; returns how the deploy ended."""
     wanted: tuple[str, ...] = ("old", "new")
     """What the board may run afterwards."""
+    start: str = FLIES
+    """The disk that the board begins with."""
     quick: bool = False
     """Whether it belongs to the few of --quick."""
 
@@ -45,15 +60,14 @@ class Case:
 class Rehearsal:
     """What a deploy that nothing happens to does."""
 
-    moments: tuple[str, ...]
+    moments: Sequence[str]
     """Its moments."""
-    changes: tuple[str, ...]
+    changes: Sequence[str]
     """The changes that the agent makes to the disk: `NAME FILE` each."""
 
 
 def rehearse(scene: Scene) -> Rehearsal:
     """Deploy the new version with a counting agent, and write down what passes."""
-    scene.board.inside(f"rm -f {COUNTED}")
     watched = _tapped(scene, "count", 0)
     if watched.code:
         raise AssertionError(f"the rehearsal failed with {watched.code}: {watched.said[-1500:]}")
@@ -61,26 +75,24 @@ def rehearse(scene: Scene) -> Rehearsal:
     return Rehearsal(tuple(watched.moments), tuple(line.partition(" ")[2] for line in lines))
 
 
-def cases(rehearsal: Rehearsal) -> list[Case]:
-    """All blows, those of one kind together."""
+def cases(whole: Rehearsal, late: Rehearsal) -> list[Case]:
+    """All blows, by a rehearsal of the whole deploy and one that began with the new version installed."""
     found = []
     for kind in KINDS:
-        for number, moment in enumerate(moments_of(kind, rehearsal.moments)):
-            found.append(
-                Case(kind.name, moment, partial(_at, kind, moment), quick=number in QUICK.get(kind.name, (0,)))
-            )
+        for moment in moments_of(kind, whole.moments):
+            quick, start = moment in QUICK.get(kind.name, ()), INSTALLED if moment.split()[0] in LATE else FLIES
+            found.append(Case(kind.name, moment, partial(_at, kind, moment), quick=quick, start=start))
     for how, blow in (("kill", "the board's agent is killed"), ("freeze", "the board's power is cut")):
-        for number in _struck(rehearsal.changes):
-            moment = f"before change {number} of {len(rehearsal.changes)}: {rehearsal.changes[number - 1]}"
-            found.append(Case(blow, moment, partial(_change, how, number)))
+        found += _of_changes(how, blow, whole.changes, _spread(whole.changes), FLIES)
+        found += _of_changes(how, blow, late.changes, _turning(late.changes), INSTALLED)
     return [*found, *_others()]
 
 
-QUICK: dict[str, tuple[int, ...]] = {
-    "the deploy is killed": (14,),
-    "the board's agent is killed": (17,),
-    "the board's power is cut": (14, -1),
-}
+def _of_changes(how: str, blow: str, changes: Sequence[str], numbers: Sequence[int], start: str) -> Iterator[Case]:
+    what = "change" if start == FLIES else "change of the installed"
+    for number in numbers:
+        moment = f"before {what} {number} of {len(changes)}: {changes[number - 1]}"
+        yield Case(blow, moment, partial(_change, how, number), start=start)
 
 
 def _others() -> Iterator[Case]:
@@ -104,7 +116,7 @@ def _change(how: str, number: int, scene: Scene) -> Watched:
     done: list[Watched] = []
     watcher = threading.Thread(target=lambda: done.append(_tapped(scene, how, number)))
     watcher.start()
-    if wait_for_frozen(scene, Watched(()), 600):
+    if wait_for_frozen(scene, watcher.is_alive):
         cut_power(scene, Watched(()))
     watcher.join()
     return done[0]
@@ -116,16 +128,16 @@ def _tapped(scene: Scene, how: str, number: int) -> Watched:
     return scene.station.run([*words, *scene.words_of(NEW)])
 
 
-def _struck(changes: Sequence[str]) -> list[int]:
-    """Numbers, from 1, of the changes that are struck: all that a switch turns on, and some of the others."""
-    turning = [
-        n for n, change in enumerate(changes, 1) if change.partition(" ")[2].lstrip(".").split(".new")[0] in _BARE
-    ]
-    step = max(1, len(changes) // EVENLY)
-    return sorted({*turning, *range(1, len(changes) + 1, step)})
+def _spread(changes: Sequence[str]) -> list[int]:
+    """Numbers, from 1, of some changes, evenly spread."""
+    return list(range(1, len(changes) + 1, max(1, len(changes) // EVENLY)))
 
 
-_BARE = {name.lstrip(".") for name in TURN}
+def _turning(changes: Sequence[str]) -> list[int]:
+    """Numbers, from 1, of the changes that a switch turns on."""
+    bare = {name.lstrip(".") for name in TURN}
+    names = [change.rpartition(" ")[2].lstrip(".").removesuffix(".new") for change in changes]
+    return [number for number, name in enumerate(names, 1) if name in bare]
 
 
 def _flipped_bundle(pattern: str, scene: Scene) -> Watched:

@@ -14,11 +14,10 @@ from dis2_edge.terminal import progress, say
 from tests.boards.emulated import judge
 from tests.boards.emulated.blows import AGENT
 from tests.boards.emulated.cargo import NEW, OLD
-from tests.boards.emulated.cases import Case, Rehearsal, cases, rehearse
+from tests.boards.emulated.cases import FLIES, INSTALLED, Case, Rehearsal, cases, rehearse
 from tests.boards.emulated.scene import Scene
 from tests.boards.emulated.watch import Watched
 
-START = "old-flies"
 AGENT_ENDS_S = 300.0
 """How long an agent whose workstation is gone may take to undo what it was at."""
 
@@ -56,25 +55,27 @@ class Row:
 
 def run(scene: Scene, log: Path, args: argparse.Namespace) -> list[Row]:
     """Strike every blow that is wanted, and keep the table in `log` after each."""
-    rehearsal = _start(scene)
+    every = _start(scene)
     until = time.monotonic() + args.minutes * 60
     rows = _rows(log) if args.go_on else []
+    again = {row.blow for row in rows if row.next != "-"}
     known = {(row.blow, row.moment) for row in rows}
-    wanted = [case for case in cases(rehearsal) if (case.quick or not args.quick) and args.blow in case.blow]
+    wanted = [case for case in every if (case.quick or not args.quick) and args.blow in case.blow]
     wanted = [case for case in wanted if (case.blow, case.moment) not in known]
     for case in progress(_shuffled(wanted), "blows"):
         if time.monotonic() > until:
             say(f"the time is up: {len(wanted)} blows were wanted, {len(rows) - len(known)} struck; go on with --go-on")
             break
-        rows.append(strike(scene, case, heal=not args.quick))
+        rows.append(strike(scene, case, again=(case.blow not in again and not args.quick) or args.again))
+        again.add(case.blow)
         write_json(log, [asdict(row) for row in rows])
         say(told(rows[-1]))
     return rows
 
 
-def strike(scene: Scene, case: Case, *, heal: bool) -> Row:
-    """One blow on a board that flies the old version, and what came of it."""
-    _fresh(scene)
+def strike(scene: Scene, case: Case, *, again: bool) -> Row:
+    """One blow on a board that flies the old version, and what came of it; `again`: then the same deploy once more."""
+    _fresh(scene, case.start)
     began = time.monotonic()
     watched, faults = Watched(()), []
     try:
@@ -84,8 +85,7 @@ def strike(scene: Scene, case: Case, *, heal: bool) -> Row:
     seconds = time.monotonic() - began
     _recover(scene)
     row = judged(scene, case, watched, faults, seconds)
-    scene.board.unfill()
-    if not heal or row.bad:
+    if not again or row.bad:
         return row
     return Row(**{**asdict(row), "next": _next(scene)})
 
@@ -113,18 +113,27 @@ def judged(scene: Scene, case: Case, watched: Watched, faults: list[str], second
 def told(row: Row) -> str:
     """A row in one line."""
     verdict = "BAD " + "; ".join([*row.faults, row.proven, row.next]) if row.bad else "ok"
-    return (
-        f"{row.blow}, {row.moment}: exit {row.code}, runs {row.runs}, flies {row.flies}, {row.seconds:.0f} s: {verdict}"
-    )
+    found = f"exit {row.code}, runs {row.runs}, flies {row.flies}, {row.seconds:.0f} s"
+    return f"{row.blow}, {row.moment}: {found}: {verdict}"
 
 
-def _start(scene: Scene) -> Rehearsal:
-    """Keep a disk on which the old version flies, then rehearse a deploy of the new one."""
+def _start(scene: Scene) -> list[Case]:
+    """The blows, by rehearsals of a deploy; disks and rehearsals of the same two versions are used again."""
     for version in (OLD, NEW):
         if version not in scene.bundles:
             scene.pack(version)
-    if scene.board.powered:
-        scene.board.off()
+    file = scene.board.place / "rehearsal.json"
+    kept = read_json(file, InternalError) if file.is_file() else {}
+    if kept.get("known") != scene.known() or not (scene.board.has(FLIES) and scene.board.has(INSTALLED)):
+        whole, late = _rehearsed(scene)
+        kept = {"known": scene.known(), "whole": asdict(whole), "late": asdict(late)}
+        write_json(file, kept)
+    return cases(Rehearsal(**kept["whole"]), Rehearsal(**kept["late"]))
+
+
+def _rehearsed(scene: Scene) -> tuple[Rehearsal, Rehearsal]:
+    """Keep the disks that blows begin with, and rehearse a deploy of the new version from each."""
+    scene.board.off()
     scene.board.prepare()
     scene.on()
     scene.equip()
@@ -132,28 +141,38 @@ def _start(scene: Scene) -> Rehearsal:
     if watched.code or not scene.flying():
         raise InternalError(f"the old version does not fly: exit {watched.code}: {watched.said[-1500:]}")
     scene.board.off()
-    scene.board.save(START)
-    _fresh(scene)
-    return rehearse(scene)
+    scene.board.save(FLIES)
+    _fresh(scene, FLIES)
+    scene.deploy(NEW, blows={"prove 1 before": lambda deploy: deploy.kill()})
+    _recover(scene)
+    scene.board.off()
+    scene.board.save(INSTALLED)
+    found = []
+    for disk in (FLIES, INSTALLED):
+        _fresh(scene, disk)
+        found.append(rehearse(scene))
+        say(f"rehearsed from {disk}: {len(found[-1].moments)} moments, {len(found[-1].changes)} changes of the disk")
+    return found[0], found[1]
 
 
-def _fresh(scene: Scene) -> None:
+def _fresh(scene: Scene, disk: str) -> None:
     """A board that flies the old version, and a workstation that knows it."""
     scene.board.wire.plugged, scene.board.wire.flip_after = True, None
     scene.board.off()
-    scene.board.load(START)
+    scene.board.load(disk)
     scene.station.forget_hosts()
     scene.on()
 
 
 def _recover(scene: Scene) -> None:
-    """What comes after any blow by itself: power comes back, the cable is plugged in, an agent left alone ends."""
+    """What comes after any blow: power comes back, the cable is plugged in, an agent left alone ends, room is made."""
     scene.board.wire.plugged, scene.board.wire.flip_after = True, None
     if not scene.board.powered:
         scene.on()
     until = time.monotonic() + AGENT_ENDS_S
     while any(AGENT in line for line in scene.board.processes().values()) and time.monotonic() < until:
         time.sleep(0.5)
+    scene.board.unfill()
 
 
 def _next(scene: Scene) -> str:

@@ -1,13 +1,17 @@
-"""The way of a version onto a board and off it again, for real: every step is a check that stops the flow when it fails."""
+"""The way of a version onto a board and off it again, for real; a step that fails stops the flow."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from dis2_edge.terminal import say
+from tests.boards.emulated import judge
 from tests.boards.emulated.base import HOME
 from tests.boards.emulated.cargo import NEW, OLD
 from tests.boards.emulated.scene import ROOT, Scene
@@ -55,7 +59,7 @@ def first_deploy(scene: Scene) -> str:
     before = wire.sent
     watched = _well(scene.deploy(OLD))
     _runs(scene, OLD)
-    _hold(not judge_rubbish(scene), f"nothing is left lying: {judge_rubbish(scene)}")
+    _hold(not judge.rubbish(scene.root), f"nothing is left lying: {judge.rubbish(scene.root)}")
     env = board.inside(f"ls {ROOT}/current/env/bin; {ROOT}/current/env/bin/python -c 'import pip'")
     _hold("No module named 'pip'" in env.stderr, "the environment has no pip afterwards")
     return f"{(wire.sent - before) / 1e6:.1f} MB travelled; {len(watched.moments)} moments"
@@ -66,6 +70,17 @@ def flies_on(scene: Scene) -> str:
     _hold(scene.flying() == _id(scene, OLD), "live.json is of the version that was deployed, and goes on")
     live = json.loads((scene.root / "state" / "live.json").read_text("utf-8"))
     return f"{live['ticks']} ticks, {live['engine']} {live['precision']}, p50 {live['p50_ms']:.0f} ms"
+
+
+def refuses_a_stranger(scene: Scene) -> str:
+    """A bundle that nobody signed whom the board trusts is refused, and the old version flies on."""
+    with tempfile.TemporaryDirectory() as name:
+        unsigned = Path(shutil.copytree(scene.bundles[NEW], Path(name) / "bundle"))
+        (unsigned / "manifest.sig").unlink()
+        watched = scene.edge("deploy", str(unsigned), *scene.words_of(NEW)[2:])
+    _hold(watched.code == 2, f"exit {watched.code}: {watched.said[-500:]}")
+    _runs(scene, OLD)
+    return [line for line in watched.said.splitlines() if line.startswith("error: ")][-1][:160]
 
 
 def nothing_to_send(scene: Scene) -> str:
@@ -103,7 +118,7 @@ def proves(scene: Scene) -> str:
 def loses_a_sensor(scene: Scene) -> str:
     """A short stream on the board loses its camera, flies on with heights alone, and gets the camera back."""
     sources = " ".join(f"--source {name}=flight:{HOME}/flight" for name in ("rgb", "ndsm"))
-    words = f"--rig {ROOT}/rig.toml {sources} --faults loss.toml --seconds 18 --speed max --out stream --threads 1"
+    words = f"--rig {ROOT}/rig.toml {sources} --faults loss.toml --seconds 35 --speed max --out stream --threads 1"
     command = f"rm -rf stream; {ROOT}/current/env/bin/python -I -m dis2_edge run {ROOT}/current/bundle {words}"
     done = scene.board.inside(command, 900)
     _hold(done.returncode == 0, f"the stream ended with {done.returncode}: {done.stderr[-500:]}")
@@ -156,6 +171,7 @@ STEPS: tuple[Callable[[Scene], str], ...] = (
     packs,
     first_deploy,
     flies_on,
+    refuses_a_stranger,
     nothing_to_send,
     second_deploy,
     proves,
@@ -165,13 +181,6 @@ STEPS: tuple[Callable[[Scene], str], ...] = (
     starts_with_power,
     prunes,
 )
-
-
-def judge_rubbish(scene: Scene) -> list[str]:
-    """What an interrupted deploy would have left."""
-    from tests.boards.emulated.judge import rubbish
-
-    return rubbish(scene.root)
 
 
 def _id(scene: Scene, version: str) -> str:

@@ -1,8 +1,7 @@
-"""A board, a workstation and two versions: what is done to the board, and what is asked of it, in words of the tests."""
+"""A board, a workstation and two versions: what is done to the board, and what is asked of it."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -11,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dis2_boards.packing.pack import pack
 from dis2_boards.packing.stock import gather
+from dis2_boards.profile import load
+from dis2_boards.trust import keys
 from dis2_edge import bundle as bundles
-from dis2_edge.errors import InternalError
 from tests.boards.emulated import cargo as cargos
 from tests.boards.emulated import judge
 from tests.boards.emulated.base import HOME, UID, USER, made
@@ -24,13 +25,19 @@ from tests.boards.emulated.wire import Wire
 
 ROOT = "dis2-edge"
 """The folder on the board, below the user's home: the agent's own default."""
+BOARD = "generic-arm64"
 DISK_MB = 1500
 FLIES_LIMIT_S = 240.0
+SETTLE_S = "300"
+"""How long a new version has to show that it is well: an emulated processor beside others at work."""
 FRESH_S = 6.0
 """How old a word of live.json may be, of a flight that writes one a second."""
 PROOF = "env/bin/python -I -m dis2_edge bundle verify bundle"
-BOOT = f"""[ ! -e {ROOT}/current/launch.py ] || DIS2_EDGE_SERVICE={HOME}/{ROOT} setsid python3 -I {ROOT}/current/launch.py \\
---pump < /dev/null > /dev/null 2>&1 &"""
+LAUNCHER = f"{ROOT}/current/launch.py"
+BOOT = (
+    f"[ ! -e {LAUNCHER} ] || DIS2_EDGE_SERVICE={HOME}/{ROOT} "
+    f"setsid python3 -I {LAUNCHER} --pump < /dev/null > /dev/null 2>&1 &"
+)
 """What starts with the board: a line such as a board without systemd has in its own start-up."""
 
 
@@ -46,6 +53,8 @@ class Scene:
     """Two networks."""
     wheels: Path
     """The workstation's stock of wheels."""
+    tag: str
+    """The board's Python and machine, as a lock of wheels names them."""
     bundles: dict[str, Path] = field(default_factory=dict)
     """Bundle of each version, once it was packed."""
 
@@ -54,11 +63,11 @@ class Scene:
         """The scene in `folder`, with the board off and its disk empty."""
         board = Board(folder / suite, root, wire, DISK_MB)
         board.prepare()
-        cargo = cargos.make(folder / "cargo")
-        python = made(folder / suite)["python"].replace(".", "")
-        gather([f"cp{python}-aarch64"], folder / "wheels")
+        cargo = cargos.make(folder / f"cargo-{cargos.SIZE}")
+        tag = f"cp{made(folder / suite)['python'].replace('.', '')}-aarch64"
+        gather([tag], folder / "wheels")
         station = Workstation.made(folder / suite / "workstation", (folder / suite / "pilot_key").resolve())
-        return cls(board, station, cargo, folder / "wheels")
+        return cls(board, station, cargo, folder / "wheels", tag)
 
     @property
     def root(self) -> Path:
@@ -76,11 +85,13 @@ class Scene:
         self.board.inside(BOOT)
 
     def equip(self) -> None:
-        """What whoever built the aircraft puts on its board: a rig, and here the scene that stands for its sensors."""
+        """What whoever built the aircraft put on its board: rig, trusted key, the scene that stands for sensors."""
         cargos.load(self.cargo, self.board.home, UID)
-        self.root.mkdir(exist_ok=True)
+        (self.root / "trusted").mkdir(parents=True, exist_ok=True)
         (self.root / "rig.toml").write_text(RIG, "utf-8")
-        for path in (self.root, self.root / "rig.toml"):
+        public = keys.public_of(keys.load_private(self.key_file()))
+        (self.root / "trusted" / "workshop.pub").write_text(public.line(), "ascii")
+        for path in (self.root, *self.root.iterdir(), *(self.root / "trusted").iterdir()):
             os.chown(path, UID, UID)
 
     def edge(
@@ -98,18 +109,23 @@ class Scene:
         """The words of such a deploy, after `dis2-edge`."""
         source = self.bundles.get(version, self.cargo.qrun(version))
         words = ["deploy", str(source), "--target", self.target, "--wheels", str(self.wheels)]
-        return [*words, "--service", "process", "--wait", "60"]
+        return [*words, "--service", "process", "--wait", "60", "--settle", SETTLE_S]
 
     def pack(self, version: str) -> str:
-        """Pack a version once, as `deploy --out` does; its id."""
+        """Pack a version once, signed, with the lock of the board's wheels; its id."""
         out = self.board.place / f"bundle-{version}"
         shutil.rmtree(out, ignore_errors=True)
-        words = ("deploy", str(self.cargo.qrun(version)), "--board", "generic-arm64", "--out", str(out))
-        done = self.edge(*words, "--wheels", str(self.wheels))
-        if done.code:
-            raise InternalError(f"{' '.join(words)}: {done.said[-800:]}")
+        key = keys.load_private(self.key_file())
+        pack(self.cargo.qrun(version), load(BOARD), out, key=key, tags=[self.tag], wheels=self.wheels)
         self.bundles[version] = out
         return bundles.read(out).id
+
+    def key_file(self) -> Path:
+        """The private key that signs bundles, made once."""
+        path = self.station.folder / "signing.key"
+        if not path.is_file():
+            keys.new(path)
+        return path
 
     def known(self) -> dict[str, str]:
         """Id -> name of each version that was packed."""

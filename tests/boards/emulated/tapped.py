@@ -3,7 +3,7 @@
     python -m tests.boards.emulated.tapped count|kill|freeze NUMBER VERB ...
 
 The agent that is carried to the board is the real one, with lines added behind its module `disk`, through which every
-change goes. `kill` ends it there (SIGKILL); `freeze` stops it (SIGSTOP), so that the power can be cut at that very point.
+change goes. `kill` ends it there (SIGKILL); `freeze` stops it (SIGSTOP), so that the power can be cut at that point.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ witness = _Counting()
 """
 
 
-def tap(archive: bytes, how: str, at: int) -> bytes:
+def tap(archive: bytes, how: str, at: int, counted: str = COUNTED) -> bytes:
     """The agent's archive, with the counting added."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
         for row in old.infolist():
-            more = LINES.format(counted=COUNTED, at=at, number=SIGNALS[how]) if row.filename == MODULE else ""
+            more = LINES.format(counted=counted, at=at, number=SIGNALS[how]) if row.filename == MODULE else ""
             new.writestr(row, old.read(row) + more.encode())
     return out.getvalue()
 

@@ -12,7 +12,7 @@ from dis2_boards.fleet.plan import load
 from dis2_boards.fleet.roll_out import roll_out
 
 HERE = Path(__file__).parent
-FAKE_DEPLOY = (sys.executable, "-S", str(HERE / "fake_deploy.py"))
+FAKE = (sys.executable, "-S", str(HERE / "fake_deploy.py"))
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class AFleet:
         (self.folder / board / "mode").write_text(mode)
 
     def roll_out(self, *words: str) -> int:
-        return roll_out(self.bundle, load(self.folder / "fleet.toml"), words, deploy=FAKE_DEPLOY)
+        return roll_out(self.bundle, load(self.folder / "fleet.toml"), words, command=FAKE)
 
     def flies(self) -> dict[str, str]:
         return {path.parent.name: path.read_text() for path in sorted(self.folder.glob("b*/current"))}

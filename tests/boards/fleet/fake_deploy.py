@@ -1,4 +1,4 @@
-"""Stands for `dis2-edge deploy`: a board is a folder with what flies (`current`) and how it will go (`mode`)."""
+"""Stands for `dis2-edge deploy` and `status`: a board is a folder: what flies, how it will go."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ from pathlib import Path
 
 def main(words: list[str]) -> int:
     """Do what the board's `mode` says: keep, roll back, refuse, die, wait for a file or forever."""
-    options = {words[place]: words[place + 1] for place in range(1, len(words) - 1, 2)}
-    board, new = Path(options["--target"].removeprefix("dir:")), Path(words[0]).name
+    asked = words
+    words = [word for word in words if word != "--unless-flying"]
+    first = 2 if words[0] == "deploy" else 1
+    options = {words[place]: words[place + 1] for place in range(first, len(words) - 1, 2)}
+    board, new = Path(options["--target"].removeprefix("dir:")), Path(words[1]).name
+    if words[0] == "status":
+        print(json.dumps({"current": _text(board / "current") or None}))
+        return 2 if words[-1] == "--json" else 1
     flies = _text(board / "current") or None
     _note(board, f"begin {board.name}")
     (board / "words").write_text(json.dumps(words))
+    (board / "asked").write_text(json.dumps(asked))
     mode = _text(board / "mode") or "keep"
     if mode == "wait":
         _wait(board / "go on")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from a_fleet import FAKE_DEPLOY, HERE, AFleet
+from a_fleet import FAKE, HERE, AFleet
 
 pytestmark = pytest.mark.usefixtures("fake_ansible")
 _PROGRAM = f"""
@@ -95,4 +95,4 @@ def test_it_runs_in_a_thread_too(tmp_path: Path, bundle: Path) -> None:
     thread.start()
     thread.join(120)
     assert codes == [0]
-    assert FAKE_DEPLOY[0] == sys.executable
+    assert FAKE[0] == sys.executable

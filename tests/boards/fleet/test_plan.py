@@ -50,10 +50,10 @@ def test_a_board_tells_deploy_only_what_it_says(tmp_path: Path) -> None:
         + f"[boards.two]{two}"
     )
     plan = load(written(tmp_path, text))
-    folder = str(tmp_path / "one.toml")
-    told = ("--target", "ssh://a@b", "--root", "/data/d", "--rig", folder, "--service", "none")
-    assert plan.boards["one"].words(tmp_path) == told
-    assert plan.boards["two"].words(tmp_path) == ("--target", "ssh://a@10.0.0.2:2222")
+    first, second = plan.boards["one"], plan.boards["two"]
+    assert first.place == ("--target", "ssh://a@b", "--root", "/data/d")
+    assert first.words(tmp_path) == ("--rig", str(tmp_path / "one.toml"), "--service", "none")
+    assert (second.place, second.words(tmp_path)) == (("--target", "ssh://a@10.0.0.2:2222"), ())
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_board_tells_deploy_only_what_it_says(tmp_path: Path) -> None:
         (f"wave_size = -1\n{TWO}", "0 or more"),
         (f"at_most_failed = -1\n{TWO}", "0 or more"),
         (f"at_once = 0\n{TWO}", "at_once 1 or more"),
-        ("[boards.one]\ntarget = 'ssh://-oProxyCommand=x y'\n", "expected ssh://user@host"),
+        ("[boards.one]\ntarget = 'ssh://-oProxyCommand=x y'\n", "boards.one: --target 'ssh://-o"),
         ("[boards.one]\ntarget = 'ssh://-oProxyCommand=x'\n", "expected ssh://user@host"),
         ("[boards.one]\ntarget = 'ftp://a'\n", "expected ssh://user@host"),
         ("[boards.one]\ntarget = ''\n", "expected ssh://user@host"),
@@ -100,3 +100,12 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(BoardError, match="does not exist"):
         load(tmp_path / "fleet.toml")
+
+
+def test_the_file_on_the_page_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "fleet.md").read_text("utf-8")
+    text = page.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "rigs").mkdir()
+    (tmp_path / "rigs" / "orin-2.toml").touch()
+    rest = "".join(f'[boards.orin-{n}]\ntarget = "ssh://pilot@10.0.0.1{n}"\n' for n in (3, 4, 5))
+    assert names(written(tmp_path, text + rest)) == [["orin-1"], ["orin-2", "orin-3"], ["orin-4", "orin-5"]]

@@ -22,7 +22,8 @@ def test_every_board_takes_the_bundle(tmp_path: Path, bundle: Path, capsys: pyte
     assert fleet.diary()[:2] == ["begin b0", "end b0"], "the canary is done before anyone else begins"
     assert set(fleet.diary()[2:6]) == {"begin b1", "end b1", "begin b2", "end b2"}
     words = json.loads((tmp_path / "b1" / "words").read_text())
-    assert words[:5] == [str(bundle), "--wait", "5", "--target", f"dir:{tmp_path / 'b1'}"]
+    assert words[:6] == ["deploy", str(bundle), "--wait", "5", "--target", f"dir:{tmp_path / 'b1'}"]
+    assert "--unless-flying" in json.loads((tmp_path / "b1" / "asked").read_text())
     record = fleet.record()
     assert record["bundle"] == bundles.read(bundle).id
     assert record["all_fly"] is True
@@ -60,7 +61,8 @@ def test_a_canary_that_fails_stops_all(
     fleet.mode("b0", mode)
     assert fleet.roll_out() == 2
     assert [row[2] for row in fleet.states()] == [state, "not tried", "not tried", "not tried"]
-    assert fleet.record()["boards"][0]["why"] == why
+    canary = fleet.record()["boards"][0]
+    assert (canary["why"], canary["before"], canary["after"]) == (why, "old", "old")
     assert set(fleet.flies().values()) == {"old"}
     assert "stopped after canary, which failed; the same command again goes on" in capsys.readouterr().err
 

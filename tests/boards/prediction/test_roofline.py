@@ -1,4 +1,4 @@
-"""Roofline: each bound where it belongs, missing figures told, and published latencies met within a factor of 1.6."""
+"""Roofline: each bound where it belongs, power modes as shares of it, missing figures told."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 
 from dis2_boards.figures import PowerMode, Software
 from dis2_boards.prediction.roofline import predict_ms
-from dis2_boards.profile import Board
+from dis2_boards.prediction.setting import settings_of
+from dis2_boards.profile import load
 from dis2_edge.cli import main
 from dis2_edge.costs import LayerCost
 from dis2_edge.errors import BoardError
 from tests.boards.prediction.costed_run import ORIN, board_of, figure, roofline_of
-from benchmarks.predictor.efficientvit import PUBLISHED, Encoder, Published
 
 
 def test_a_layer_takes_its_tightest_bound_and_the_launch() -> None:
@@ -35,6 +35,23 @@ def test_a_layer_takes_its_tightest_bound_and_the_launch() -> None:
     assert found.board == "orin-nx-16gb"
 
 
+def test_a_call_adds_to_every_image_as_overhead() -> None:
+    layer = LayerCost("busy", "Conv", "fp16", 500_000_000, 8)
+    found = predict_ms([layer], board_of(roofline_of(call=figure(2.5, "ms"))))
+    assert found.ms == pytest.approx(3.6, rel=1e-3)
+    assert found.ms_bound_by("overhead") == pytest.approx(2.5)
+
+
+def test_a_mode_leaves_shares_of_peak_and_bandwidth_and_an_unknown_clock_no_prediction() -> None:
+    board = load("agx-orin-64gb")
+    default, dark = settings_of(board, "30W")[0], settings_of(board, "50W")[0]
+    assert default.compute == pytest.approx(612 / 1300 * 8 / 16)
+    assert (default.default, default.power and default.power.value, dark.compute) == (True, 30, None)
+    assert len(settings_of(board)) == len(board.power_modes)
+    with pytest.raises(BoardError, match="clocks of 'agx-orin-64gb' in mode '50W' are not known"):
+        predict_ms([LayerCost("a", "Conv", "fp16", 1, 1)], board, dark)
+
+
 def test_a_format_without_a_figure_and_a_board_without_a_roofline_are_refused() -> None:
     layer = LayerCost("a", "Conv", "fp32", 1, 1)
     with pytest.raises(BoardError, match=r"no figure for layers in fp32; expected layers in fp16, int8"):
@@ -54,6 +71,7 @@ def test_a_format_without_a_figure_and_a_board_without_a_roofline_are_refused() 
         ({"efficiency": {"fp16": figure(1.2, "share"), "int8": figure(1, "share")}}, "at most 1"),
         ({"bandwidth": figure(-1, "GB/s")}, "above 0"),
         ({"overhead": figure(5, "ms")}, "0 us or more"),
+        ({"call": figure(5, "us")}, "0 ms or more"),
         ({"error": figure(0.9, "factor")}, "a factor of 1 or more"),
         ({"error": figure(1.5, "%")}, "a factor of 1 or more"),
     ],
@@ -80,23 +98,6 @@ def test_the_orin_counts_neither_sparsity_nor_dla() -> None:
     assert sum(mode.default for mode in ORIN.power_modes) == 1
 
 
-def agx_orin() -> Board:
-    """The Orin profile with the peaks of the AGX Orin 64 GB: 42.6 TFLOPS FP16, 205 GB/s; the shares are ours."""
-    assert ORIN.roofline is not None
-    peaks = {**ORIN.roofline.peaks, "fp16": figure(42_600, "GOP/s")}
-    return dataclasses.replace(
-        ORIN, roofline=dataclasses.replace(ORIN.roofline, peaks=peaks, bandwidth=figure(205, "GB/s"))
-    )
-
-
-@pytest.mark.parametrize("model", PUBLISHED, ids=lambda model: model.name)
-def test_published_latencies_are_met_within_a_factor_of_1_6(model: Published) -> None:
-    layers = Encoder(model).written()
-    gmac = sum(layer.operations for layer in layers) / 2e9
-    assert gmac == pytest.approx(model.gmac, rel=0.01), "these are not the model's layers"
-    assert 1 / 1.6 < predict_ms(layers, agx_orin()).ms / model.ms < 1.6
-
-
 def test_the_verb_shows_the_orins_figures(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["boards"]) == 0
     assert "orin-nx-16gb" in capsys.readouterr().out
@@ -105,4 +106,4 @@ def test_the_verb_shows_the_orins_figures(capsys: pytest.CaptureFixture[str]) ->
     for words in ("15W (default)", "JetPack 6.2", "10.16", "8.7 cc", "peak int8", "no measurements", "never run"):
         assert words in shown
     assert main(["boards", "host"]) == 0
-    assert "420 GOP/s" in capsys.readouterr().out
+    assert "171 GOP/s" in capsys.readouterr().out

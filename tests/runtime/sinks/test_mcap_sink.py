@@ -28,6 +28,7 @@ from opened import ROOTS, flight_words
 from PIL import Image
 from tiny_bundle import NDSM, RGB, task_of, write_scene
 
+from dis2_boards.telemetry import Reading
 from dis2_edge.bundle import Bundle
 from dis2_edge.cli import main
 from dis2_edge.errors import SourceError, StorageError
@@ -150,6 +151,7 @@ def test_rows_fit_their_schema_and_null_is_left_out(tmp_path) -> None:
     full = set(Outcome.row(dataclasses.replace(outcome(0), expected_miou=0.5)))
     assert full == set(schema["properties"])
     assert set(row["sensors"]["rgb"]) == set(schema["properties"]["sensors"]["properties"]["rgb"]["properties"])
+    assert set(Reading(power_w=1.0).row() or {}) | {"age_ms"} == set(schema["properties"]["board"]["properties"])
     assert set(row["pose"]) == set(schema["properties"]["pose"]["properties"])
 
 

@@ -12,7 +12,7 @@ from dis2_edge.bundle import Bundle, ModelRow
 from dis2_edge.errors import EngineError
 from dis2_edge.goldens import Arrays
 from dis2_edge.settings import nearest
-from dis2_edge.terminal import note, say, warn
+from dis2_edge.terminal import note, say, step, warn
 from dis2_runtime.driver import Driver
 from dis2_runtime.driver.opening import open_driver
 from dis2_runtime.engine import Answer, Frames
@@ -181,7 +181,7 @@ class TensorRtEngine:
         def build() -> bytes:
             say(f"building an engine of {row.file} as {form}: minutes, once")
             ready, places = (model, ()) if form == "function" else (plugin_form(model), self._kernels.folders)
-            return self._build(ready, options, self._settings.bounds, cache.timings(key), places, _phases())
+            return self._build(ready, options, self._settings.bounds, cache.timings(key), places, _phases(row.file))
 
         return Candidate(form, key, build, self._plugins if form == "plugin" else contextlib.nullcontext)
 
@@ -189,14 +189,17 @@ class TensorRtEngine:
         return registered(self._trt, self._driver, self._kernels)
 
 
-def _phases() -> Callable[[str], None]:
-    """Tells each phase of a build once, out of its lines `phase: step of steps`."""
+def _phases(file: str) -> Callable[[str], None]:
+    """Tells each phase of a build once, out of its lines `phase: step of steps`; each step to who reads along."""
     seen: set[str] = set()
 
     def tell(line: str) -> None:
-        phase = line.rpartition(":")[0]
+        phase, _, steps = line.rpartition(": ")
+        done, _, total = steps.partition(" of ")
         if phase and phase not in seen:
             seen.add(phase)
             note(phase)
+        if phase and done.isdecimal() and total.isdecimal():
+            step(f"{file}: {phase}", int(done), int(total))
 
     return tell
