@@ -87,7 +87,7 @@ def test_an_environment_of_the_same_wheels_is_not_built_again(talk: Local, tmp_p
 
 
 def test_nothing_of_a_child_that_was_ended_is_left(tmp_path: Path) -> None:
-    code = "import os, time; os.fork(); print(os.getpid(), flush=True); time.sleep(600)"
+    code = "import os, time; os.fork(); os.write(1, b'%d\\n' % os.getpid()); time.sleep(600)"
     heard: list[int] = []
     ended = bounded.run(["/usr/bin/env", "python3", "-c", code], 2, lambda line: heard.append(int(line)) is None)
     assert ended.late
@@ -105,7 +105,7 @@ def lives(pid: int) -> bool:
 
 
 def test_a_child_that_says_too_much_is_heard_to_its_end() -> None:
-    ended = bounded.run(["/usr/bin/env", "python3", "-c", "print('x' * 10_000_000); print('the end')"], 60)
+    ended = bounded.run(["/usr/bin/env", "python3", "-c", "print('x' * 10_000_000); print('the end', end='')"], 60)
     assert ended.well
     assert len(ended.tail) <= bounded.TAIL
     assert ended.tail.endswith("the end\n")
