@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from dis2_edge.terminal import say
 from tests.boards.emulated import judge
-from tests.boards.emulated.base import HOME
+from tests.boards.emulated.base import HOME, UID
 from tests.boards.emulated.cargo import NEW, OLD
 from tests.boards.emulated.scene import ROOT, Scene
 from tests.boards.emulated.watch import Watched
@@ -159,9 +161,14 @@ def starts_with_power(scene: Scene) -> str:
 
 
 def prunes(scene: Scene) -> str:
-    """`prune` leaves what flies and what flew before, and the board verifies it still."""
+    """`prune` removes what no version uses; what flies and what flew before stay whole."""
+    data = bytes(1 << 20)
+    unused = scene.root / "stock" / hashlib.sha256(data).hexdigest()
+    unused.write_bytes(data)
+    os.chown(unused, UID, UID)
     done = _well(scene.edge("prune", "--target", scene.target))
     _runs(scene, OLD)
+    _hold(not unused.exists(), "a file that no version uses is gone")
     why = scene.proven(_id(scene, OLD))
     _hold(not why, why)
     return done.said.strip().splitlines()[-1]
