@@ -43,7 +43,7 @@ VERBS = {
     "predict": Verb("dis2_train.verbs.predict", "segment a whole scene, GeoTIFF in, COG out", "geo", "use"),
     "quantize": Verb("dis2_quantize.verbs.quantize", "make a trained network INT8, judge it", "quantize", "quantise"),
     "check": Verb("dis2_quantize.verbs.check", "check a model file against a board's rules", "quantize", "quantise"),
-    "boards": Verb("dis2_boards.verbs.boards", "list the boards, show one", "", "deploy"),
+    "boards": Verb("dis2_boards.verbs.boards", "list the boards, show one, detect this one", "", "deploy"),
     "plan": Verb("dis2_boards.verbs.plan", "predict latency, energy and memory on a board", "", "deploy"),
     "deploy": Verb("dis2_boards.verbs.deploy", "bring a quantised network to a board, safely", "deploy", "deploy"),
     "status": Verb("dis2_boards.verbs.status", "what a board runs, and whether it is well", "", "deploy"),

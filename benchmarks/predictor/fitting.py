@@ -12,12 +12,12 @@ import numpy.typing as npt
 from dis2_boards.prediction.roofline import VIEWS
 from dis2_edge.costs import LayerCost
 
-BANDWIDTH, OVERHEAD = "bandwidth", "overhead"
+BANDWIDTH, OVERHEAD, CALL = "bandwidth", "overhead", "call"
 _FINEST = 1e-4
 """Step, in logarithms, at which a search ends."""
 
 Attained = Mapping[str, float]
-"""What layers attain: GOP/s by number format, `bandwidth` in GB/s, `overhead` in us a layer."""
+"""What layers attain: GOP/s by number format, `bandwidth` in GB/s, `overhead` in us a layer, `call` in ms an image."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Fitted:
             throughput[self._formats == name] = attained[name]
         longest = np.maximum(self._operations / throughput, self._bytes / attained[BANDWIDTH]) / 1e6
         taken: npt.NDArray[np.float64] = np.add.reduceat(longest + attained[OVERHEAD] / 1e3, self._starts)
-        return taken
+        return taken + attained.get(CALL, 0.0)
 
     def ratios(self, attained: Attained) -> npt.NDArray[np.float64]:
         """Predicted over measured, file by file."""

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.predictor.files import Case, cases, written
-from benchmarks.predictor.fitting import BANDWIDTH, OVERHEAD, Attained, Fitted, Sample
+from benchmarks.predictor.cases import Case, cases
+from benchmarks.predictor.files import written
+from benchmarks.predictor.fitting import BANDWIDTH, CALL, OVERHEAD, Attained, Fitted, Sample
 from benchmarks.predictor.measuring import WARM_UP, measured
 from benchmarks.predictor.records import HERE, Record, Row, keep, show
 from dis2_boards import profile
@@ -63,6 +64,7 @@ def attained_of(roofline: Roofline) -> dict[str, float]:
     """What layers attain by `roofline`."""
     found = {name: peak.value * roofline.efficiency[name].value for name, peak in roofline.peaks.items()}
     found[BANDWIDTH] = roofline.bandwidth.value * roofline.bandwidth_efficiency.value
+    found |= {CALL: roofline.call.value} if roofline.call else {}
     return {**found, OVERHEAD: roofline.overhead.value}
 
 

@@ -109,6 +109,8 @@ class Roofline:
     """Share of that bandwidth which layers attain."""
     overhead: Figure
     """Added to every layer, in us: launch and synchronisation."""
+    call: Figure | None = None
+    """Added to every image, in ms: transfers and what starting an engine costs; None where it is not known."""
     error: Figure | None = None
     """How far predictions were off where they could be held against measurements; None where they never were."""
 
@@ -123,6 +125,8 @@ class Roofline:
         _check(self.bandwidth, "GB/s")
         if not (self.overhead.unit == "us" and 0 <= self.overhead.value < math.inf):
             raise BoardError(f"{self.overhead.meaning}: {_told(self.overhead)}", expected="0 us or more")
+        if self.call and not (self.call.unit == "ms" and 0 <= self.call.value < math.inf):
+            raise BoardError(f"{self.call.meaning}: {_told(self.call)}", expected="0 ms or more")
         if self.error and not (self.error.unit == "factor" and 1 <= self.error.value < math.inf):
             raise BoardError(f"{self.error.meaning}: {_told(self.error)}", expected="a factor of 1 or more")
 
@@ -131,7 +135,8 @@ class Roofline:
         named = {f"peak {name}": figure for name, figure in self.peaks.items()}
         named |= {f"attained {name}": figure for name, figure in self.efficiency.items()}
         named |= {"bandwidth": self.bandwidth, "attained bandwidth": self.bandwidth_efficiency}
-        return {**named, "overhead": self.overhead, **({"error": self.error} if self.error else {})}
+        last = {"overhead": self.overhead, "call": self.call, "error": self.error}
+        return named | {name: figure for name, figure in last.items() if figure}
 
 
 def _check(figure: Figure, unit: str, most: float = math.inf) -> None:

@@ -47,7 +47,7 @@ def test_command_licence_and_extras_are_told(wheel: zipfile.ZipFile) -> None:
     assert "dis2-edge = dis2_edge.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
     assert "License-Expression: Apache-2.0" in metadata
     assert f"{info}/licenses/LICENSE" in wheel.namelist()
-    for extra in ("host", "jetson", "kernels", "report", "train", "quantize", "tensorrt", "dev"):
+    for extra in ("host", "jetson", "deploy", "kernels", "report", "train", "quantize", "tensorrt", "dev"):
         assert f"Provides-Extra: {extra}\n" in metadata
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from dis2_boards.agent import disk, environment, starting, switching
+from dis2_boards.agent import disk, environment, rigging, starting, switching
 from dis2_boards.agent.fault import RefusedError
 from dis2_boards.agent.places import Places, read_table
 
@@ -27,7 +27,7 @@ def _mend_switch(places: Places) -> Iterator[str]:
         return
     if os.path.lexists(places.kept):
         starting.keep(places)
-    elif os.path.lexists(places.service_before):
+    elif os.path.lexists(places.service_before) or rigging.waits(places):
         starting.back(places)
         yield "it is started as before"
     if any(os.path.lexists(path) for path in switching.prepared(places)):

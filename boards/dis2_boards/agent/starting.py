@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import Any
 
-from dis2_boards.agent import disk, services
+from dis2_boards.agent import disk, rigging, services
 from dis2_boards.agent.fault import RefusedError
 from dis2_boards.agent.places import Places, as_json, read_table
 from dis2_boards.agent.session import Session
@@ -33,7 +33,8 @@ def service(
 
 
 def keep(places: Places) -> None:
-    """The new way of starting stays: that of before is taken down where it was of another kind."""
+    """The new rig and the new way of starting stay: that of before is taken down where it was of another kind."""
+    rigging.keep(places)
     before, now = _kind_before(places), services.kind_of(places)
     if before not in (None, now):
         with contextlib.suppress(RefusedError):
@@ -42,7 +43,8 @@ def keep(places: Places) -> None:
 
 
 def back(places: Places) -> None:
-    """The way of starting of before comes back."""
+    """The way of starting of before comes back, and the rig with it."""
+    rigging.back(places)
     before, now = _kind_before(places), services.kind_of(places)
     if before is None:
         return

@@ -13,6 +13,7 @@ from dis2_boards.agent import (
     placing,
     proving,
     pruning,
+    rigging,
     services,
     settling,
     standing,
@@ -111,6 +112,12 @@ VERBS: dict[str, Verb] = {
         },
         changes=True,
         noted=lambda _, ask: str(ask["kind"]),
+    ),
+    "rig": Verb(
+        rigging.rig,
+        {"sha256": Key(HASH), "bytes": Key(SIZE)},
+        changes=True,
+        noted=lambda answer, ask: f"{ask['sha256'][:12]}{'' if answer['changed'] else ', as before'}",
     ),
     "trust": Verb(
         trusting.trust,

@@ -108,9 +108,12 @@ def report(way: Way, session: Session, load: Shipment, proof: dict[str, Any]) ->
 def switch(way: Way, session: Session, load: Shipment) -> str | None:
     """Let the new version fly, not kept yet; what flew before."""
     order = way.order
-    if order.service is not None:
+    if order.service is not None or load.rig is not None:
         with way.step(steps.SERVICE):
-            _ask(way, session, "service", kind=order.service)
+            if load.rig is not None:
+                _ask(way, session, "rig", sha256=load.rig.sha256, bytes=load.rig.bytes)
+            if order.service is not None:
+                _ask(way, session, "service", kind=order.service)
     with way.step(steps.SWITCH):
         before = _ask(way, session, "switch", id=load.bundle.id).get("before")
         return str(before) if before else None

@@ -19,6 +19,7 @@ from dis2_edge.errors import LostError, UserError
 
 def deploy(order: Order, telling: Telling) -> Deployed:
     """Do `order`; a UserError says why not, and what the board runs then."""
+    before.look_here(order)
     way = Way(order, telling)
     try:
         with way.step(steps.HELLO):
@@ -64,13 +65,15 @@ def _deploy(way: Way, session: Session, scratch: Path) -> Deployed:
 
 def _already(way: Way, session: Session, case: BundleCase, scratch: Path) -> Deployed | None:
     """What is told where the bundle flies there already and is well: then nothing is touched."""
-    if case.facts.current != case.bundle.id or not way.order.plain:
+    order = way.order
+    if case.facts.current != case.bundle.id or not (order.plain or order.only_new):
         return None
     status = session.ask("status")
-    if status.get("healthy") is not True or status.get("pending"):
+    well = (True, None) if order.only_new else (True,)  # None: nobody can tell, as it is started by others
+    if status.get("healthy") not in well or status.get("pending"):
         return None
     proof = _proof(session, case.bundle.id, scratch)
-    name, why = way.order.target.name, "it flies already, and is well: nothing was touched"
+    name, why = way.order.target.name, "it flies already: nothing was touched"
     return Deployed(case.bundle, name, case.bundle.id, proof, why, True, 0, 0, way.seconds)
 
 

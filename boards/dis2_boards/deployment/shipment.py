@@ -38,14 +38,14 @@ class Shipment:
     """Where the wheels lie here, by hash."""
     tiles: Piece | None = None
     """Labelled tiles, where accuracy is measured on the board."""
+    rig: Piece | None = None
+    """The aircraft's rig, where it is a new one."""
 
     def pieces(self) -> dict[str, Piece]:
         """Everything by its hash, each once."""
         all_of = {piece.sha256: piece for piece in self.files.values()}
         all_of |= {row.sha256: Piece(self.wheel_paths[row.sha256], row.sha256, row.bytes) for row in self.wheels}
-        if self.tiles is not None:
-            all_of[self.tiles.sha256] = self.tiles
-        return all_of
+        return all_of | {piece.sha256: piece for piece in (self.tiles, self.rig) if piece is not None}
 
     @property
     def total_bytes(self) -> int:
@@ -54,14 +54,19 @@ class Shipment:
 
 
 def shipment(
-    bundle: Bundle, wheels: tuple[Wheel, ...], wheel_paths: Mapping[str, Path], tiles: Path | None = None
+    bundle: Bundle,
+    wheels: tuple[Wheel, ...],
+    wheel_paths: Mapping[str, Path],
+    tiles: Path | None = None,
+    rig: Path | None = None,
 ) -> Shipment:
     """What travels for `bundle` with `wheels`."""
     files = {name: Piece(bundle.file(name), row.sha256, row.bytes) for name, row in bundle.manifest.files.items()}
     for name in (MANIFEST, SEAL, SIGNATURE):
         if (bundle.path / name).is_file():
             files[name] = piece_of(bundle.path / name)
-    return Shipment(bundle, files, wheels, dict(wheel_paths), piece_of(tiles) if tiles else None)
+    more = [piece_of(path) if path else None for path in (tiles, rig)]
+    return Shipment(bundle, files, wheels, dict(wheel_paths), *more)
 
 
 def piece_of(path: Path) -> Piece:

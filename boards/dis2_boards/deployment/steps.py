@@ -28,9 +28,9 @@ PLACE = Step("place", "placing the bundle beside the old one")
 INSTALL = Step("install", "installing the runtime into the version's own environment")
 PROVE = Step("prove", "building and proving the engines on the board")
 REPORT = Step("report", "fetching the report")
-SERVICE = Step("service", "telling the board how it is started")
+SERVICE = Step("service", "setting rig and service, for the new version alone")
 SWITCH = Step("switch", "switching to the new version", "the old version or the new one, whole")
 SETTLE = Step("settle", "watching its health", "the old version or the new one, whole")
 
 STEPS = (HELLO, PACK, TILES, CHECK, LOCK, HAVE, PUT, PLACE, INSTALL, PROVE, REPORT, SERVICE, SWITCH, SETTLE)
-"""All steps in their order. TILES and REPORT are taken with `--eval` only, SERVICE with `--service` only."""
+"""All steps in their order. TILES and REPORT are taken with `--eval` only, SERVICE with `--service` or `--rig` only."""

@@ -40,6 +40,7 @@ def detect(root: Path | str = "/") -> Detected:
         python=packages.python_release(tree),
         power_mode=modes.current,
         modes=tuple(mode.name for mode in modes.modes),
+        mode_limits={mode.name: mode.limits() for mode in modes.modes},
         default_mode=modes.default,
         gpu_max_mhz=gpu_max_mhz(tree) or limit,
         why=why,

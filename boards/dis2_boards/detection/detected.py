@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -39,6 +39,8 @@ class Detected:
     """Name of the power mode that is set."""
     modes: tuple[str, ...] = ()
     """Names of the power modes that the board's own /etc/nvpmodel.conf holds, in its order."""
+    mode_limits: dict[str, dict[str, float | int | None]] = field(default_factory=dict)
+    """What it caps in each mode, by name: `gpu_max_mhz`, `processors` (online), `gpu_mask` (bits that are off)."""
     default_mode: str = ""
     """Name of the power mode in which that file says the board starts."""
     gpu_max_mhz: float | None = None

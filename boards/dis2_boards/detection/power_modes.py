@@ -30,6 +30,10 @@ class Mode:
     gpu_mask: int | None = None
     """Which parts of the GPU are switched off (bits of TPC_PG_MASK); None when the file does not say."""
 
+    def limits(self) -> dict[str, float | int | None]:
+        """What it caps, by name."""
+        return {"gpu_max_mhz": self.gpu_max_mhz, "processors": self.processors, "gpu_mask": self.gpu_mask}
+
 
 @dataclass(frozen=True)
 class PowerModes:

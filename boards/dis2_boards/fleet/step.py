@@ -45,7 +45,7 @@ def main(board: str) -> int:
 def _deploy(board: str, order: Order, desk: Desk) -> Outcome:
     record, log = desk.folder / f"{board}.record.json", Path(order.logs) / f"{board}.log"
     words = [*order.command, "deploy", order.bundle[0], *order.words, *order.places[board], *order.own[board]]
-    words += ["--record", str(record)]
+    words += ["--unless-flying", "--record", str(record)]
     started = time.monotonic()
     with log.open("wb") as file:
         process = subprocess.Popen(words, **_surroundings(order), stdout=file, stderr=file)

@@ -50,7 +50,7 @@ def pack(
     check_free(out)
     run = quantized.read(qrun)
     manifest = _manifest(run, board)
-    gathered = gather(tags, wheels, _extras(board, extras)) if tags else {}
+    gathered = gather(sorted(set(tags)), wheels, _extras(board, extras)) if tags else {}
     with new_folder(out) as folder:
         _copy(qrun, folder, manifest)
         for tag, locked in gathered.items():
@@ -60,6 +60,7 @@ def pack(
         licences = write_licences(folder, every, wheels or default_folder())
         write_sbom(folder, manifest, gathered, licences)
         write_text(folder / "card.md", model_card(manifest, board, Contents(gathered, licences, packed)))
+        _open_to_all(folder)
         made = bundle.write(folder, manifest)
         verify(sign(folder, key) if key is not None else made)
     return bundle.read(out)
@@ -108,3 +109,9 @@ def _copy(qrun: Path, folder: Path, manifest: Manifest) -> None:
     for name in sorted(names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(qrun / name, folder / name)
+
+
+def _open_to_all(folder: Path) -> None:
+    """Who may read the files is not left to the umask of whoever packed them: the board's user reads them too."""
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)

@@ -1,7 +1,8 @@
 """Predict a model file's latency on a board from the costs of its layers. A prediction, never a measurement.
 
 The time of a layer is max(operations / attained throughput, bytes / attained bandwidth) + overhead, where what is
-attained is the board's peak times a share that its profile states with a source. Layers run one after the other.
+attained is the board's peak times a share that its profile states with a source. Layers run one after the other; each
+image adds what a call costs.
 """
 
 from __future__ import annotations
@@ -43,15 +44,18 @@ class Prediction:
     """Name of the board."""
     layers: tuple[LayerTime, ...]
     """Each layer, in the order of computation; views are left out."""
+    call_ms: float = 0.0
+    """What the call itself takes, beside the layers."""
 
     @property
     def ms(self) -> float:
-        """Latency of one image, without transfers."""
-        return sum(layer.ms for layer in self.layers)
+        """Latency of one image."""
+        return self.call_ms + sum(layer.ms for layer in self.layers)
 
     def ms_bound_by(self, bound: Bound) -> float:
-        """Time in layers that `bound` binds."""
-        return sum(layer.ms for layer in self.layers if layer.bound == bound)
+        """Time in layers that `bound` binds; the call itself is overhead."""
+        call = self.call_ms if bound == "overhead" else 0.0
+        return call + sum(layer.ms for layer in self.layers if layer.bound == bound)
 
 
 def predict_ms(layers: Sequence[LayerCost], board: Board, setting: Setting | None = None) -> Prediction:
@@ -71,7 +75,8 @@ def predict_ms(layers: Sequence[LayerCost], board: Board, setting: Setting | Non
             f"{board.name!r} has no figure for layers in {', '.join(lacking)}", expected=f"layers in {known}"
         )
     rates = _rates(board.roofline, setting.compute, setting.bandwidth)
-    return Prediction(board.name, tuple(_time(layer, rates) for layer in layers if layer.kind not in VIEWS))
+    times = tuple(_time(layer, rates) for layer in layers if layer.kind not in VIEWS)
+    return Prediction(board.name, times, board.roofline.call.value if board.roofline.call else 0.0)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-import importlib
 from dataclasses import dataclass
+
+from dis2_boards.agent.carrying import bootstrap
 
 
 @dataclass(frozen=True)
@@ -24,5 +25,5 @@ class Carried:
 
 def carried() -> Carried:
     """The agent of this version."""
-    source, archive = importlib.import_module("dis2_boards.agent.carrying").bootstrap()
+    source, archive = bootstrap()
     return Carried(source, archive)

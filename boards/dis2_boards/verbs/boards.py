@@ -80,13 +80,14 @@ def _print_modes(modes: tuple[PowerMode, ...]) -> None:
     rows = [
         (
             mode.name + " (default)" * mode.default,
+            mode.configuration,
             *(f"{figure.value:g} {unit}" if figure else "" for unit, figure in mode.limits().values()),
             mode.meaning,
             mode.source,
         )
         for mode in modes
     ]
-    table("Power modes, by name", ("mode", *modes[0].limits(), "meaning", "source of the name"), rows)
+    table("Power modes, by name", ("mode", "configuration", *modes[0].limits(), "meaning", "source of the name"), rows)
     named = {f"{mode.name}: {name}": figure for mode in modes for name, (_, figure) in mode.limits().items() if figure}
     _print_figures("Limits of power modes", "limit", named)
 

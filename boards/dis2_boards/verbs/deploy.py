@@ -17,18 +17,25 @@ from dis2_boards.packing.stock import default_folder
 from dis2_boards.profile import load
 from dis2_boards.targets import address
 from dis2_boards.trust.keys import load_private
-from dis2_boards.verbs.deploy_words import check, configure, order_of, tags
+from dis2_boards.verbs import deploy_fleet, deploy_words
+from dis2_boards.verbs.deploy_words import check, extras, order_of, tags
 from dis2_edge.errors import UserError
 from dis2_edge.terminal import say, table
 
-__all__ = ["EXAMPLE", "configure", "run"]
-
 EXAMPLE = "dis2-edge deploy runs/ombria-int8 --target ssh://pilot@drone.local"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    deploy_words.configure(parser)
+    deploy_fleet.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Deploy, then say what flies, or what is in the bundle."""
     check(args)
+    if deploy_fleet.wanted(args):
+        return deploy_fleet.run(args)
     if args.target is None:
         return _pack_only(args)
     order, spoken = order_of(args), Spoken()
@@ -47,9 +54,18 @@ def _pack_only(args: argparse.Namespace) -> int:
         raise UserError("neither --out nor --target", expected=f"--out BUNDLE, or --target {address.FORMS}, or both")
     board, key = load(args.board or "host"), load_private(args.key) if args.key else None
     locked = tags(args) or tags_in_stock(board, args.wheels or default_folder())
-    bundle = pack(args.source, board, args.out, key=key, tags=locked, wheels=args.wheels)
+    bundle = pack(
+        args.source,
+        board,
+        args.out,
+        key=key,
+        tags=locked,
+        wheels=args.wheels,
+        extras=extras(args),
+        kernels=args.kernels,
+    )
     rows = [(row.scenario, row.precision, percent(row.miou)) for row in bundle.manifest.models]
     table(f"{bundle.manifest.name} for {bundle.manifest.board}", ("scenario", "precision", "mIoU on test (%)"), rows)
-    packages = ", ".join(tags_of(bundle)) or "no Python: a deploy needs some, see --tags"
-    say(f"{kept(bundle)}, with packages for {packages}")
+    say(kept(bundle))
+    say(f"packages for {', '.join(tags_of(bundle)) or 'no Python: a deploy needs some, see --tags'}")
     return 0

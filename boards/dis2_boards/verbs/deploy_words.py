@@ -12,7 +12,7 @@ from dis2_boards.packing.pins import check_tag
 from dis2_boards.targets import address
 from dis2_edge.errors import UserError
 
-_OF_PACKING = {"board": "--board", "out": "--out", "wheels": "--wheels", "key": "--key"}
+_OF_PACKING = {"board": "--board", "out": "--out", "wheels": "--wheels", "kernels": "--kernels", "key": "--key"}
 _OF_A_TARGET = {
     "engine": ("auto", "--engine"),
     "service": (None, "--service"),
@@ -55,7 +55,7 @@ def check(args: argparse.Namespace) -> None:
     for name in ("describe", "report"):
         if getattr(args, name) is not None and args.data is None:
             raise UserError(f"--{name} without --eval", expected="the labelled data that it is about: --eval DATA")
-    if args.target is None:
+    if args.target is None and args.fleet is None:
         for name, (default, flag) in _OF_A_TARGET.items():
             if getattr(args, name) != default:
                 raise UserError(f"{flag} without --target", expected="the board that it is about", mend=address.FORMS)
@@ -64,6 +64,11 @@ def check(args: argparse.Namespace) -> None:
 def tags(args: argparse.Namespace) -> tuple[str, ...]:
     """The tags that were named, each one that packages are pinned for."""
     return tuple(check_tag(tag.strip()) for tag in args.tags.split(",")) if args.tags else ()
+
+
+def extras(args: argparse.Namespace) -> tuple[str, ...]:
+    """The groups of packages that go along beside what every board has."""
+    return ("stream",) if args.stream else ()
 
 
 def order_of(args: argparse.Namespace) -> Order:
@@ -75,6 +80,8 @@ def order_of(args: argparse.Namespace) -> Order:
         out=args.out,
         wheels=args.wheels,
         tags=tags(args),
+        extras=extras(args),
+        kernels=args.kernels,
         key=args.key,
         engine=args.engine,
         service=args.service,
@@ -89,6 +96,7 @@ def order_of(args: argparse.Namespace) -> Order:
         limit_s=args.limit,
         max_drop=args.max_drop,
         workstation=args.yes_workstation,
+        only_new=args.unless_flying,
         words=words_of(args),
     )
 
@@ -99,7 +107,7 @@ def words_of(args: argparse.Namespace) -> tuple[str, ...]:
     for name, flag in _OF_PACKING.items():
         if getattr(args, name) is not None:
             words += [flag, shlex.quote(str(getattr(args, name)))]
-    words += ["--tags", args.tags] if args.tags else []
+    words += [*(["--tags", args.tags] if args.tags else []), *(["--stream"] if args.stream else [])]
     for name, (default, flag) in _OF_A_TARGET.items():
         if getattr(args, name) != default and name != "record":
             words += [flag, shlex.quote(f"{getattr(args, name)}")]
@@ -118,6 +126,12 @@ def _of_packing(group: argparse._ArgumentGroup) -> None:
         metavar="TAG,...",
         help="lock packages for these, as cp310-aarch64 (default: the target's; else those in the stock)",
     )
+    group.add_argument(
+        "--stream", action="store_true", help="packages for video, recordings and overlays too, 80 MB and more to send"
+    )
+    group.add_argument(
+        "--kernels", type=Path, metavar="DIR", help="folder of built CUDA kernels (default: built here, where nvcc is)"
+    )
     group.add_argument("--key", type=Path, metavar="FILE", help="private key that signs the bundle (dis2-edge key new)")
 
 
@@ -129,6 +143,7 @@ def _of_the_board(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--limit", type=float, default=3600.0, metavar="S", help="seconds that proving may take (3600)")
     group.add_argument("--settle", type=float, default=30.0, metavar="S", help="seconds to show that it is well (30)")
     group.add_argument("--yes-workstation", action="store_true", help="the target is a workstation, and is meant")
+    group.add_argument("--unless-flying", action="store_true", help="touch nothing where the bundle flies already")
     group.add_argument("--record", type=Path, metavar="FILE", help="write what became of it there, as JSON")
 
 

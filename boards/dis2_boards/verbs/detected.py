@@ -23,9 +23,21 @@ def print_detected(root: Path | None, *, as_json: bool = False) -> int:
         say(json.dumps(found.to_table(), indent=2, ensure_ascii=False))
         return 0
     table("This machine" if root is None else f"The machine of {root}", ("what", "found"), _rows(found))
+    _print_modes(found)
     for line in judged(found):
         say(line)
     return 0
+
+
+def _print_modes(found: Detected) -> None:
+    """What the machine's own file caps in each mode: figures for a board file, which may not know them."""
+    if found.mode_limits:
+        columns = ("mode", "GPU, at most (MHz)", "processor cores", "GPU parts off (mask)")
+        rows = [
+            (name, *("" if value is None else f"{value:g}" for value in limits.values()))
+            for name, limits in found.mode_limits.items()
+        ]
+        table("Power modes of its own /etc/nvpmodel.conf", columns, rows)
 
 
 def judged(found: Detected) -> list[str]:

@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from dis2_boards.prediction.plan import Plan, Row, plan
+from dis2_boards.prediction.plan import plan
+from dis2_boards.prediction.planned import Plan, Row
 from dis2_boards.prediction.setting import FULL
 from dis2_boards.profile import load
 from dis2_edge.terminal import say, table
@@ -35,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", required=True, help="name of a board, or path of a board file")
     parser.add_argument("--mode", default="", metavar="NAME", help="one power mode, by name (default: all)")
     parser.add_argument(
-        "--fps", type=float, default=0.0, metavar="N", help="frames a second to hold (default: the first sensor's rate)"
+        "--fps", type=float, metavar="N", help="frames a second to hold (default: the first sensor's rate)"
     )
     parser.add_argument("--scenario", default="", metavar="S", help="one scenario (default: all)")
     parser.add_argument("--json", action="store_true", help="print all of it as JSON instead of tables")
@@ -67,7 +68,11 @@ def _show(made: Plan) -> None:
     unknown = dict.fromkeys(row.mode + " (default)" * row.default for row in made.rows if row.predicted_ms is None)
     if unknown:
         say(f"predicted for {', '.join(unknown)}: {UNKNOWN}, as the board's file does not tell the GPU's clock there")
+    for line in _worst(made):
+        say(line)
     say(_limit(made))
+    for limit in made.limits:
+        say(f"note: {limit}")
     for row in _barred(made):
         _bars(row)
     _memory(made)
@@ -87,9 +92,28 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
+def _worst(made: Plan) -> list[str]:
+    """What each precision does in the worst scenario, by answer."""
+    lines = []
+    for precision in dict.fromkeys(row.precision for row in made.rows):
+        found: dict[str, list[str]] = {}
+        for mode in dict.fromkeys(row.mode for row in made.rows):
+            held = made.worst(precision, mode)
+            if held:
+                found.setdefault(held, []).append(mode)
+        said = "; ".join(f"{held}{_in(names)}" for held, names in found.items())
+        lines.append(f"predicted for {precision} at {made.fps:g} fps, worst scenario: {said or UNKNOWN}")
+    return lines
+
+
+def _in(modes: list[str]) -> str:
+    return "" if modes == [FULL] else f" in {', '.join(modes)}"
+
+
 def _limit(made: Plan) -> str:
     period = f"a frame has {1000 / made.fps:.1f} ms"
-    kept = f", of which {made.around_ms:g} ms are kept for what stands around the engine" if made.around_ms else ""
+    around = f"{made.around_ms:g} ms are" if made.around_ms else "nothing is"
+    kept = f", of which {around} kept for what stands around the engine"
     if made.error_factor is None:
         error = "the predictor was never held against measurements on such a board, so that no answer is sure"
     else:

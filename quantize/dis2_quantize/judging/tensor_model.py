@@ -29,7 +29,7 @@ class TensorModel:
     def __init__(self, file: Path, sensors: tuple[Sensor, ...], threads: int = 0) -> None:
         self._file = file
         self._sensors = {sensor.name: sensor for sensor in sensors}
-        self._session, self._failures = open_session(file, threads, _rounding_right(file))
+        self._session, self._failures = open_session(file, threads, rounding_right(_loaded(file)))
         self.inputs = {value.name: declared(file, value)[0] for value in self._session.get_inputs()}
         if set(self.inputs) != set(self._sensors):
             raise EngineError(f"{file.name} takes {sorted(self.inputs)}", expected=f"{sorted(self._sensors)}")
@@ -55,12 +55,8 @@ class TensorModel:
         return normalise(frame, sensor)[None]
 
 
-def _rounding_right(file: Path) -> bytes:
-    """The model in `file` with every FP16 QuantizeLinear computed in FP32, for the reason told above."""
-    try:
-        model = onnx.load(file)
-    except Exception as error:  # protobuf's own exceptions share no base but this
-        raise EngineError(f"{file} cannot be loaded by ONNX Runtime: {first_line(error)}") from error
+def rounding_right(model: onnx.ModelProto) -> bytes:
+    """`model` with every FP16 QuantizeLinear computed in FP32, for the reason told above; it is changed itself."""
     graph = model.graph
     halves = {one.name: one for one in graph.initializer if one.data_type == TensorProto.FLOAT16}
     nodes: list[NodeProto] = []
@@ -75,3 +71,10 @@ def _rounding_right(file: Path) -> bytes:
     rewritten = helper.make_graph(nodes, graph.name, graph.input, graph.output, graph.initializer)
     model.graph.CopyFrom(rewritten)
     return bytes(model.SerializeToString())
+
+
+def _loaded(file: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(file)
+    except Exception as error:  # protobuf's own exceptions share no base but this
+        raise EngineError(f"{file} cannot be loaded by ONNX Runtime: {first_line(error)}") from error

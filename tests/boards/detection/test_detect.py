@@ -88,6 +88,13 @@ def test_one_id_is_another_mode_on_another_board(tmp_path: Path) -> None:
     assert (detect(nano).power_mode, detect(nx).power_mode) == ("7W", "10W")
 
 
+def test_what_the_machines_own_file_caps_is_told_by_mode(tmp_path: Path) -> None:
+    limits = detect(plant(tmp_path / "a", ORIN_NX_SUPER)).mode_limits
+    assert limits["25W"] == {"gpu_max_mhz": 408.0, "processors": 8, "gpu_mask": 0}
+    assert limits["10W"] == {"gpu_max_mhz": 612.0, "processors": 4, "gpu_mask": 252}
+    assert detect(plant(tmp_path / "b", THOR)).mode_limits["MAXN"]["gpu_max_mhz"] is None, "-1 is no limit"
+
+
 def test_an_id_that_the_file_does_not_name_is_no_mode(tmp_path: Path) -> None:
     root = plant(tmp_path, ORIN_NANO)
     (root / "var/lib/nvpmodel/status").write_text("pmode:0007")

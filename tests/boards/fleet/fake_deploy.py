@@ -12,6 +12,8 @@ from pathlib import Path
 
 def main(words: list[str]) -> int:
     """Do what the board's `mode` says: keep, roll back, refuse, die, wait for a file or forever."""
+    asked = words
+    words = [word for word in words if word != "--unless-flying"]
     first = 2 if words[0] == "deploy" else 1
     options = {words[place]: words[place + 1] for place in range(first, len(words) - 1, 2)}
     board, new = Path(options["--target"].removeprefix("dir:")), Path(words[1]).name
@@ -21,6 +23,7 @@ def main(words: list[str]) -> int:
     flies = _text(board / "current") or None
     _note(board, f"begin {board.name}")
     (board / "words").write_text(json.dumps(words))
+    (board / "asked").write_text(json.dumps(asked))
     mode = _text(board / "mode") or "keep"
     if mode == "wait":
         _wait(board / "go on")

@@ -100,3 +100,12 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(BoardError, match="does not exist"):
         load(tmp_path / "fleet.toml")
+
+
+def test_the_file_on_the_page_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "fleet.md").read_text("utf-8")
+    text = page.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "rigs").mkdir()
+    (tmp_path / "rigs" / "orin-2.toml").touch()
+    rest = "".join(f'[boards.orin-{n}]\ntarget = "ssh://pilot@10.0.0.1{n}"\n' for n in (3, 4, 5))
+    assert names(written(tmp_path, text + rest)) == [["orin-1"], ["orin-2", "orin-3"], ["orin-4", "orin-5"]]

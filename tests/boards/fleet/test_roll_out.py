@@ -23,6 +23,7 @@ def test_every_board_takes_the_bundle(tmp_path: Path, bundle: Path, capsys: pyte
     assert set(fleet.diary()[2:6]) == {"begin b1", "end b1", "begin b2", "end b2"}
     words = json.loads((tmp_path / "b1" / "words").read_text())
     assert words[:6] == ["deploy", str(bundle), "--wait", "5", "--target", f"dir:{tmp_path / 'b1'}"]
+    assert "--unless-flying" in json.loads((tmp_path / "b1" / "asked").read_text())
     record = fleet.record()
     assert record["bundle"] == bundles.read(bundle).id
     assert record["all_fly"] is True

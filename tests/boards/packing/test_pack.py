@@ -15,6 +15,7 @@ from tiny_bundle import HEAT, NDSM, RGB, task_of
 
 from dis2_boards.packing import pack as packing
 from dis2_boards.packing import proving
+from dis2_boards.packing.kernels import PackedKernels
 from dis2_boards.packing.pack import pack, unproven
 from dis2_boards.profile import load
 from dis2_edge import bundle as bundles
@@ -186,6 +187,7 @@ def test_a_board_without_a_fitting_model_says_which_it_wants(qrun: Path, tmp_pat
 
 def test_what_only_the_board_can_prove_is_told(qrun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for_trt(qrun)
+    monkeypatch.setattr(packing, "write_kernels", lambda *_: None)  # a compiler takes half a minute
     asked: list[list[str]] = []
     monkeypatch.setattr(proving, "find_spec", lambda name: name == "onnxruntime" or None)
     start = proving.start
@@ -193,15 +195,35 @@ def test_what_only_the_board_can_prove_is_told(qrun: Path, tmp_path: Path, monke
     made = pack(qrun, load("orin-nx-16gb"), tmp_path / "bundle")
     assert {row.dialect for row in unproven(made)} == {"trt"}
     assert asked[0][-2:] == ["--engine", "onnxruntime"]  # what stands in was proven here
+    told = proving.kept(made)
+    assert "3 of its 6 models were verified here. NOT proven here: 3 models for tensorrt" in told
+
+
+def test_a_stand_in_that_fails_its_goldens_is_not_kept_either(
+    qrun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for_trt(qrun)
+    other_model(qrun, "ndsm")
+    monkeypatch.setattr(packing, "write_kernels", lambda *_: None)
+    monkeypatch.setattr(proving, "find_spec", lambda name: name == "onnxruntime" or None)
+    with pytest.raises(BundleError, match="was not kept: models/ndsm-int8"):
+        pack(qrun, load("orin-nx-16gb"), tmp_path / "bundle")
+    assert nothing_left(qrun)
 
 
 @pytest.mark.usefixtures("unverified")
-def test_a_jetson_gets_its_files_and_what_stands_in_for_them(qrun: Path, tmp_path: Path) -> None:
+def test_a_jetson_gets_its_files_and_what_stands_in_for_them(
+    qrun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for_trt(qrun)
+    monkeypatch.setattr(packing, "write_kernels", lambda *_: PackedKernels(why="no nvcc was found"))
     bundle = pack(qrun, load("orin-nx-16gb"), tmp_path / "bundle")
     kinds = {(row.dialect, row.precision) for row in bundle.manifest.models}
     assert kinds == {("trt", "int8"), ("ort", "int8")}
-    assert "| rgb+ndsm | 75.00 |" in (bundle.path / "card.md").read_text()  # what flies, not what stands in
+    card = (bundle.path / "card.md").read_text()
+    assert "| rgb+ndsm | 75.00 |" in card  # what flies, not what stands in
+    assert "CUDA kernels: sources alone; they are compiled on the board if it has nvcc. Why: no nvcc was found." in card
+    assert "Models for TensorRT are built, and proven against the goldens, on the board" in card
 
 
 def test_the_verb_refuses_an_unknown_board_with_exit_2(

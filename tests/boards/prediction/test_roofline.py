@@ -8,6 +8,8 @@ import pytest
 
 from dis2_boards.figures import PowerMode, Software
 from dis2_boards.prediction.roofline import predict_ms
+from dis2_boards.prediction.setting import settings_of
+from dis2_boards.profile import load
 from dis2_edge.cli import main
 from dis2_edge.costs import LayerCost
 from dis2_edge.errors import BoardError
@@ -33,6 +35,23 @@ def test_a_layer_takes_its_tightest_bound_and_the_launch() -> None:
     assert found.board == "orin-nx-16gb"
 
 
+def test_a_call_adds_to_every_image_as_overhead() -> None:
+    layer = LayerCost("busy", "Conv", "fp16", 500_000_000, 8)
+    found = predict_ms([layer], board_of(roofline_of(call=figure(2.5, "ms"))))
+    assert found.ms == pytest.approx(3.6, rel=1e-3)
+    assert found.ms_bound_by("overhead") == pytest.approx(2.5)
+
+
+def test_a_mode_leaves_shares_of_peak_and_bandwidth_and_an_unknown_clock_no_prediction() -> None:
+    board = load("agx-orin-64gb")
+    default, dark = settings_of(board, "30W")[0], settings_of(board, "50W")[0]
+    assert default.compute == pytest.approx(612 / 1300 * 8 / 16)
+    assert (default.default, default.power and default.power.value, dark.compute) == (True, 30, None)
+    assert len(settings_of(board)) == len(board.power_modes)
+    with pytest.raises(BoardError, match="clocks of 'agx-orin-64gb' in mode '50W' are not known"):
+        predict_ms([LayerCost("a", "Conv", "fp16", 1, 1)], board, dark)
+
+
 def test_a_format_without_a_figure_and_a_board_without_a_roofline_are_refused() -> None:
     layer = LayerCost("a", "Conv", "fp32", 1, 1)
     with pytest.raises(BoardError, match=r"no figure for layers in fp32; expected layers in fp16, int8"):
@@ -52,6 +71,7 @@ def test_a_format_without_a_figure_and_a_board_without_a_roofline_are_refused() 
         ({"efficiency": {"fp16": figure(1.2, "share"), "int8": figure(1, "share")}}, "at most 1"),
         ({"bandwidth": figure(-1, "GB/s")}, "above 0"),
         ({"overhead": figure(5, "ms")}, "0 us or more"),
+        ({"call": figure(5, "us")}, "0 ms or more"),
         ({"error": figure(0.9, "factor")}, "a factor of 1 or more"),
         ({"error": figure(1.5, "%")}, "a factor of 1 or more"),
     ],

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fake_ssh import make_stand_in, path_with
 
 from dis2_boards.targets import ssh
 from dis2_boards.targets.bootstrap import Carried
@@ -22,34 +23,13 @@ for line in sys.stdin.buffer:
     print(json.dumps({"tell": {"label": "it's $HOME `x` !", "done": 1, "total": 2}}), flush=True)
     print(json.dumps({"answer": {"archive": archive.decode(), "asked": ask["ask"]}}), flush=True)
 """
-STAND_IN = """#!{python}
-import json, os, subprocess, sys
-here = os.path.dirname(__file__)
-with open(here + "/words", "w") as file:
-    json.dump(sys.argv[1:], file)
-said = open(here + "/said").read() if os.path.exists(here + "/said") else ""
-if said:
-    code, _, text = said.partition("\\n")
-    sys.stderr.write(text)
-    sys.exit(int(code))
-greeting = here + "/greeting"
-if os.path.exists(greeting):
-    sys.stdout.write(open(greeting).read())
-    sys.stdout.flush()
-shell = open(here + "/shell").read()
-os.execv(shell, [shell, "-c", sys.argv[-1]])
-"""
 
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with `ssh` in it, first on PATH: `shell` names the login shell, `said` makes it fail in these words."""
-    room = tmp_path / "bin"
-    room.mkdir()
-    (room / "ssh").write_text(STAND_IN.replace("{python}", sys.executable))
-    (room / "ssh").chmod(0o755)
-    (room / "shell").write_text("/bin/sh")
-    monkeypatch.setenv("PATH", f"{room}:{Path(sys.executable).parent}:/usr/bin:/bin")
+    room = make_stand_in(tmp_path / "bin")
+    monkeypatch.setenv("PATH", path_with(room))
     monkeypatch.setattr(ssh, "carried", lambda: Carried(AGENT, b"12345"))
     return room
 

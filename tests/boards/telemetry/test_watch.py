@@ -8,6 +8,7 @@ from types import TracebackType
 import pytest
 
 from dis2_boards.telemetry import Reading, Watch
+from dis2_boards.telemetry import watch as watching
 from dis2_boards.telemetry.watched import Tally
 
 
@@ -115,3 +116,22 @@ def test_a_reader_that_breaks_ends_the_watch_alone() -> None:
         assert script.closed.wait(60)
     assert "telemetry ended: OSError: bus gone" in watch.latest.why
     assert "telemetry ended" not in watch.watched().why or watch.watched().power_w is None
+
+
+def test_a_reading_that_hangs_holds_up_no_landing(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, let_go = threading.Event(), threading.Event()
+
+    class Hanging(Scripted):
+        def read(self) -> Reading:
+            asked.set()
+            let_go.wait(60)
+            return at(5.0)
+
+    monkeypatch.setattr(watching, "_FAREWELL_S", 0.01)
+    script = Hanging(at(5.0))
+    with Watch(script, every_s=0.001) as watch:
+        assert asked.wait(60)
+    assert watch.watched().why == "nothing was read"
+    assert not script.closed.is_set(), "it was closed under a reading"
+    let_go.set()
+    assert script.closed.wait(60)

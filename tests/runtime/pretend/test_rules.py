@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import types
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.runtime.pretend.fake_plans import _runner
 from tests.runtime.pretend.fake_rules import faults_of
 
 HALF, SINGLE = np.float16, np.float32
@@ -62,3 +65,19 @@ def test_axes_that_are_computed_are_refused() -> None:
     computed.graph.node.insert(0, helper.make_node("Identity", ["axis"], ["axes"], "i"))
     computed.graph.node[-1].input[1] = "axes"
     assert [node for node, _, _ in faults_of(computed)] == ["r"]
+
+
+def test_the_fake_rounds_half_precision_as_tensorrt_does_and_not_as_onnx_runtime() -> None:
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], "q"),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["logits"], "d"),
+    ]
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT16, [1, 6]) for name in ("x", "logits")]
+    values = {"s": np.array(0.5, HALF), "z": np.array(0, np.int8)}
+    constants = [numpy_helper.from_array(value, name) for name, value in values.items()]
+    graph = helper.make_graph(nodes, "half", ports[:1], ports[1:], constants)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=10).SerializeToString()
+    x = np.array([[0.24, 0.26, 0.74, -0.26, -0.74, 1.2]], HALF)
+    world = types.SimpleNamespace(registry=types.SimpleNamespace(creators={}))
+    (found,) = _runner(world, made)({"x": x})
+    assert np.array_equal(found, np.rint(x.astype(SINGLE) / 0.5).astype(HALF) * HALF(0.5))

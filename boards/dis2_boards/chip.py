@@ -34,6 +34,8 @@ class Chip:
     """Added to every layer, in us."""
     software: tuple[Software, ...]
     """The releases of its boards' system software, oldest first."""
+    call: Figure | None = None
+    """Added to every image, in ms; None where it is not known."""
     error: Figure | None = None
     """How far predictions were off on a board of this chip; None where they were never held against one."""
 
@@ -48,6 +50,7 @@ class Chip:
             bandwidth=hardware["bandwidth"],
             bandwidth_efficiency=self.bandwidth_efficiency,
             overhead=self.overhead,
+            call=self.call,
             error=self.error,
         )
 
