@@ -71,7 +71,7 @@ def flies_on(scene: Scene) -> str:
     """It flies by itself, and says so."""
     _hold(scene.flying() == _id(scene, OLD), "live.json is of the version that was deployed, and goes on")
     live = json.loads((scene.root / "state" / "live.json").read_text("utf-8"))
-    return f"{live['ticks']} ticks, {live['engine']} {live['precision']}, p50 {live['p50_ms']:.0f} ms"
+    return f"{live['ticks']} ticks, {live['engine']} {live['precision']}"
 
 
 def refuses_a_stranger(scene: Scene) -> str:
@@ -82,7 +82,8 @@ def refuses_a_stranger(scene: Scene) -> str:
         watched = scene.edge("deploy", str(unsigned), *scene.words_of(NEW)[2:])
     _hold(watched.code == 2, f"exit {watched.code}: {watched.said[-500:]}")
     _runs(scene, OLD)
-    return [line for line in watched.said.splitlines() if line.startswith("error: ")][-1][:160]
+    said = [line for line in watched.said.splitlines() if line.startswith("error: ")][-1]
+    return said.partition("; ")[0].replace(scene.target, "the board")
 
 
 def nothing_to_send(scene: Scene) -> str:
@@ -113,8 +114,7 @@ def proves(scene: Scene) -> str:
     rows = [row for row in proof["rows"] if row["proven"]]
     _hold(len(rows) > 0, "the proof has rows that passed")
     chosen = proof["chosen"]
-    times = ", ".join(f"{row['scenario']} {row['precision']} {row['p50_ms']:.0f} ms" for row in rows)
-    return f"{len(rows)} rows proven, {chosen['engine']} {chosen['precision']} chosen; medians (emulated): {times}"
+    return f"{len(rows)} rows proven, {chosen['engine']} {chosen['precision']} chosen"
 
 
 def loses_a_sensor(scene: Scene) -> str:
@@ -171,7 +171,7 @@ def prunes(scene: Scene) -> str:
     _hold(not unused.exists(), "a file that no version uses is gone")
     why = scene.proven(_id(scene, OLD))
     _hold(not why, why)
-    return done.said.strip().splitlines()[-1]
+    return done.said.strip().splitlines()[-1].replace(scene.target, "the board")
 
 
 STEPS: tuple[Callable[[Scene], str], ...] = (
