@@ -13,11 +13,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from on_board import OnBoard
 
 from dis2_boards.updaters.archive import write
 from dis2_edge.bundle import Bundle, read
 from dis2_edge.errors import BundleError, StorageError, UserError
+from tests.boards.updaters.on_board import OnBoard
 
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path, packed: Bundle, stock: Path) -> None:
