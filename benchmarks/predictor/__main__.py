@@ -2,11 +2,12 @@
 
     python -m benchmarks.predictor host [--calibrate] [--clock wall --threads 2] [--write MINE.toml]
     python -m benchmarks.predictor orin
-    python -m benchmarks.predictor gpu
+    python -m benchmarks.predictor gpu MEASURED
 
 `host` measures our networks under ONNX Runtime on this processor; `orin` leaves out each of five published latencies of
-a Jetson AGX Orin in turn; `gpu` holds the kept measurements of an H100 against its roofline. A busy machine is measured
-by the time that the processor gives to one thread; on a quiet one take `--clock wall` and as many threads as will fly.
+a Jetson AGX Orin in turn; `gpu` holds what `gpu_measuring` took on a card against its roofline. A busy machine is
+measured by the time that the processor gives to one thread; on a quiet one take `--clock wall` and as many threads as
+will fly.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.predictor import host, orin
+from benchmarks.predictor import gpu, host, orin
 from dis2_edge.errors import UserError
 
 
@@ -35,6 +36,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     against = parser.add_subparsers(required=True)
     _host(against.add_parser("host", help="ONNX Runtime on this processor"))
     against.add_parser("orin", help="five published latencies").set_defaults(run=orin.run)
+    card = against.add_parser("gpu", help="a card, by what gpu_measuring took there")
+    card.add_argument("measured", type=Path, help="what `python -m benchmarks.predictor.gpu_measuring` wrote")
+    card.add_argument("--files", type=Path, default=Path("out/predictor"), help="where the model files are made")
+    card.add_argument("--keep", action="store_true", help="keep the figures beside this benchmark")
+    card.set_defaults(run=gpu.run)
     return parser.parse_args(argv)
 
 

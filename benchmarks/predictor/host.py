@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.predictor.files import Case, cases, written
+from benchmarks.predictor.cases import Case, cases
+from benchmarks.predictor.files import written
 from benchmarks.predictor.fitting import BANDWIDTH, CALL, OVERHEAD, Attained, Fitted, Sample
 from benchmarks.predictor.measuring import WARM_UP, measured
 from benchmarks.predictor.records import HERE, Record, Row, keep, show

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from dis2_boards.chips import load_chip
+from dis2_boards.chip import load_chip
 from dis2_boards.figures import Figure, PowerMode, Roofline, Software
 from dis2_edge.errors import BoardError
 from dis2_edge.files import read_toml

@@ -18,6 +18,7 @@ from typing import Any
 
 from dis2_edge.errors import told
 from dis2_edge.files import storage_errors, write_json
+from dis2_runtime.engines.rows import rung_of
 from dis2_runtime.outcome import Outcome
 
 __all__ = ["LiveState"]
@@ -28,7 +29,6 @@ _RECENT = 100
 """Fresh ticks whose median latency is told, and ticks that the rate is taken from."""
 _FAREWELL_S = 1.0
 """How long the thread gets to write the end; a disk that hangs is left behind."""
-_TENSORRT = "tensorrt "
 
 
 class LiveState:
@@ -120,7 +120,7 @@ class LiveState:
         with self._lock:
             last, made_by = self._last, self._made_by
             latencies_ms, answered_s = list(self._latencies_ms), list(self._answered_s)
-        engine, precision = _engine_of(made_by)
+        engine, precision = rung_of(made_by)
         return {
             "bundle": self._bundle,
             "pid": os.getpid(),
@@ -142,14 +142,6 @@ class LiveState:
         except Exception:
             return None
         return None if told is None else dict(told)
-
-
-def _engine_of(made_by: str) -> tuple[str, str]:
-    """Engine and precision out of a rung's name, `tensorrt fp16, reloaded (...)`; ONNX Runtime's is its precision."""
-    rung = made_by.partition(",")[0]
-    if not rung:
-        return "", ""
-    return ("tensorrt", rung.removeprefix(_TENSORRT)) if rung.startswith(_TENSORRT) else ("onnxruntime", rung)
 
 
 def _rate_hz(answered_s: list[float]) -> float:

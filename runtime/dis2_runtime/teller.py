@@ -9,6 +9,7 @@ from dis2_edge.bundle import Manifest, Policy
 from dis2_edge.scenario import BLIND
 from dis2_edge.task import Task
 from dis2_runtime.align.aligner import Aligned
+from dis2_runtime.engines.rows import FILES, rung_name
 from dis2_runtime.inference import Result
 from dis2_runtime.outcome import LastMask, Outcome, SensorNote
 from dis2_runtime.poses.track import PoseTrack, pose_of
@@ -27,9 +28,10 @@ class Teller:
         self._last_mask = LastMask(task, policy.hold_ms)
         self._last_scenario = BLIND
         self._expected: dict[tuple[str, str], float | None] = {
-            (row.scenario, row.precision): row.miou
+            (row.scenario, rung_name(engine, row.precision)): row.miou
+            for engine, form in FILES.items()
             for row in manifest.models
-            if (row.dialect, row.io) == ("ort", "frame")
+            if (row.dialect, row.io) == form
         }
 
     def keep(self, result: Result) -> None:

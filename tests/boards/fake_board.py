@@ -74,7 +74,7 @@ class FakeBoard:
 
     def open(self) -> Session:
         self.opened += 1
-        return Session(_Thread(self._serve), words=self.words)
+        return Session(Conversation(self._serve), words=self.words)
 
     @property
     def verbs(self) -> list[str]:
@@ -109,6 +109,8 @@ class FakeBoard:
             return {"error": {"found": "damaged on the way", "expected": "", "mend": ""}}
         if verb == "put":
             self.stock[ask["sha256"]] = got
+        if verb == "fetch":
+            return {"error": {"found": f"{ask['path']} cannot be read", "expected": "", "mend": ""}}
         return {"answer": getattr(self, f"_{verb}", lambda ask: {})(ask)}
 
     def _hello(self, ask: dict[str, Any]) -> dict[str, Any]:
@@ -137,7 +139,7 @@ class FakeBoard:
         return {"kept": True, "why": "7 ticks in 1 s"}
 
 
-class _Thread:
+class Conversation:
     """Carries a conversation to a function of a thread."""
 
     def __init__(self, serve: Callable[[BinaryIO, BinaryIO], None]) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dis2_boards.agent import bounded, disk, stock
+from dis2_boards.agent import bounded, disk, judging, stock
 from dis2_boards.agent.fault import RefusedError
 from dis2_boards.agent.places import Places, as_json, read_table
 from dis2_boards.agent.session import Session
@@ -44,12 +46,18 @@ def install(session: Session, *, id: str, wheels: list[Wheel], system_packages: 
     for name, _, _ in wheels:
         if sum(name == other for other, _, _ in wheels) > 1:
             raise RefusedError(f"{name} is listed twice")
+    _check_listed(places, id, wheels)
     key = _key(wheels, system_packages)
     if not (stands(version) and (_mark(version / "env") or {}).get("key") == key):
         stock.check(places, [(sha, size) for _, sha, size in wheels])
         _build(session, places, version, wheels, system_packages, key)
     mark = _mark(version / "env") or {}
     return {"bytes": mark.get("bytes", 0), "seconds": round(time.monotonic() - began, 2)}
+
+
+def tag() -> str:
+    """What wheels must be for here: cp311-aarch64."""
+    return f"cp{sys.version_info[0]}{sys.version_info[1]}-{platform.machine()}"
 
 
 def stands(version: Path) -> bool:
@@ -87,6 +95,20 @@ def in_use(folder: Path) -> bool:
         except OSError:
             continue
     return False
+
+
+def _check_listed(places: Places, name: str, wheels: list[Wheel]) -> None:
+    """What is installed runs, so it must be what the bundle, judged when it came, lists: to the hash."""
+    lock = places.bundle(name) / "wheels" / f"{tag()}.lock"
+    if not lock.is_file():
+        if judging.keys(places):
+            mend = f"deploy a bundle that is packed for {tag()}"
+            raise RefusedError(f"bundle {name} lists no wheels for {tag()}, and this board trusts keys", mend=mend)
+        return
+    listed = set(lock.read_text("ascii", "replace").splitlines())
+    for filename, sha, size in wheels:
+        if f"{sha}  {size}  {filename}" not in listed:
+            raise RefusedError(f"{filename} is not what wheels/{lock.name} of {name} lists", mend="deploy it again")
 
 
 def _build(

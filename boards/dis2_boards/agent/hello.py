@@ -10,12 +10,11 @@ import platform
 import pwd
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from dis2_boards.agent import judging, launcher, services, wheels
+from dis2_boards.agent import environment, judging, launcher, services, wheels
 from dis2_boards.agent.places import Places, checked_root, pointed
 from dis2_boards.agent.session import Session
 
@@ -37,7 +36,7 @@ def board_facts() -> dict[str, Any]:
     detected, memory = _detected(), _memory()
     return {
         "python": platform.python_version(),
-        "python_tag": f"cp{sys.version_info[0]}{sys.version_info[1]}",
+        "python_tag": environment.tag().partition("-")[0],
         "machine": platform.machine(),
         "glibc": _glibc(),
         "user": _user(),

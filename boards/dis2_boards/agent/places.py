@@ -164,8 +164,8 @@ def digest(path: Path) -> str:
 
 
 def checked_root(text: str) -> Path:
-    """ROOT from a request: absolute or below the user's home, and not a folder that holds other things."""
-    root = Path(text).expanduser()
+    """ROOT from a request: absolute or below the user's home, no folder of other things; empty for the usual one."""
+    root = Path(text or "~/dis2-edge").expanduser()
     if not root.is_absolute() or ".." in root.parts or len(root.parts) < 2 or root == Path.home():
         raise RefusedError(
             f"root {text!r}", expected="an absolute folder of its own, or one below ~", mend="choose --root"

@@ -12,7 +12,7 @@ from dis2_boards.agent.judging import MANIFEST, SEAL, SIGNATURE, Files
 from dis2_boards.agent.places import JSON_LIMIT, Places
 from dis2_boards.agent.session import Session
 
-_PART = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
+_PART = re.compile(r"[A-Za-z0-9_+-](?:[A-Za-z0-9._+-]*[A-Za-z0-9_+-])?")
 UNTRUSTING = "this board trusts no key and takes every bundle; let it trust yours: dis2-edge key trust"
 
 
@@ -36,9 +36,11 @@ def _check_paths(files: Files) -> None:
             raise RefusedError(
                 f"unsafe path {path[:240]!r} in the bundle", expected="names of letters, digits and ._+-"
             )
-    folders = {path.rsplit("/", count)[0] for path in files for count in range(1, path.count("/") + 1)}
+    folders = {folder for folder in _folders(files) if folder}
     for path in sorted(folders & set(files)):
         raise RefusedError(f"{path!r} is a file and a folder in the bundle")
+    if len({name.lower() for name in folders | set(files)}) < len(folders | set(files)):
+        raise RefusedError("two files of the bundle differ in upper and lower case alone", mend="make it again")
     for path in (MANIFEST, SEAL):
         if path not in files:
             raise RefusedError(f"{path} is missing in the bundle", mend="make the bundle again")

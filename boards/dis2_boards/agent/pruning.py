@@ -15,12 +15,12 @@ from dis2_boards.agent.session import Session
 
 
 def prune(session: Session, *, keep: int) -> dict[str, Any]:
-    """Keep the `keep` newest versions; remove the others, stock that none uses, and plans of models that none has."""
+    """Keep the `keep` newest beside those; remove the other versions, unused stock, plans of models that are gone."""
     places = session.at()
     free = free_bytes(places.root)
     stay = {pointed(places.current), pointed(places.previous), _pending(places)}
     newest = sorted(places.standing(), key=lambda name: _placed_s(places, name), reverse=True)
-    removed = [name for count, name in enumerate(newest) if count >= keep and name not in stay]
+    removed = [name for name in newest if name not in stay][keep:]
     size = 0
     for name in removed:
         size += _own_bytes(places.version(name))

@@ -38,6 +38,7 @@ def settle(session: Session, *, wait_s: float, min_ticks: int, watch_s: float | 
     kept, why = _watch(session, places, str(pending.get("id")), wait_s, min_ticks, watch_s)
     if kept:
         switching.keep(places)
+        switching.forget_parts(places)
     else:
         why = _gone_back(places, why)
     session.owes_judgement = False

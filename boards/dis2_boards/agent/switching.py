@@ -87,6 +87,12 @@ def keep(places: Places) -> None:
     finish(places)
 
 
+def forget_parts(places: Places) -> None:
+    """Remove uploads that broke off and were not gone on with: a deploy that ended well needs none of them."""
+    for path in sorted(places.stock.glob("*.part")):
+        disk.unlink(path)
+
+
 def back(places: Places) -> bool:
     """What was begun is not good: `current` is what it was before. Whether it had to be set back."""
     pending = read_table(places.pending) or {}

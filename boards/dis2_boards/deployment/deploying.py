@@ -19,6 +19,7 @@ from dis2_edge.errors import LostError, UserError
 
 def deploy(order: Order, telling: Telling) -> Deployed:
     """Do `order`; a UserError says why not, and what the board runs then."""
+    before.look_here(order)
     way = Way(order, telling)
     try:
         with way.step(steps.HELLO):

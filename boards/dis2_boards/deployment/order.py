@@ -30,6 +30,10 @@ class Order:
     """Folder of wheels; None: the usual one."""
     tags: tuple[str, ...] = ()
     """Pythons and machines to lock packages for, beside the target's own."""
+    extras: tuple[str, ...] = ()
+    """Groups of packages beside what every board has."""
+    kernels: Path | None = None
+    """Folder of built CUDA kernels; None: built here, where nvcc is."""
     key: Path | None = None
     """Private key that signs the bundle; None: it is not signed, or was already."""
     engine: Engine = "auto"

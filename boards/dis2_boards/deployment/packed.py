@@ -34,6 +34,8 @@ def packed(order: Order, facts: Facts, scratch: Path) -> tuple[Bundle, Board | N
         key=key,
         tags=tuple(dict.fromkeys((facts.tag, *order.tags))),
         wheels=order.wheels,
+        extras=order.extras,
+        kernels=order.kernels,
     )
     return (_kept(bundle, order.out) if order.out else bundle), board
 

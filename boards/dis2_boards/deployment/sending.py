@@ -8,6 +8,9 @@ from dis2_boards.deployment.shipment import Piece, Shipment
 from dis2_boards.targets.session import Session, Tell
 from dis2_edge.errors import BoardError, LostError
 
+_LARGE = 1_000_000
+"""Bytes from which on a file is worth a name in the progress."""
+
 
 @dataclass(frozen=True)
 class Lacking:
@@ -40,10 +43,12 @@ def send(session: Session, lacks: Lacking, tell: Tell) -> int:
     """Send it, small files first so that a bad link is met early; `tell` hears of all bytes. Returns how many went."""
     total, done = lacks.bytes, 0
     for piece in sorted(lacks.pieces, key=lambda piece: (piece.bytes, piece.sha256)):
-        start, before = lacks.start(piece), done
+        start, before, large = lacks.start(piece), done, piece.bytes >= _LARGE
 
-        def went(label: str, position: int, _: int, start: int = start, before: int = before) -> None:
-            tell(label, before + position - start, total)
+        def went(
+            label: str, position: int, _: int, start: int = start, before: int = before, large: bool = large
+        ) -> None:
+            tell(label if large else "", before + position - start, total)
 
         done += _sent(session, piece, start, went)
     return done

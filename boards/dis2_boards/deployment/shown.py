@@ -24,7 +24,7 @@ def show(done: Deployed, order: Order) -> None:
     share = f"{megabytes(done.sent_bytes)} of {megabytes(done.total_bytes)}"
     say(f"{share} travelled; {done.total_bytes - done.sent_bytes:,} bytes were there already")
     manifest = done.bundle.manifest
-    before = f", before it {done.before}" if done.before else ""
+    before = f", before it {done.before}" if done.before not in (None, done.bundle.id) else ""
     say(f"{done.target} runs {manifest.name} {done.bundle.id}, {done.engine} {done.precision}{before}: {done.why}")
     for path in done.reports:
         say(f"report: {path}")

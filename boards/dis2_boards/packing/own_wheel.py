@@ -22,7 +22,7 @@ from dis2_edge.files import write_bytes
 
 PACKAGES = ("dis2_boards", "dis2_edge", "dis2_runtime")
 """What flies. The stages above import torch, and stay on the workstation."""
-KINDS = (".py", ".typed", ".toml", ".json", ".cu", ".cuh", ".html", ".jinja", ".css")
+KINDS = (".py", ".typed", ".toml", ".json", ".cu", ".cuh", ".html", ".jinja", ".css", ".sh", ".txt", ".raucm")
 """Files that belong to a package: all that the project's package data names."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _ENTRY = "[console_scripts]\ndis2-edge = dis2_edge.cli:main\n"

@@ -58,6 +58,11 @@ class Child:
             if stream is not None and not (stream is self._process.stderr and self._hearing.is_alive()):
                 stream.close()
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
     def _ended(self, patience_s: float) -> int:
         harder: tuple[Callable[[], None], ...] = (self._process.terminate, self._process.kill)
         for step in harder:

@@ -31,11 +31,16 @@ def trust(root: Path, key: PublicKey, name: str = "") -> Path:
 
     A name that stands for another key already is refused: what a board trusts is not replaced unseen.
     """
-    name = name or key.name or key.id
-    if not _NAME.fullmatch(name):
-        raise KeyFileError(f"{name!r} is no name for a key", expected="letters, digits and ._-, at most 64")
+    name = check_name(name or key.name or key.id)
     path = root.expanduser() / FOLDER / f"{name}.pub"
     if path.exists() and load_public(path).raw != key.raw:
         raise KeyFileError(f"{path} is another key already", mend="give this one another --name, or remove that file")
     write_text(path, key.line())
     return path
+
+
+def check_name(name: str) -> str:
+    """`name` itself if a key's file can be called so; else KeyFileError."""
+    if not _NAME.fullmatch(name):
+        raise KeyFileError(f"{name!r} is no name for a key", expected="letters, digits and ._-, at most 64")
+    return name

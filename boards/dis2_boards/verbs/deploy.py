@@ -18,7 +18,7 @@ from dis2_boards.profile import load
 from dis2_boards.targets import address
 from dis2_boards.trust.keys import load_private
 from dis2_boards.verbs import deploy_fleet, deploy_words
-from dis2_boards.verbs.deploy_words import check, order_of, tags
+from dis2_boards.verbs.deploy_words import check, extras, order_of, tags
 from dis2_edge.errors import UserError
 from dis2_edge.terminal import say, table
 
@@ -54,7 +54,16 @@ def _pack_only(args: argparse.Namespace) -> int:
         raise UserError("neither --out nor --target", expected=f"--out BUNDLE, or --target {address.FORMS}, or both")
     board, key = load(args.board or "host"), load_private(args.key) if args.key else None
     locked = tags(args) or tags_in_stock(board, args.wheels or default_folder())
-    bundle = pack(args.source, board, args.out, key=key, tags=locked, wheels=args.wheels)
+    bundle = pack(
+        args.source,
+        board,
+        args.out,
+        key=key,
+        tags=locked,
+        wheels=args.wheels,
+        extras=extras(args),
+        kernels=args.kernels,
+    )
     rows = [(row.scenario, row.precision, percent(row.miou)) for row in bundle.manifest.models]
     table(f"{bundle.manifest.name} for {bundle.manifest.board}", ("scenario", "precision", "mIoU on test (%)"), rows)
     say(kept(bundle))

@@ -12,7 +12,7 @@ from dis2_boards.packing.pins import check_tag
 from dis2_boards.targets import address
 from dis2_edge.errors import UserError
 
-_OF_PACKING = {"board": "--board", "out": "--out", "wheels": "--wheels", "key": "--key"}
+_OF_PACKING = {"board": "--board", "out": "--out", "wheels": "--wheels", "kernels": "--kernels", "key": "--key"}
 _OF_A_TARGET = {
     "engine": ("auto", "--engine"),
     "service": (None, "--service"),
@@ -66,6 +66,11 @@ def tags(args: argparse.Namespace) -> tuple[str, ...]:
     return tuple(check_tag(tag.strip()) for tag in args.tags.split(",")) if args.tags else ()
 
 
+def extras(args: argparse.Namespace) -> tuple[str, ...]:
+    """The groups of packages that go along beside what every board has."""
+    return ("stream",) if args.stream else ()
+
+
 def order_of(args: argparse.Namespace) -> Order:
     """What `args` ask for."""
     return Order(
@@ -75,6 +80,8 @@ def order_of(args: argparse.Namespace) -> Order:
         out=args.out,
         wheels=args.wheels,
         tags=tags(args),
+        extras=extras(args),
+        kernels=args.kernels,
         key=args.key,
         engine=args.engine,
         service=args.service,
@@ -100,7 +107,7 @@ def words_of(args: argparse.Namespace) -> tuple[str, ...]:
     for name, flag in _OF_PACKING.items():
         if getattr(args, name) is not None:
             words += [flag, shlex.quote(str(getattr(args, name)))]
-    words += ["--tags", args.tags] if args.tags else []
+    words += [*(["--tags", args.tags] if args.tags else []), *(["--stream"] if args.stream else [])]
     for name, (default, flag) in _OF_A_TARGET.items():
         if getattr(args, name) != default and name != "record":
             words += [flag, shlex.quote(f"{getattr(args, name)}")]
@@ -118,6 +125,12 @@ def _of_packing(group: argparse._ArgumentGroup) -> None:
         default="",
         metavar="TAG,...",
         help="lock packages for these, as cp310-aarch64 (default: the target's; else those in the stock)",
+    )
+    group.add_argument(
+        "--stream", action="store_true", help="packages for video, recordings and overlays too, 80 MB and more to send"
+    )
+    group.add_argument(
+        "--kernels", type=Path, metavar="DIR", help="folder of built CUDA kernels (default: built here, where nvcc is)"
     )
     group.add_argument("--key", type=Path, metavar="FILE", help="private key that signs the bundle (dis2-edge key new)")
 

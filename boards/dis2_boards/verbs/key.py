@@ -7,6 +7,7 @@ import getpass
 import sys
 from pathlib import Path
 
+from dis2_boards.targets import address
 from dis2_boards.trust import keys
 from dis2_boards.trust.keys import PublicKey
 from dis2_boards.trust.trusted import FOLDER, ROOT, trust, trusted
@@ -24,12 +25,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     new.add_argument("--passphrase", action="store_true", help="ask for a passphrase, which encrypts the private key")
     show = _action(actions, "show", "print the id and the public key of a key file")
     show.add_argument("file", type=Path, metavar="FILE", help="a private or a public key")
-    trusting = _action(actions, "trust", "let a board's folder of this machine trust a public key")
+    trusting = _action(actions, "trust", "let a board trust a public key")
     trusting.add_argument("file", type=Path, metavar="FILE", help="a public key")
     trusting.add_argument("--name", default="", help="by which it is known there (default: the file's name)")
-    listing = _action(actions, "list", "print the keys that a board's folder of this machine trusts")
+    listing = _action(actions, "list", "print the keys that a board trusts")
     for action in (trusting, listing):
-        action.add_argument("--root", type=Path, default=ROOT, help=f"the board's folder (default: {ROOT})")
+        address.configure(action)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,16 +59,33 @@ def _show(args: argparse.Namespace) -> None:
 
 def _trust(args: argparse.Namespace) -> None:
     key = keys.load_public(args.file)
-    path = trust(args.root, key, args.name)
-    say(f"{path}: key {key.id} is trusted; from now on a bundle that no trusted key signed is refused there")
+    if args.target is None:
+        where = str(trust(_root(args), key, args.name))
+    else:
+        target = address.target_of(args)
+        with target.open() as session:
+            session.ask("trust", name=args.name or key.name or key.id, key=key.line().strip())
+        where = target.name
+    say(f"{where}: key {key.id} is trusted; from now on a bundle that no trusted key signed is refused there")
 
 
 def _list(args: argparse.Namespace) -> None:
-    found = trusted(args.root)
-    if found:
-        table(f"Keys that {args.root} trusts", ("name", "key"), [(key.name, key.id) for key in found])
+    if args.target is None:
+        where, found = str(_root(args) / FOLDER), {key.name: key.id for key in trusted(_root(args))}
     else:
-        say(f"{args.root / FOLDER} holds no key: EVERY bundle is taken there; change that: dis2-edge key trust FILE")
+        target = address.target_of(args)
+        with target.open() as session:
+            where, found = target.name, dict(session.ask("trusted")["ids"])
+    if found:
+        table(f"Keys that {where} trusts", ("name", "key"), list(found.items()))
+    else:
+        command = " ".join(["dis2-edge key trust FILE", *address.words_of(args)])
+        say(f"{where} holds no key: EVERY bundle is taken there; change that: {command}")
+
+
+def _root(args: argparse.Namespace) -> Path:
+    """The board's folder where it is one of this machine."""
+    return Path(args.root).expanduser() if args.root else ROOT
 
 
 def _public(path: Path) -> PublicKey:

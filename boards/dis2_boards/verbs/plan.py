@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from dis2_boards.prediction.plan import Plan, Row, plan
+from dis2_boards.prediction.plan import plan
+from dis2_boards.prediction.planned import Plan, Row
 from dis2_boards.prediction.setting import FULL
 from dis2_boards.profile import load
 from dis2_edge.terminal import say, table
@@ -35,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--board", required=True, help="name of a board, or path of a board file")
     parser.add_argument("--mode", default="", metavar="NAME", help="one power mode, by name (default: all)")
     parser.add_argument(
-        "--fps", type=float, default=0.0, metavar="N", help="frames a second to hold (default: the first sensor's rate)"
+        "--fps", type=float, metavar="N", help="frames a second to hold (default: the first sensor's rate)"
     )
     parser.add_argument("--scenario", default="", metavar="S", help="one scenario (default: all)")
     parser.add_argument("--json", action="store_true", help="print all of it as JSON instead of tables")
@@ -70,6 +71,8 @@ def _show(made: Plan) -> None:
     for line in _worst(made):
         say(line)
     say(_limit(made))
+    for limit in made.limits:
+        say(f"note: {limit}")
     for row in _barred(made):
         _bars(row)
     _memory(made)

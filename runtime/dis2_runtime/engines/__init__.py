@@ -13,7 +13,7 @@ from dis2_edge.manifest import Precision
 from dis2_edge.terminal import warn
 from dis2_runtime.driver import DRIVERS
 from dis2_runtime.engine import Engine
-from dis2_runtime.engines.rows import EngineName, rows_of
+from dis2_runtime.engines.rows import EngineName, rows_of, rung_name
 from dis2_runtime.guard import Rung
 
 __all__ = ["ENGINES", "PRECISIONS", "EngineName", "Wanted", "can_tensorrt", "open_engine", "precisions_for", "rungs"]
@@ -67,7 +67,7 @@ def rungs(
         ways += [(name, kind) for kind in precisions_for(bundle, name) if (name, kind) not in ways]
     return [
         Rung(
-            kind if name == "onnxruntime" else f"{name} {kind}",
+            rung_name(name, kind),
             partial(open_engine, bundle, kind, threads, name, plans),
         )
         for name, kind in ways

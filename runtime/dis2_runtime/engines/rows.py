@@ -6,7 +6,7 @@ from typing import Literal
 
 from dis2_edge.bundle import Bundle, ModelRow
 from dis2_edge.errors import EngineError
-from dis2_edge.manifest import Dialect, Io
+from dis2_edge.manifest import Dialect, Io, Precision
 
 EngineName = Literal["onnxruntime", "tensorrt"]
 FILES: dict[EngineName, tuple[Dialect, Io]] = {"onnxruntime": ("ort", "frame"), "tensorrt": ("trt", "tensor")}
@@ -16,6 +16,17 @@ _TOLD: dict[EngineName, tuple[str, str]] = {
     "tensorrt": ("TensorRT", "deploy it for a Jetson"),
 }
 """The engine's own name, and what mends a bundle that holds nothing for it."""
+
+
+def rung_name(engine: EngineName, precision: Precision) -> str:
+    """What an engine at a precision is called in flight: `tensorrt fp16`; ONNX Runtime's is its precision alone."""
+    return precision if engine == "onnxruntime" else f"{engine} {precision}"
+
+
+def rung_of(told: str) -> tuple[str, str]:
+    """Engine and precision out of what is told of an answer (`tensorrt fp16, reloaded (...)`); empty out of nothing."""
+    words = told.partition(",")[0].split()
+    return ("", "") if not words else (words[0] if len(words) > 1 else "onnxruntime", words[-1])
 
 
 def rows_of(bundle: Bundle, engine: EngineName) -> list[ModelRow]:

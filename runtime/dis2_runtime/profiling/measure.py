@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
@@ -115,18 +116,23 @@ def time_scenario(
     calls: int,
     seconds: float,
     fewest: int = FEWEST,
+    warm_up_s: float = math.inf,
 ) -> Latency:
     """Time the engine in `scenario`, one call after the other, into buffers that are used again as in flight.
 
-    `calls` times, or as often as fits in `seconds` but at least `fewest` times, on `frames` in turn.
+    `calls` times, or as often as fits in `seconds` but at least `fewest` times, on `frames` in turn. Warming up ends
+    before `WARM_UP` calls where they took `warm_up_s`.
     """
     into = Answer.empty(*grid)
-    samples: list[float] = []
-    while len(samples) < WARM_UP + calls:
-        samples.append(time_ms(_call(engine, scenario, frames[len(samples) % len(frames)], into)))
-        if len(samples) >= WARM_UP + fewest and sum(samples) > 1000 * seconds:
-            break
-    return summarise(samples[WARM_UP:], WARM_UP)
+
+    def taken(most: int, least: int, within_s: float) -> list[float]:
+        samples: list[float] = []
+        while len(samples) < most and (len(samples) < least or sum(samples) <= 1000 * within_s):
+            samples.append(time_ms(_call(engine, scenario, frames[len(samples) % len(frames)], into)))
+        return samples
+
+    warm = taken(WARM_UP, 1, warm_up_s)
+    return summarise(taken(calls, fewest, seconds - sum(warm) / 1000), len(warm))
 
 
 def _call(engine: Engine, scenario: str, frames: Frames, into: Answer) -> Callable[[], object]:

@@ -23,7 +23,7 @@ from dis2_edge.files import read_json, write_json
 from dis2_edge.manifest import Precision
 from dis2_edge.settings import from_table
 from dis2_runtime.engines.rows import EngineName
-from dis2_runtime.own_python import own_python
+from dis2_runtime.own_python import expendable, own_python
 from dis2_runtime.selftest.precision import How, prove_precision
 from dis2_runtime.selftest.rows import Row
 
@@ -62,7 +62,7 @@ class _Answer:
 def prove_apart(bundle: Bundle, engine: EngineName, precision: Precision, how: How) -> tuple[Row, ...]:
     """As `prove_precision`, in a child process; EngineError where it fails or dies.
 
-    Progress goes where this process's goes. The system is told to end the child first where memory ends.
+    Progress goes where this process's goes. Where memory ends, the system ends the child first, and not what flies.
     """
     with tempfile.TemporaryDirectory(prefix="dis2-prove-") as scratch:
         job, answer = Path(scratch) / "job.json", Path(scratch) / "rows.json"
@@ -84,7 +84,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="where the rows go")
     args = parser.parse_args(words)
     job = from_table(_Job, read_json(args.job, EngineError), where=str(args.job), error=EngineError)
-    _first_to_die()
+    expendable()
     with terminal.telling_programs(job.for_programs):
         write_json(args.out, dataclasses.asdict(_answer(job)))
     return 0
@@ -120,12 +120,6 @@ def _end(code: int) -> str:
         with contextlib.suppress(ValueError):
             return f"was ended by {signal.Signals(-code).name}"
     return f"ended with {code} and no word"
-
-
-def _first_to_die() -> None:
-    """Where memory ends, the system shall take this process and not the one that flies."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 if __name__ == "__main__":

@@ -93,8 +93,7 @@ def _timed(
     counts: dict[str, Counts],
     images: int,
 ) -> Row:
-    latency = time_scenario(
-        engine, row.scenario, frames, bundle.manifest.task.grid, how.calls, how.seconds, min(FEWEST, how.calls)
-    )
+    grid, fewest = bundle.manifest.task.grid, min(FEWEST, how.calls)
+    latency = time_scenario(engine, row.scenario, frames, grid, how.calls, how.seconds, fewest, how.seconds / 5)
     table = count_table(counts[row.scenario]) if counts else ()
     return dataclasses.replace(row, latency=latency, confusion=table, images=images)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dis2_boards.telemetry import open_telemetry
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
 from dis2_edge.errors import BundleError, UserError, told
@@ -68,7 +69,7 @@ def prove(bundle: Bundle, how: How, engine: Wanted = "auto", max_drop: float = 0
     proof with its reason, and stops nothing else. Of an engine that only stands in, accuracy is not measured. `run`
     proves one precision.
     """
-    machine = dataclasses.asdict(describe_machine(PACKAGES))
+    machine = _machine()
     problem = _damage(bundle, how)
     if problem:
         return Proof(bundle.id, machine, (), None, None, problem)
@@ -84,6 +85,13 @@ def prove(bundle: Bundle, how: How, engine: Wanted = "auto", max_drop: float = 0
         why = why or f"{bundle.path} holds no model for {engine}"
         return Proof(bundle.id, machine, tuple(rows), None, None, why)
     return Proof(bundle.id, machine, tuple(rows), best.engine, best.precision, why)
+
+
+def _machine() -> dict[str, Any]:
+    """What the figures hold for: a board's times are those of its power mode."""
+    with open_telemetry(prefer="sysfs") as telemetry:
+        power_mode = telemetry.read().power_mode
+    return {**dataclasses.asdict(describe_machine(PACKAGES)), "power_mode": power_mode}
 
 
 def _damage(bundle: Bundle, how: How) -> str:
@@ -115,7 +123,7 @@ def _rows(bundle: Bundle, engine: EngineName, how: How, run: Prover) -> list[Row
         note(f"proving {engine} {precision}")
         try:
             found += run(bundle, engine, precision, how)
-        except (UserError, MemoryError) as error:
+        except (UserError, MemoryError, OSError) as error:
             note(f"{engine} {precision} cannot fly here: {told(error)}")
             found += _failed(bundle, engine, precision, told(error))
     return found

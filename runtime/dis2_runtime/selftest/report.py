@@ -32,7 +32,7 @@ def write_report(folder: Path, bundle: Bundle, proof: Proof, tiles: Path, thread
     A board lacks it as a rule: `dis2_edge.report.write.draw` draws the page anywhere else.
     """
     with new_folder(folder, replace=_holds_report(folder)) as scratch:
-        write_json(scratch / JSON, report_of(bundle, proof, tiles.name, threads).to_table())
+        write_json(scratch / JSON, report_of(bundle, proof, tiles.name.lstrip("."), threads).to_table())
         if importlib.util.find_spec("jinja2"):
             draw(scratch)
         else:

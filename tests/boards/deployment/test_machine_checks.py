@@ -74,11 +74,12 @@ def test_a_clock_that_is_near_enough() -> None:
     hold(case_of(ahead_s=-299), MACHINE_CHECKS)
 
 
-def test_the_clock_is_compared_at_the_greeting() -> None:
+def test_the_clock_is_compared_at_the_greeting(tmp_path: Path) -> None:
     board = FakeBoard()
+    (tmp_path / "manifest.json").touch()
     board.hello["clock_s"] = time.time() - 86_400 * 3
     with pytest.raises(BoardError, match="3 days behind"):
-        deploy(Order(Path("nothing"), board), Spoken())
+        deploy(Order(tmp_path, board), Spoken())
     assert board.verbs == []
 
 
@@ -155,7 +156,8 @@ def complaint_of_many(case: Case) -> str:
 def test_nothing_is_asked_of_a_board_that_does_not_fit(tmp_path: Path) -> None:
     board = FakeBoard()
     board.hello["python"] = "3.8.10"
+    (tmp_path / "manifest.json").touch()
     with pytest.raises(BoardError, match="too old"):
-        deploy(Order(tmp_path / "no run at all", board), Spoken())
+        deploy(Order(tmp_path, board), Spoken())
     assert board.verbs == []
     assert board.hello["current"] == "a" * 12

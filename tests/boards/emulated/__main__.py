@@ -32,7 +32,7 @@ def main(words: list[str]) -> int:
             return _in_own_mounts(words)
         means.register()
         folder = args.folder.resolve()
-        root = base.make(folder / args.suite, args.suite, args.mirror)
+        root = base.make(folder / args.suite, args.suite, args.mirror, args.keyring)
     except means.LackingError as why:
         say(f"SKIPPED: no board can be made here: {why}")
         return 2 if args.must else 0
@@ -53,7 +53,7 @@ def _with_board(args: argparse.Namespace, folder: Path, root: Path) -> int:
     wire = Wire().open()
     scene = Scene.opened(folder, args.suite, root, wire)
     try:
-        say(f"a board: aarch64, Debian {args.suite}, Python {base.python_of(root)}, at {scene.target}")
+        say(f"a board: aarch64, {args.suite}, Python {base.python_of(root)}, at {scene.target}")
         steps: list[flow.Done] = []
         if args.only != "chaos":
             scene.on()
@@ -79,8 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.boards.emulated", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", choices=("flow", "chaos"), help="the way of a version, or what happens to boards")
     parser.add_argument("--quick", action="store_true", help="a few blows of each kind")
-    parser.add_argument("--suite", default="bookworm", help=f"Debian of the board: {', '.join(base.PYTHONS)}")
+    parser.add_argument("--suite", default="bookworm", choices=base.PYTHONS, help="what the board runs (bookworm)")
     parser.add_argument("--mirror", help="archive of Debian (default: that of this machine's apt)")
+    parser.add_argument("--keyring", type=Path, help="keys that sign that archive (default: debootstrap's)")
     parser.add_argument("--folder", type=Path, default=Path("out/board"), help="where the board is kept (out/board)")
     parser.add_argument("--blow", default="", help="only blows whose name holds this text")
     parser.add_argument("--go-on", action="store_true", help="leave out blows that an earlier run has in its table")

@@ -13,8 +13,12 @@ from dis2_edge.files import write_json
 from dis2_edge.terminal import progress, say
 from tests.boards.emulated.means import LackingError
 
-PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
-"""Suites of Debian that are known to work -> the Python that each brings."""
+PYTHONS = {"bookworm": "3.11", "trixie": "3.13", "jammy": "3.10", "noble": "3.12"}
+"""Suites -> the Python that each brings."""
+UBUNTU = ("jammy", "noble")
+"""Suites of Ubuntu, as JetPack 6 and 7 are made of: their mirror and keyring have to be named."""
+DEBIAN = ("bullseye", "bookworm", "trixie", "sid", "testing", "stable")
+"""Names by which an archive of Debian is known in apt's files."""
 PACKAGES = "python3,python3-venv,openssh-server,ca-certificates"
 USER, UID = "pilot", 1000
 HOME = "/data/pilot"
@@ -25,18 +29,20 @@ TRIES = 2
 """A mirror that fails once is asked again, for what is missing."""
 
 
-def make(folder: Path, suite: str, mirror: str | None) -> Path:
+def make(folder: Path, suite: str, mirror: str | None, keyring: Path | None = None) -> Path:
     """The root folder of `suite` below `folder`, made now or long ago. LackingError where it cannot be had."""
     root, scratch = folder / "root", folder / "root.making"
     if (folder / "made.json").is_file():
         return root
     if shutil.which("debootstrap") is None:
         raise LackingError("debootstrap is not here (Debian's package debootstrap)")
+    if suite in UBUNTU and not (mirror and keyring):
+        raise LackingError(f"{suite} needs --mirror, an archive of Ubuntu's ports, and --keyring, its keys")
     mirror = mirror or mirror_of(Path("/etc/apt"))
-    say(f"making an aarch64 Debian {suite} in {root}, once: some 45 MB from the mirror, five minutes")
+    say(f"making an aarch64 {suite} in {root}, once: some 45 MB from the mirror, five minutes")
     for left in reversed(range(TRIES)):
         try:
-            _bootstrap(scratch, folder / "debs", suite, mirror)
+            _bootstrap(scratch, folder / "debs", suite, mirror, keyring)
             break
         except LackingError:
             if not left:
@@ -54,7 +60,7 @@ def mirror_of(apt: Path) -> str:
     for file in sorted([apt / "sources.list", *(apt / "sources.list.d").glob("*")]):
         if file.is_file():
             for uri, suite in _sources(file.read_text("utf-8", "replace")):
-                if suite in {*PYTHONS, "bullseye", "sid", "testing", "stable"}:
+                if suite in DEBIAN:
                     return uri
     raise LackingError("this machine's apt names no archive of Debian; name one with --mirror")
 
@@ -88,17 +94,19 @@ def _sources(text: str) -> Iterator[tuple[str, str]]:
                 yield uri, suite
 
 
-def _bootstrap(scratch: Path, debs: Path, suite: str, mirror: str) -> None:
+def _bootstrap(scratch: Path, debs: Path, suite: str, mirror: str, keyring: Path | None) -> None:
     """Run debootstrap into `scratch`, from the start; packages that lie in `debs` are not fetched again."""
     unmount_below(scratch)
     shutil.rmtree(scratch, ignore_errors=True)
     debs.mkdir(parents=True, exist_ok=True)
     words = ["nice", "debootstrap", "--arch=arm64", "--variant=minbase", f"--include={PACKAGES}"]
+    words += ["--components=main,universe"] if suite in UBUNTU else []
+    words += [f"--keyring={keyring.resolve()}"] if keyring else []
     words += [f"--cache-dir={debs.resolve()}", suite, str(scratch.resolve()), mirror]
     told: list[str] = []
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
-        for line in progress(process.stdout, f"Debian {suite} for aarch64", LINES):
+        for line in progress(process.stdout, f"{suite} for aarch64", LINES):
             told.append(line.strip())
     if process.returncode:
         raise LackingError(f"debootstrap failed: {' / '.join(told[-3:])}")

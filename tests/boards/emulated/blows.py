@@ -139,10 +139,9 @@ def moments_of(kind: Kind, moments: Sequence[str]) -> list[str]:
     return chosen
 
 
-def wait_for_frozen(scene: Scene, watched: Watched, limit_s: float) -> bool:
-    """Wait until the board's agent stands still; False where the deploy ended, or the time is up, before."""
-    until = time.monotonic() + limit_s
-    while time.monotonic() < until and (watched.process is None or watched.process.poll() is None):
+def wait_for_frozen(scene: Scene, runs: Callable[[], bool]) -> bool:
+    """Wait until the board's agent stands still; False where the deploy, of which `runs` tells, ended before."""
+    while runs():
         for pid, line in scene.board.processes().items():
             if AGENT in line and _stands(pid):
                 return True

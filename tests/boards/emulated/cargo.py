@@ -16,32 +16,32 @@ from tests.boards.emulated.base import HOME
 OLD, NEW = "old", "new"
 SEEDS = {OLD: 0, NEW: 1}
 """Each network and its seed: the same recipe, other weights, so that a deploy of the second sends what differs."""
-SIZE, SCENES = 64, 24
-CHANGES = ("epochs=1", "width=0.25", "quantize_epochs=1", "calibration_images=4")
-RATE_HZ = 2.0
+SIZE, SCENES = 32, 24
+CHANGES = ("epochs=1", "width=0.125", "quantize_epochs=1", "calibration_images=4")
+RATE_HZ = 1.0
 """Ticks a second: what the emulated processor answers in time, with others at work beside it."""
 RIG = f"""sinks = []
 
 [sensors.rgb]
 source = "flight:{HOME}/flight"
 rate_hz = {RATE_HZ:g}
-max_age_ms = 1500
+max_age_ms = 3000
 
 [sensors.ndsm]
 source = "flight:{HOME}/flight"
 rate_hz = {RATE_HZ:g}
-max_age_ms = 1500
+max_age_ms = 3000
 
 [policy]
 anchor = ""
 rate_hz = {RATE_HZ:g}
 """
-LOSS = """# The camera falls silent after 6 seconds and comes back 6 seconds later.
+LOSS = """# The camera falls silent after 10 seconds and comes back 10 seconds later.
 [[fault]]
 sensor = "rgb"
 kind = "off"
-start_s = 6.0
-length_s = 6.0
+start_s = 10.0
+length_s = 10.0
 """
 
 

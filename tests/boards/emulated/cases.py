@@ -60,9 +60,9 @@ class Case:
 class Rehearsal:
     """What a deploy that nothing happens to does."""
 
-    moments: tuple[str, ...]
+    moments: Sequence[str]
     """Its moments."""
-    changes: tuple[str, ...]
+    changes: Sequence[str]
     """The changes that the agent makes to the disk: `NAME FILE` each."""
 
 
@@ -116,7 +116,7 @@ def _change(how: str, number: int, scene: Scene) -> Watched:
     done: list[Watched] = []
     watcher = threading.Thread(target=lambda: done.append(_tapped(scene, how, number)))
     watcher.start()
-    if wait_for_frozen(scene, Watched(()), 600):
+    if wait_for_frozen(scene, watcher.is_alive):
         cut_power(scene, Watched(()))
     watcher.join()
     return done[0]

@@ -118,7 +118,7 @@ def proves(scene: Scene) -> str:
 def loses_a_sensor(scene: Scene) -> str:
     """A short stream on the board loses its camera, flies on with heights alone, and gets the camera back."""
     sources = " ".join(f"--source {name}=flight:{HOME}/flight" for name in ("rgb", "ndsm"))
-    words = f"--rig {ROOT}/rig.toml {sources} --faults loss.toml --seconds 18 --speed max --out stream --threads 1"
+    words = f"--rig {ROOT}/rig.toml {sources} --faults loss.toml --seconds 35 --speed max --out stream --threads 1"
     command = f"rm -rf stream; {ROOT}/current/env/bin/python -I -m dis2_edge run {ROOT}/current/bundle {words}"
     done = scene.board.inside(command, 900)
     _hold(done.returncode == 0, f"the stream ended with {done.returncode}: {done.stderr[-500:]}")

@@ -130,7 +130,7 @@ class Board:
         self._wait_for_sshd()
 
     def off(self) -> None:
-        """Switch off in order: all processes end, and everything is on the disk."""
+        """Switch off in order: all processes end, and everything is on the disk. No fault where it is off."""
         self._kill_all()
         self._unmount()
 

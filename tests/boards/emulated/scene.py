@@ -63,7 +63,7 @@ class Scene:
         """The scene in `folder`, with the board off and its disk empty."""
         board = Board(folder / suite, root, wire, DISK_MB)
         board.prepare()
-        cargo = cargos.make(folder / "cargo")
+        cargo = cargos.make(folder / f"cargo-{cargos.SIZE}")
         tag = f"cp{made(folder / suite)['python'].replace('.', '')}-aarch64"
         gather([tag], folder / "wheels")
         station = Workstation.made(folder / suite / "workstation", (folder / suite / "pilot_key").resolve())

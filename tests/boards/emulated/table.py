@@ -23,7 +23,7 @@ def write(steps: Sequence[Done], rows: Sequence[Row], suite: str, python: str) -
         text = filled(text, FLOW, flow_table(steps))
     if rows:
         text = filled(text, CHAOS, chaos_table(rows))
-        machine = f"{platform.machine()}, board: aarch64 under QEMU, Debian {suite}, Python {python}"
+        machine = f"{platform.machine()}, board: aarch64 under QEMU, {suite}, Python {python}"
         write_json(PAGE.with_suffix(".json"), {"machine": machine, "rows": [asdict(row) for row in rows]})
     write_text(PAGE, text)
 

@@ -77,3 +77,9 @@ def test_the_cable_flips_one_bit_once_and_counts() -> None:
         assert wire._counted(line, b"abc", False) == b"abc"
         assert (wire.sent, wire.heard) == (24, 3)
     wire._listener.close()
+
+
+def test_an_ubuntu_needs_its_archive_and_its_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: "here")
+    with pytest.raises(means.LackingError, match=r"jammy needs --mirror.*--keyring"):
+        base.make(tmp_path, "jammy", "file:/srv/ports")

@@ -66,6 +66,8 @@ def test_the_rate_is_that_of_the_first_sensor_and_the_way_around_the_engine_is_k
         plan(qrun, dataclasses.replace(KNOWN, budgets={"overhead": figure(2, "ms")}), fps=600)
     with pytest.raises(RecipeError, match="expected a number above 0"):
         plan(qrun, KNOWN, fps=float("nan"))
+    with pytest.raises(RecipeError, match="expected a number above 0"):
+        plan(qrun, KNOWN, fps=0)
 
 
 def test_a_mode_scales_clock_and_memory_and_only_a_stated_power_gives_energy(
@@ -105,8 +107,10 @@ def test_memory_holds_every_scenarios_weights_and_the_largest_scratch(qrun: Path
 
 @pytest.mark.parametrize(("gb", "expected"), [(16, "holds"), (4, "may not hold"), (2, "does not hold")])
 def test_memory_is_held_against_the_boards(qrun: Path, gb: float, expected: str) -> None:
-    made = plan(qrun, dataclasses.replace(KNOWN, hardware={"memory": figure(gb, "GB")}))
+    board = dataclasses.replace(KNOWN, hardware={"memory": figure(gb, "GB")})
+    made = plan(qrun, board)
     assert {row.holds for row in made.memory} == {expected}
+    assert plan(qrun, board, scenario="ndsm").memory == made.memory  # the others are loaded all the same
 
 
 def test_costs_of_an_older_version_tell_latency_but_no_memory(tmp_path: Path) -> None:
@@ -150,7 +154,12 @@ def test_missing_costs_files_for_no_such_board_and_unknown_names_are_told(tmp_pa
         plan(run, KNOWN, scenario="rbg")
     with pytest.raises(BoardError, match=r"no power mode '15W'; expected no mode: its file has none"):
         plan(run, KNOWN, mode="15W")
-    next((run / "models").glob("*.costs.json")).unlink()
+    table = json.loads((run / "quantized.json").read_text())
+    table["models"] = [row for row in table["models"] if row["scenario"] != "rgb"]
+    (run / "quantized.json").write_text(json.dumps(table))
+    with pytest.raises(CheckpointError, match="has no file of the scenario 'rgb' for 'orin-nx-16gb'; quantize again"):
+        plan(run, KNOWN, scenario="rgb")
+    (run / table["models"][0]["file"]).with_suffix(".costs.json").unlink()
     with pytest.raises(CheckpointError, match=r"costs\.json is missing: .*; quantize again"):
         plan(run, KNOWN)
 
@@ -167,6 +176,11 @@ def test_the_verb_says_predicted_and_prints_the_same_as_json(qrun: Path, capsys:
     assert "nothing was run" in table["note"]
     assert len(table["rows"]) == 6 * len(load("orin-nx-16gb").power_modes)
     assert table["memory"][0]["predicted"]["build_mb"] > table["memory"][0]["predicted"]["run_mb"]
+
+
+def test_what_does_not_hold_on_a_board_is_noted(qrun: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(qrun), "--board", "workstation-cuda"]) == 0
+    assert "note: the figures are an H100's" in capsys.readouterr().out
 
 
 def test_the_verb_refuses_with_exit_code_2(qrun: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.predictor import host, orin, records
+from benchmarks.predictor import gpu, gpu_measuring, host, orin, records
 from benchmarks.predictor.__main__ import main
+from benchmarks.predictor.cases import Case
 from benchmarks.predictor.efficientvit import PUBLISHED, Encoder
 from benchmarks.predictor.fitting import BANDWIDTH, OVERHEAD, Fitted, Sample, leave_out, off, typical, worst
 from benchmarks.predictor.records import HERE, Record, Row
@@ -105,8 +106,6 @@ def test_the_published_latencies_are_met_by_the_stated_error_each_left_out_of_th
 
 
 def test_the_benchmark_measures_judges_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    from benchmarks.predictor.files import Case
-
     few = [Case("single", 0.25, 32, "rgb", "fp32", judged) for judged in (False, True)]
     monkeypatch.setattr(host, "cases", lambda: iter(few))
     monkeypatch.setattr(host, "FREE", ("fp32",))
@@ -120,3 +119,23 @@ def test_the_benchmark_measures_judges_and_writes(tmp_path: Path, monkeypatch: p
     assert main([*words, "--board", "generic-arm64"]) == 2
     assert "has no roofline" in capsys.readouterr().err
     assert json.loads((HERE / "host.json").read_text())["rows"][0]["name"] != few[0].name  # only --keep writes it
+
+
+def test_a_card_is_measured_by_networks_and_judged_by_families(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = [Case(name, 0.25, 32, "rgb", "fp16", True) for name in ("single", "early_fusion")]
+    few.append(Case("dis2", 0.25, 17, "rgb", "fp16", True))  # a grid that cannot be halved
+    for module in (gpu, gpu_measuring):
+        monkeypatch.setattr(module, "gpu_cases", lambda: iter(few))
+    monkeypatch.setattr(gpu_measuring, "CALLS", 2)
+    found = gpu_measuring.measure(tmp_path / "card.json", "cpu", False, 600)
+    assert list(found["ms"]) == [case.name for case in few[:2]]
+    assert list(found["failed"]) == [few[2].name]
+    assert json.loads((tmp_path / "card.json").read_text()) == found
+    words = ["--files", str(tmp_path / "files")]
+    assert main(["gpu", str(tmp_path / "card.json"), *words]) == 0
+    assert "n = 2 files" in capsys.readouterr().out
+    (tmp_path / "card.json").write_text("{}")
+    assert main(["gpu", str(tmp_path / "card.json"), *words]) == 2
+    assert "python -m benchmarks.predictor.gpu_measuring FILE" in capsys.readouterr().err

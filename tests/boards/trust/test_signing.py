@@ -152,6 +152,21 @@ def test_the_verb_makes_shows_trusts_and_lists(tmp_path: Path, capsys: pytest.Ca
     assert Path(pem).read_text().splitlines()[1] not in "".join(capsys.readouterr())
 
 
+def test_a_board_is_told_what_to_trust_and_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys.new(tmp_path / "eve.pem")
+    keys.new(tmp_path / "bob.pem")
+    target = ["--target", f"dir:{tmp_path / 'board'}"]
+    assert main(["key", "list", *target]) == 0
+    assert "EVERY bundle is taken" in capsys.readouterr().out
+    assert main(["key", "trust", str(tmp_path / "eve.pub"), *target]) == 0
+    assert main(["key", "list", *target]) == 0
+    eve = keys.load_public(tmp_path / "eve.pub")
+    assert f"eve   {eve.id}" in capsys.readouterr().out
+    assert trusted(tmp_path / "board") == (eve,)
+    assert main(["key", "trust", str(tmp_path / "bob.pub"), "--name", "eve", *target]) == 2
+    assert "another key is trusted as eve" in capsys.readouterr().err
+
+
 def test_bundle_show_tells_who_signed_and_verify_can_insist(
     signed: Bundle, tmp_path: Path, ann: PublicKey, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -162,7 +162,7 @@ def test_the_module_itself_says_what_it_lacks(tmp_path: Path, capsys: pytest.Cap
         pytest.skip("TensorRT is here")
     before = Path("/proc/self/oom_score_adj").read_text() if Path("/proc/self/oom_score_adj").exists() else ""
     monkey = pytest.MonkeyPatch()
-    monkey.setattr(build, "_first_to_die", lambda: None)
+    monkey.setattr(build, "expendable", lambda: None)
     try:
         assert build.main([str(tmp_path / "model"), "--out", str(tmp_path / "plan")]) == 2
     finally:
@@ -176,7 +176,7 @@ def test_the_module_itself_says_what_it_lacks(tmp_path: Path, capsys: pytest.Cap
 def test_the_module_refuses_options_that_are_none(
     tmp_path: Path, options: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "_first_to_die", lambda: None)
+    monkeypatch.setattr(build, "expendable", lambda: None)
     (tmp_path / "options").write_text(options)
     words = [str(tmp_path / "model"), "--out", str(tmp_path / "plan"), "--options", str(tmp_path / "options")]
     assert build.main(words) == 2
@@ -184,7 +184,7 @@ def test_the_module_refuses_options_that_are_none(
 
 
 def test_the_module_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(build, "_first_to_die", lambda: None)
+    monkeypatch.setattr(build, "expendable", lambda: None)
     bench = Bench(tmp_path)
     monkeypatch.setattr(build.bindings, "load", lambda: bench.trt)
     (tmp_path / "model").write_bytes(MODEL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import sys
 from collections.abc import Sequence
@@ -67,6 +68,7 @@ def test_every_model_is_proven_and_timed_in_processes_of_their_own(
         assert 0 < row["p50_ms"] <= row["p90_ms"]
         assert (row["miou"], row["class_iou"], row["dialect"]) == (None, None, "ort")
     assert proof["machine"]["packages"]["onnxruntime"]
+    assert isinstance(proof["machine"]["power_mode"], str)
     told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     assert all(set(line) == {"label", "done", "total"} for line in told)
     assert {"label": "onnxruntime int8: goldens", "done": 3, "total": 3} in told
@@ -81,6 +83,7 @@ def test_a_precision_that_misses_a_golden_leaves_the_other_to_fly(bundle: Bundle
     assert [(row.scenario, row.precision) for row in wrong] == [("rgb", "int8")]
     assert "agrees with its golden on 0." in wrong[0].why
     assert wrong[0].why in proof.why
+    assert {row.latency is None for row in proof.rows if row.precision == "int8"} == {True}, "it is not worth a time"
 
 
 def test_a_file_that_is_no_model_is_told_with_all_rows_of_its_precision(bundle: Bundle) -> None:
@@ -147,15 +150,19 @@ def test_a_process_that_dies_costs_its_precision_alone(
     assert {row.why for row in proof.rows if row.precision == "int8"} == {f"its process {words}"}
 
 
-def test_memory_that_ends_in_python_is_told_too(bundle: Bundle) -> None:
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(MemoryError("no 3 GiB"), "MemoryError: no 3 GiB"), (OSError(errno.ENOSPC, "disk full"), "disk full")],
+)
+def test_memory_or_room_that_ends_here_is_told_too(bundle: Bundle, error: Exception, words: str) -> None:
     def run(bundle: Bundle, engine: Any, precision: Any, how: How) -> Sequence[Any]:
         if precision == "fp32":
-            raise MemoryError("no room for 3 GiB")
+            raise error
         return prove_precision(bundle, engine, precision, how)
 
     proof = prove(bundle, QUICK, run=run)
     assert proof.precision == "int8"
-    assert "MemoryError: no room" in proof.why
+    assert words in proof.why
 
 
 def test_accuracy_is_counted_on_the_tiles(bundle: Bundle, tiles: Path, tmp_path: Path) -> None:

@@ -164,8 +164,12 @@ def test_tensorrt_asked_by_name_has_no_rung_below(bench: Bench, jetson_bundle: B
 def test_without_tensorrt_the_processor_flies_and_the_rows_say_why(
     jetson_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def run(held: Bundle, name: Any, precision: Any, asked: How) -> Sequence[Any]:
+        assert name == "onnxruntime", "no process is started for what is not there"
+        return prove_precision(held, name, precision, asked)
+
     monkeypatch.setattr(proving, "can_tensorrt", lambda: False)
-    proof = proven(jetson_bundle)
+    proof = prove(jetson_bundle, QUICK, run=run)
     assert (proof.engine, proof.precision) == ("onnxruntime", "int8")
     assert "TensorRT is not installed here" in told(proof, "tensorrt", "fp16").pop()
 

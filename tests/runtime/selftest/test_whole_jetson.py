@@ -79,6 +79,10 @@ def test_it_builds_proves_chooses_flies_and_outlives_the_loss_of_tensorrt(
     flown = typed(jetson, *fly, "--engines", plans, "--state", state, "--engine", "tensorrt", "--precision", "fp16")
     assert flown.returncode == 0, flown.stderr
     assert "building an engine" not in flown.stdout
+    rows = [json.loads(line) for line in (tmp_path / "out" / "telemetry.jsonl").read_text().splitlines()]
+    assert {(row["engine"], row["expected_miou"]) for row in rows if row["state"] == "fresh"} == {
+        ("tensorrt fp16", 0.7)
+    }
     live = read(state)
     assert (live["engine"], live["precision"], live["ended"]) == ("tensorrt", "fp16", "ticks")
 

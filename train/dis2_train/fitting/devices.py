@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -52,6 +54,7 @@ def joined(device: str, precision: str, devices: int = 0, nodes: int = 0) -> Ite
         raise
     finally:
         if processes.is_available() and processes.is_initialized():
+            _keep_to_the_end(processes.group.WORLD)
             processes.destroy_process_group()
 
 
@@ -100,6 +103,21 @@ def _started(environment: Mapping[str, str]) -> tuple[tuple[int, int] | tuple[()
             f"SLURM started {tasks} tasks, and does not say how many a node", mend="add --ntasks-per-node to the job"
         )
     return (int(environment["SLURM_NTASKS_PER_NODE"]), int(environment.get("SLURM_NNODES", "1"))), "SLURM"
+
+
+def _keep_to_the_end(group: object) -> None:
+    """Let `group` live until this process ends, longer than all that learnt by it.
+
+    Whoever drops a group last waits for its threads, and one of these may wait for Python's lock to drop a tensor. The
+    handle lets go of the lock meanwhile; the reducer of DistributedDataParallel does not, and must not be the last.
+    """
+    held = [group]
+
+    def let_go() -> None:
+        gc.collect()  # reducers, which stand in circles
+        held.clear()
+
+    atexit.register(let_go)
 
 
 def _is_lost_peer(cause: RuntimeError) -> bool:

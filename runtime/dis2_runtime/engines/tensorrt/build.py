@@ -13,12 +13,13 @@ from dis2_edge.settings import from_table
 from dis2_runtime.driver.opening import open_driver
 from dis2_runtime.engines.tensorrt import bindings, builder, plugins
 from dis2_runtime.engines.tensorrt.kernels import load_kernels
+from dis2_runtime.own_python import expendable
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Build, and say on stdout how far it is; a failure goes to stderr as `error: ...` and is exit 2."""
     args = _parser().parse_args(arguments)
-    _first_to_die()
+    expendable()
     try:
         _build(args)
     except UserError as error:
@@ -45,12 +46,6 @@ def _build(args: argparse.Namespace) -> None:
 
 def _tell(phase: str, done: int, steps: int) -> None:
     print(f"{phase}: {done} of {steps}", flush=True)
-
-
-def _first_to_die() -> None:
-    """Where memory ends, the system shall take this process and not the one that flies."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _parser() -> argparse.ArgumentParser:
