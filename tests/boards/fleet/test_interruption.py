@@ -28,7 +28,8 @@ sys.exit(AFleet(Path(sys.argv[1]), Path(sys.argv[2])).roll_out())
 
 def started(fleet: AFleet) -> subprocess.Popen[str]:
     """The roll-out in a process of its own, with the signals that a terminal's processes have."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(os.path.abspath(place) for place in sys.path)}
+    path = os.pathsep.join(os.path.abspath(place) for place in sys.path)
+    environment = {**os.environ, "PYTHONPATH": path, "TMPDIR": str(fleet.folder)}
     return subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, str(fleet.folder), str(fleet.bundle)],
         env=environment,
