@@ -64,7 +64,7 @@ def command_of(root: Path) -> list[str]:
         "{engine}": str(choice.get("engine", "auto")),
         "{precision}": str(choice.get("precision", "int8")),
     }
-    words = service.get("command") or _usual(root)
+    words = service.get("command") or _usual(root, version.name)
     return [_filled(word, known) for word in [*words, *service.get("args", [])]]
 
 
@@ -81,16 +81,23 @@ def clean_environment() -> dict[str, str]:
 
 
 def _service(root: Path, name: str) -> dict[str, Any]:
-    """How it is started; a new way that comes with a version holds for that version alone until it is kept."""
-    pending = _table(root / "pending.json") or _table(root / ".pending.kept") or {}
-    before = _table(root / ".service.back") if pending.get("id") != name else None
+    """How it is started."""
+    before = None if _is_new(root, name) else _table(root / ".service.back")
     return before or _table(root / "service.json") or {}
 
 
-def _usual(root: Path) -> list[str]:
+def _is_new(root: Path, name: str) -> bool:
+    """Whether `name` came last: a rig and a way of starting that came with it are for no other until it is kept."""
+    pending = _table(root / "pending.json") or _table(root / ".pending.kept") or {}
+    return pending.get("id") == name
+
+
+def _usual(root: Path, name: str) -> list[str]:
     words = ["{python}", "-I", "-m", "dis2_edge", "run", "{bundle}", "--state", "{root}/state/live.json"]
     words += ["--engines", "{root}/engines", "--engine", "{engine}", "--precision", "{precision}"]
-    return [*words, "--rig", "{root}/rig.toml"] if (root / "rig.toml").is_file() else words
+    before = root / ".rig.back"  # empty where there was none before
+    rig = before if before.exists() and not _is_new(root, name) else root / "rig.toml"
+    return [*words, "--rig", f"{{root}}/{rig.name}"] if rig.exists() and rig.stat().st_size else words
 
 
 def _filled(word: str, known: dict[str, str]) -> str:
@@ -137,9 +144,10 @@ def _pumped(command: list[str], out: Path) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda got, _: child.send_signal(got))
     assert child.stdout is not None
-    while piece := os.read(child.stdout.fileno(), 1 << 16):
-        with contextlib.suppress(OSError):  # a full disk must not stop what flies
-            _keep(out, piece)
+    with child.stdout:
+        while piece := os.read(child.stdout.fileno(), 4096):
+            with contextlib.suppress(OSError):  # a full disk must not stop what flies
+                _keep(out, piece)
     status = child.wait()
     return status if status >= 0 else 128 - status
 
