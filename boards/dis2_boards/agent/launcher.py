@@ -148,9 +148,10 @@ def _pumped(command: list[str], out: Path) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda got, _: child.send_signal(got))
     assert child.stdout is not None
-    while piece := os.read(child.stdout.fileno(), 1 << 16):
-        with contextlib.suppress(OSError):  # a full disk must not stop what flies
-            _keep(out, piece)
+    with child.stdout:
+        while piece := os.read(child.stdout.fileno(), 4096):
+            with contextlib.suppress(OSError):  # a full disk must not stop what flies
+                _keep(out, piece)
     status = child.wait()
     return status if status >= 0 else 128 - status
 

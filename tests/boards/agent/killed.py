@@ -146,6 +146,8 @@ def _booted(root: Path, where: str) -> str:
             service = launcher.command_of(copy) if (copy / "current").is_symlink() else []
         state = held(copy, where)
         assert ("a=b" in service) <= (state == "NEW"), f"{where}: {state} is started as the new one is"
+        rig = service[service.index("--rig") + 1] if "--rig" in service else ""
+        assert bool(rig and Path(rig).read_bytes() == b"new") <= (state == "NEW"), f"{where}: {state} has the new rig"
         return state
     return "nothing"
 

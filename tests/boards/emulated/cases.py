@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.boards.emulated.blows import KINDS, Kind, cut_power, flip, moments_of
 from tests.boards.emulated.cargo import NEW
 from tests.boards.emulated.scene import Scene
 from tests.boards.emulated.tapped import COUNTED
-from tests.boards.emulated.watch import Watched
+from tests.boards.emulated.watch import Blow, Watched
 
 Act = Callable[[Scene], Watched]
 FLIES, INSTALLED = "old-flies", "new-installed"
@@ -35,7 +35,7 @@ QUICK = {
 }
 """Blow -> the moments of it that belong to --quick."""
 EVENLY = 12
-"""How many of all changes of a whole deploy are struck, evenly spread."""
+"""How many of all changes until it is installed are struck, evenly spread."""
 
 
 @dataclass(frozen=True)
@@ -66,26 +66,32 @@ class Rehearsal:
     """The changes that the agent makes to the disk: `NAME FILE` each."""
 
 
-def rehearse(scene: Scene) -> Rehearsal:
-    """Deploy the new version with a counting agent, and write down what passes."""
-    watched = _tapped(scene, "count", 0)
-    if watched.code:
+def rehearse(scene: Scene, until: str = "") -> Rehearsal:
+    """Deploy the new version with a counting agent, as far as the moment `until`, and write down what passes."""
+    watched = _tapped(scene, "count", 0, {until: lambda deploy: deploy.kill()} if until else {})
+    if watched.code and not until:
         raise AssertionError(f"the rehearsal failed with {watched.code}: {watched.said[-1500:]}")
     lines = scene.board.inside(f"cat {COUNTED}").stdout.splitlines()
     return Rehearsal(tuple(watched.moments), tuple(line.partition(" ")[2] for line in lines))
 
 
-def cases(whole: Rehearsal, late: Rehearsal) -> list[Case]:
-    """All blows, by a rehearsal of the whole deploy and one that began with the new version installed."""
-    found = []
+def cases(early: Rehearsal, late: Rehearsal) -> list[Case]:
+    """All blows, by a rehearsal of a deploy until it has installed, and one that began with that done."""
+    found, moments = [], _joined(early, late)
     for kind in KINDS:
-        for moment in moments_of(kind, whole.moments):
+        for moment in moments_of(kind, moments):
             quick, start = moment in QUICK.get(kind.name, ()), INSTALLED if moment.split()[0] in LATE else FLIES
             found.append(Case(kind.name, moment, partial(_at, kind, moment), quick=quick, start=start))
     for how, blow in (("kill", "the board's agent is killed"), ("freeze", "the board's power is cut")):
-        found += _of_changes(how, blow, whole.changes, _spread(whole.changes), FLIES)
+        found += _of_changes(how, blow, early.changes, _spread(early.changes), FLIES)
         found += _of_changes(how, blow, late.changes, _turning(late.changes), INSTALLED)
     return [*found, *_others()]
+
+
+def _joined(early: Rehearsal, late: Rehearsal) -> list[str]:
+    """The moments of a whole deploy."""
+    done = [moment for moment in early.moments if moment.split()[0] not in LATE]
+    return done + [moment for moment in late.moments if moment.split()[0] in LATE]
 
 
 def _of_changes(how: str, blow: str, changes: Sequence[str], numbers: Sequence[int], start: str) -> Iterator[Case]:
@@ -122,10 +128,10 @@ def _change(how: str, number: int, scene: Scene) -> Watched:
     return done[0]
 
 
-def _tapped(scene: Scene, how: str, number: int) -> Watched:
+def _tapped(scene: Scene, how: str, number: int, blows: Mapping[str, Blow] | None = None) -> Watched:
     """Deploy the new version with an agent that stops before its change `number`."""
     words = [sys.executable, "-m", "tests.boards.emulated.tapped", how, str(number)]
-    return scene.station.run([*words, *scene.words_of(NEW)])
+    return scene.station.run([*words, *scene.words_of(NEW)], blows)
 
 
 def _spread(changes: Sequence[str]) -> list[int]:

@@ -125,14 +125,14 @@ def _start(scene: Scene) -> list[Case]:
     file = scene.board.place / "rehearsal.json"
     kept = read_json(file, InternalError) if file.is_file() else {}
     if kept.get("known") != scene.known() or not (scene.board.has(FLIES) and scene.board.has(INSTALLED)):
-        whole, late = _rehearsed(scene)
-        kept = {"known": scene.known(), "whole": asdict(whole), "late": asdict(late)}
+        early, late = _rehearsed(scene)
+        kept = {"known": scene.known(), "early": asdict(early), "late": asdict(late)}
         write_json(file, kept)
-    return cases(Rehearsal(**kept["whole"]), Rehearsal(**kept["late"]))
+    return cases(Rehearsal(**kept["early"]), Rehearsal(**kept["late"]))
 
 
 def _rehearsed(scene: Scene) -> tuple[Rehearsal, Rehearsal]:
-    """Keep the disks that blows begin with, and rehearse a deploy of the new version from each."""
+    """Keep the disks that blows begin with: the old version flies, then the new is installed beside it too."""
     scene.board.off()
     scene.board.prepare()
     scene.on()
@@ -143,16 +143,15 @@ def _rehearsed(scene: Scene) -> tuple[Rehearsal, Rehearsal]:
     scene.board.off()
     scene.board.save(FLIES)
     _fresh(scene, FLIES)
-    scene.deploy(NEW, blows={"prove 1 before": lambda deploy: deploy.kill()})
+    early = rehearse(scene, "prove 1 before")
     _recover(scene)
     scene.board.off()
     scene.board.save(INSTALLED)
-    found = []
-    for disk in (FLIES, INSTALLED):
-        _fresh(scene, disk)
-        found.append(rehearse(scene))
-        say(f"rehearsed from {disk}: {len(found[-1].moments)} moments, {len(found[-1].changes)} changes of the disk")
-    return found[0], found[1]
+    _fresh(scene, INSTALLED)
+    late = rehearse(scene)
+    for name, found in (("until it is installed", early), ("after that", late)):
+        say(f"rehearsed {name}: {len(found.moments)} moments, {len(found.changes)} changes of the disk")
+    return early, late
 
 
 def _fresh(scene: Scene, disk: str) -> None:

@@ -28,8 +28,8 @@ disk.write_whole(pathlib.Path(sys.argv[2]), b"")
 """
 CHANGES = ["mkdir versions", "create .pending.json.new", "rename pending.json", "symlink .current.next"]
 CHANGES += ["rename current", *["link model.onnx"] * 50, "unlink pending.json"]
-WHOLE = Rehearsal(tuple(MOMENTS), tuple(CHANGES))
-LATE = Rehearsal((), tuple(CHANGES))
+EARLY = Rehearsal(tuple(MOMENTS), tuple(CHANGES))
+LATE = Rehearsal(tuple(MOMENTS), tuple(CHANGES))
 ENDS = {"the deploy is killed", "the board's agent is killed", "the board's power is cut"}
 ROW = Row("the power is cut", "put 1 amid", 2, "old", "old", "", "", (), 12.0, "0123456789ab")
 
@@ -49,7 +49,7 @@ def test_a_request_that_was_not_made_is_not_struck() -> None:
 
 
 def test_every_request_is_struck_by_each_end_of_a_process_and_every_case_is_another() -> None:
-    found = cases(WHOLE, LATE)
+    found = cases(EARLY, LATE)
     for name in (*ENDS, "the cable is pulled"):
         struck = {case.moment.split()[0] for case in found if case.blow == name}
         assert struck >= {"put", *VERBS}
@@ -58,7 +58,7 @@ def test_every_request_is_struck_by_each_end_of_a_process_and_every_case_is_anot
 
 
 def test_every_change_that_a_switch_turns_on_is_struck() -> None:
-    moments = [case.moment for case in cases(WHOLE, LATE) if case.start == INSTALLED and "change" in case.moment]
+    moments = [case.moment for case in cases(EARLY, LATE) if case.start == INSTALLED and "change" in case.moment]
     for change in CHANGES:
         if any(change.endswith(name) for name in ("pending.json", ".pending.json.new", *TURN)):
             assert any(moment.endswith(change) for moment in moments), change
@@ -66,7 +66,7 @@ def test_every_change_that_a_switch_turns_on_is_struck() -> None:
 
 
 def test_changes_of_a_whole_deploy_are_struck_evenly_from_the_first_to_near_the_last() -> None:
-    found = [case.moment for case in cases(WHOLE, LATE) if case.start == FLIES and "change" in case.moment]
+    found = [case.moment for case in cases(EARLY, LATE) if case.start == FLIES and "change" in case.moment]
     numbers = sorted({int(moment.split()[2]) for moment in found})
     assert numbers[0] == 1
     assert numbers[-1] > len(CHANGES) - len(CHANGES) / 6
@@ -74,19 +74,19 @@ def test_changes_of_a_whole_deploy_are_struck_evenly_from_the_first_to_near_the_
 
 
 def test_blows_after_install_begin_with_it_done() -> None:
-    starts = {case.moment.split()[0]: case.start for case in cases(WHOLE, LATE) if "change" not in case.moment}
+    starts = {case.moment.split()[0]: case.start for case in cases(EARLY, LATE) if "change" not in case.moment}
     assert starts["install"] == starts["put"] == FLIES
     assert starts["prove"] == starts["settle"] == INSTALLED
 
 
 def test_the_quick_ones_are_few_and_of_every_end_of_a_process() -> None:
-    quick = [case for case in cases(WHOLE, LATE) if case.quick]
+    quick = [case for case in cases(EARLY, LATE) if case.quick]
     assert len(quick) <= 12
     assert {case.blow for case in quick} >= ENDS
 
 
 def test_each_kind_is_struck_once_before_any_is_struck_twice() -> None:
-    found = cases(WHOLE, LATE)
+    found = cases(EARLY, LATE)
     order = _shuffled(found)
     kinds = {case.blow for case in found}
     assert {case.blow for case in order[: len(kinds)]} == kinds
