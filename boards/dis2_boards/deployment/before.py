@@ -43,7 +43,7 @@ def checked(way: Way, session: Session, scratch: Path) -> BundleCase:
     way.facts = facts
     hold(Case(way.order, facts, session.ahead_s), MACHINE_CHECKS)
     with way.step(steps.PACK):
-        bundle, board = packed(way.order, facts, scratch)
+        bundle, board = packed(way.order, scratch, facts.fitting, (facts.tag, *way.order.tags))
     with way.step(steps.CHECK):
         keys = frozenset(session.ask("trusted").get("ids", {}).values())
         case = BundleCase(way.order, facts, session.ahead_s, bundle, board, keys)

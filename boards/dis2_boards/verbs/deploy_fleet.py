@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from dis2_boards.deployment.facts import Facts
 from dis2_boards.deployment.packed import packed
 from dis2_boards.deployment.tags import tags_in_stock, tags_of_board
 from dis2_boards.fleet import plan, playbook
@@ -70,10 +69,8 @@ def _check(args: argparse.Namespace) -> None:
 def _bundle(args: argparse.Namespace) -> Iterator[Bundle]:
     """The bundle that was given, or one packed for the board and the Pythons that were named."""
     with tempfile.TemporaryDirectory(prefix="dis2-edge-") as scratch:
-        first, *more = ("-",) if (args.source / bundles.MANIFEST).is_file() else _tags(args)
-        args.tags = ",".join(more)
-        python, _, machine = first.partition("-")
-        bundle, _ = packed(order_of(args), Facts("", python, machine, ""), Path(scratch))
+        locked = () if (args.source / bundles.MANIFEST).is_file() else _tags(args)
+        bundle, _ = packed(order_of(args), Path(scratch), args.board or "", locked)
         yield bundle
 
 
