@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dis2_boards.deployment.case import BundleCase, Check
+from dis2_boards.deployment.checks import BundleCase, Check
 from dis2_boards.deployment.needs import memory_bytes
 from dis2_boards.deployment.wheels import glibc_of
 from dis2_boards.packing.locks import read_lock, tags_of

@@ -6,7 +6,7 @@ import argparse
 
 from dis2_boards.deployment import recorded
 from dis2_boards.deployment.deploying import deploy
-from dis2_boards.deployment.shown import show
+from dis2_boards.deployment.summary import show
 from dis2_boards.deployment.tags import tags_in_stock
 from dis2_boards.deployment.telling import Spoken
 from dis2_boards.packing.locks import tags_of
