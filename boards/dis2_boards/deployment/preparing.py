@@ -15,7 +15,7 @@ from dis2_boards.deployment.packed import packed
 from dis2_boards.deployment.shipment import Shipment, shipment
 from dis2_boards.packing import quantized
 from dis2_boards.packing.locks import read_lock
-from dis2_boards.packing.stock import default_folder, path_of
+from dis2_boards.packing.stock import folder_of, path_of
 from dis2_boards.targets.session import Session
 from dis2_boards.trust.keys import load_private
 from dis2_edge.bundle import MANIFEST, Bundle
@@ -58,7 +58,7 @@ def loaded(attempt: Attempt, case: BundleCase, scratch: Path) -> Shipment:
     """What travels for it."""
     tiles = _tiles(attempt, case.bundle, scratch / "tiles.npz")
     wheels = tuple(read_lock(case.bundle, case.facts.tag))
-    stock = attempt.order.wheels or default_folder()
+    stock = folder_of(attempt.order.wheels)
     paths = {wheel.sha256: path_of(stock, wheel) for wheel in wheels}
     return shipment(case.bundle, wheels, paths, tiles, attempt.order.rig)
 

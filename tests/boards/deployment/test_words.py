@@ -9,7 +9,7 @@ import pytest
 from proven_bundle import make_run
 from shipped import make_shipped
 
-from dis2_boards.deployment.tags import tags_in_stock, tags_of_board
+from dis2_boards.packing.packages import tags_in_stock, tags_of_board
 from dis2_boards.packing.pins import pinned
 from dis2_boards.profile import load
 from dis2_boards.verbs.deploy_words import order_of
