@@ -17,6 +17,8 @@ ID = re.compile(r"[0-9a-f]{12}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 JSON_LIMIT = 16 << 20
 """Largest JSON file, in bytes, that is read at all."""
+USUAL_ROOT = "~/dis2-edge"
+"""ROOT, unless whoever deploys says otherwise."""
 FOLDERS = ("versions", "stock", "engines", "trusted", "state", "reports")
 
 
@@ -165,7 +167,7 @@ def digest(path: Path) -> str:
 
 def checked_root(text: str) -> Path:
     """ROOT from a request: absolute or below the user's home, no folder of other things; empty for the usual one."""
-    root = Path(text or "~/dis2-edge").expanduser()
+    root = Path(text or USUAL_ROOT).expanduser()
     if not root.is_absolute() or ".." in root.parts or len(root.parts) < 2 or root == Path.home():
         raise RefusedError(
             f"root {text!r}", expected="an absolute folder of its own, or one below ~", mend="choose --root"
