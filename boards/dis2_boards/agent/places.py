@@ -122,6 +122,10 @@ class Places:
         """The bundle of version `name`."""
         return self.versions / name / "bundle"
 
+    def flying(self) -> str | None:
+        """The id of the version that flies; None where none does."""
+        return pointed(self.current)
+
     def standing(self) -> list[str]:
         """The ids of the versions that are there, in order of name."""
         if not self.versions.is_dir():
@@ -139,6 +143,14 @@ def pointed(link: Path) -> str | None:
     if folder != "versions" or not ID.fullmatch(name) or not (link.parent / target / "bundle").is_dir():
         return None
     return name
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that a user may still write where `path` is, or would be."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    state = os.statvfs(path)
+    return state.f_bavail * state.f_frsize
 
 
 def read_table(path: Path) -> dict[str, Any] | None:
