@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from dis2_boards.agent.services import Kind
 from dis2_boards.targets.target import Target
 
 Engine = Literal["auto", "onnxruntime", "tensorrt"]
-KINDS = ("systemd-user", "systemd", "process", "none")
-"""How a board can start what flies."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Order:
     """Private key that signs the bundle; None: it is not signed, or was already."""
     engine: Engine = "auto"
     """What is to fly there."""
-    service: str | None = None
+    service: Kind | None = None
     """How it is to be started; None: as the board has it."""
     rig: Path | None = None
     """The aircraft's rig for the board; None: as the board has it."""
