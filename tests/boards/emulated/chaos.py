@@ -42,6 +42,8 @@ class Row:
     """Empty where the same deploy, again, ended with the new version; else why not; `-` where it was not tried."""
     faults: tuple[str, ...]
     """All that must not be."""
+    pending: bool
+    """Whether a switch was left that nobody has settled yet: the next deploy, or rollback, does."""
     seconds: float
     """How long the deploy ran until its end."""
     bundle: str
@@ -107,7 +109,19 @@ def judged(scene: Scene, case: Case, watched: Watched, faults: list[str], second
         faults.append("the deploy said that it was done, and the old version runs")
     proven = scene.proven(state.version) if state.version else "nothing to prove"
     new = next(id for id, name in scene.known().items() if name == NEW)
-    return Row(case.blow, case.moment, watched.code, state.runs, flying, proven, "-", tuple(faults), seconds, new)
+    return Row(
+        case.blow,
+        case.moment,
+        watched.code,
+        state.runs,
+        flying,
+        proven,
+        "-",
+        tuple(faults),
+        state.pending,
+        seconds,
+        new,
+    )
 
 
 def told(row: Row) -> str:
