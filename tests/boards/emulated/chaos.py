@@ -68,11 +68,16 @@ def run(scene: Scene, log: Path, args: argparse.Namespace) -> list[Row]:
         if time.monotonic() > until:
             say(f"the time is up: {len(wanted)} blows were wanted, {len(rows) - len(known)} struck; go on with --go-on")
             break
-        rows.append(strike(scene, case, again=(case.blow not in again and not args.quick) or args.again))
+        rows.append(strike(scene, case, again=_wanted(args, case.blow in again)))
         again.add(case.blow)
         write_json(log, [asdict(row) for row in rows])
         say(told(rows[-1]))
     return rows
+
+
+def _wanted(args: argparse.Namespace, had: bool) -> bool:
+    """Whether a blow is followed by the same deploy once more, where one of its kind was or was not."""
+    return bool(args.again == "all" or (args.again == "one" and not had and not args.quick))
 
 
 def strike(scene: Scene, case: Case, *, again: bool) -> Row:
