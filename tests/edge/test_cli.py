@@ -177,3 +177,14 @@ def test_parser_of_gives_what_the_verb_declared(verb: Any) -> None:
     parser, module = cli.parser_of("try")
     assert isinstance(parser, argparse.ArgumentParser)
     assert parser.parse_args(module.EXAMPLE.split()[2:]).count == 2
+
+
+def test_a_verb_that_a_board_does_not_have_names_the_workstation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nowhere(name: str) -> None:
+        raise ModuleNotFoundError("No module", name=name.partition(".")[0])
+
+    monkeypatch.setattr(cli.importlib, "import_module", nowhere)
+    assert cli.main(["train", "--help"]) == cli.USER_ERROR
+    assert "what a board installs holds no dis2_train; use this verb on the workstation" in capsys.readouterr().err

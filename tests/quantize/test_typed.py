@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from dis2_boards import profile, quantized
+from dis2_boards import profile
+from dis2_boards.packing import quantized
 from dis2_boards.packing.pack import pack
 from dis2_edge.errors import EngineError, RecipeError
 from dis2_quantize import typed

@@ -91,12 +91,12 @@ def _listen(child: subprocess.Popen[bytes], hear: Callable[[str], bool], tail: b
                     return False  # a grandchild may hold its output open
                 continue
             piece = os.read(child.stdout.fileno(), 1 << 16)
+            *lines, rest = (rest + (piece or b"\n" * bool(rest))).split(b"\n")
+            rest = rest[-TAIL:]
+            for line in lines:
+                _hear_line(line, hear, tail)
             if not piece:
                 return not _wait_for(child, end)
-            *lines, rest = (rest + piece).split(b"\n")
-            rest = rest[-TAIL:]
-            for line in [*lines, *([] if piece else [rest])]:
-                _hear_line(line, hear, tail)
     return True
 
 

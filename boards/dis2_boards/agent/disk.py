@@ -115,6 +115,12 @@ def rename(path: Path, to: Path) -> None:
     _done("rename", to, lambda: os.replace(path, to))
 
 
+def bring_back(path: Path, to: Path) -> None:
+    """`rename`, and also where both are two names of one file still, which a rename leaves as they are."""
+    rename(path, to)
+    unlink(path)
+
+
 def link_to(target: str, path: Path) -> None:
     """Make the symbolic link `path` anew; it must be one that nothing flies by."""
     unlink(path)

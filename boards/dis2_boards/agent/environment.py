@@ -32,7 +32,8 @@ _RUN_PIP = (
     "runpy.run_module('pip', run_name='__main__', alter_sys=True)"
 )
 _PIP_WORDS = ["--isolated", "--disable-pip-version-check", "--no-cache-dir", "--no-input", "install"]
-_PIP_WORDS += ["--no-index", "--no-deps", "--require-hashes", "--no-compile", "--no-warn-script-location", "-r"]
+_PIP_WORDS += ["--no-index", "--no-deps", "--require-hashes", "--ignore-installed", "--no-compile"]
+_PIP_WORDS += ["--no-warn-script-location", "-r"]
 Wheel = tuple[str, str, int]
 """File name, SHA-256, bytes."""
 
@@ -86,7 +87,7 @@ def remove_unused(version: Path) -> Iterator[str]:
 
 def in_use(folder: Path) -> bool:
     """Whether a process was started by the Python in `folder`."""
-    wanted = os.fsencode(folder / "bin" / "python")
+    wanted = os.fsencode(os.path.realpath(folder)) + b"/bin/python"
     for number in (name for name in os.listdir("/proc") if name.isdigit()):
         try:
             with open(f"/proc/{number}/cmdline", "rb") as file:
@@ -172,7 +173,7 @@ def _steps(
 
 
 def _must(command: list[str], cwd: Path) -> None:
-    ended = bounded.run(command, _LIMIT_S, cwd=cwd)
+    ended = bounded.run(command, _LIMIT_S, cwd=cwd, extra={"PIP_CONFIG_FILE": os.devnull})
     if not ended.well:
         found = "took too long" if ended.late else f"failed ({ended.status})"
         raise RefusedError(f"installing {found}: {ended.tail.strip()[-600:]}", mend=_mend(ended.tail))

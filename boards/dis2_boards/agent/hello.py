@@ -15,19 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from dis2_boards.agent import environment, judging, launcher, services, wheels
+from dis2_boards.agent.fault import RefusedError
 from dis2_boards.agent.places import Places, checked_root, pointed
 from dis2_boards.agent.session import Session
-
-DEFAULT_ROOT = "~/dis2-edge"
-"""Where everything lies where the workstation names no folder."""
 
 
 def hello(session: Session, *, root: str, now_s: float, version: str) -> dict[str, Any]:
     """Facts about the board and ROOT. Nothing is changed."""
     del now_s  # the workstation compares clock_s with its own clock
-    places = Places(checked_root(root or DEFAULT_ROOT))
-    session.release()
-    session.places = places
+    if session.places is not None:
+        raise RefusedError("hello comes once", mend="connect anew for another --root")
+    places = session.places = Places(checked_root(root))
     return {"version": version, "root": str(places.root), **board_facts(), **_root_facts(places)}
 
 

@@ -64,7 +64,7 @@ def command_of(root: Path) -> list[str]:
         "{engine}": str(choice.get("engine", "auto")),
         "{precision}": str(choice.get("precision", "int8")),
     }
-    words = service.get("command") or _usual(root)
+    words = service.get("command") or _usual(rig_of(root, version.name))
     return [_filled(word, known) for word in [*words, *service.get("args", [])]]
 
 
@@ -80,17 +80,28 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
+def rig_of(root: Path, name: str) -> Path | None:
+    """The rig that version `name` flies with; a new one that comes with a version is for that version alone, too."""
+    before = root / ".rig.back"
+    rig = before if _comes_with(root) != name and before.is_file() else root / "rig.toml"
+    return rig if rig.is_file() and rig.stat().st_size else None  # an empty one of before stands for none
+
+
 def _service(root: Path, name: str) -> dict[str, Any]:
     """How it is started; a new way that comes with a version holds for that version alone until it is kept."""
-    pending = _table(root / "pending.json") or _table(root / ".pending.kept") or {}
-    before = _table(root / ".service.back") if pending.get("id") != name else None
+    before = _table(root / ".service.back") if _comes_with(root) != name else None
     return before or _table(root / "service.json") or {}
 
 
-def _usual(root: Path) -> list[str]:
+def _comes_with(root: Path) -> Any:
+    """The version that a new rig or a new way of starting comes with; None before it was switched to."""
+    return (_table(root / "pending.json") or _table(root / ".pending.kept") or {}).get("id")
+
+
+def _usual(rig: Path | None) -> list[str]:
     words = ["{python}", "-I", "-m", "dis2_edge", "run", "{bundle}", "--state", "{root}/state/live.json"]
     words += ["--engines", "{root}/engines", "--engine", "{engine}", "--precision", "{precision}"]
-    return [*words, "--rig", "{root}/rig.toml"] if (root / "rig.toml").is_file() else words
+    return [*words, "--rig", str(rig)] if rig else words
 
 
 def _filled(word: str, known: dict[str, str]) -> str:
@@ -137,9 +148,10 @@ def _pumped(command: list[str], out: Path) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda got, _: child.send_signal(got))
     assert child.stdout is not None
-    while piece := os.read(child.stdout.fileno(), 1 << 16):
-        with contextlib.suppress(OSError):  # a full disk must not stop what flies
-            _keep(out, piece)
+    with child.stdout:
+        while piece := os.read(child.stdout.fileno(), 4096):
+            with contextlib.suppress(OSError):  # a full disk must not stop what flies
+                _keep(out, piece)
     status = child.wait()
     return status if status >= 0 else 128 - status
 

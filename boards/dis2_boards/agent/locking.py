@@ -24,6 +24,7 @@ class Lock:
     @classmethod
     def taken(cls, places: Places, wait_s: float, who: str) -> Lock:
         """Take the lock, waiting at most `wait_s` seconds; RefusedError names who holds it."""
+        _make_root(places)
         for name in FOLDERS:
             disk.make_folder(places.root / name)
         handle = os.open(places.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
@@ -38,6 +39,14 @@ class Lock:
     def free(self) -> None:
         """Give it back."""
         os.close(self._handle)
+
+
+def _make_root(places: Places) -> None:
+    """Make ROOT so that a power cut takes neither it nor the folders that it lies in."""
+    missing = [folder for folder in (places.root, *places.root.parents) if not folder.is_dir()]
+    disk.make_folder(places.root)
+    for folder in missing:
+        disk.sync_folder(folder.parent)
 
 
 def _wait(handle: int, wait_s: float) -> None:

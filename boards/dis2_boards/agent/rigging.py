@@ -43,7 +43,7 @@ def back(places: Places) -> None:
     if not waits(places):
         return
     if _before(places).stat().st_size:
-        disk.rename(_before(places), _rig(places))
+        disk.bring_back(_before(places), _rig(places))
     else:
         disk.unlink(_rig(places))
         disk.unlink(_before(places))

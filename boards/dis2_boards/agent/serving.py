@@ -18,7 +18,7 @@ from dis2_boards.agent.wire import Wire
 
 def serve(read: BinaryIO, write: BinaryIO) -> None:
     """Serve until the end of input; a switch that was not judged by then is undone."""
-    session = Session(Wire(read, write), mending.mend, starting.keep)
+    session = Session(Wire(read, write), mending.mend, starting.back)
     try:
         while _one(session):
             pass

@@ -25,8 +25,8 @@ class Session:
     """The connection."""
     mend: Callable[[Places], list[str]]
     """Finishes or undoes what another session left half done; what it did, in words."""
-    settled: Callable[[Places], None]
-    """Called at the end of a session that owes nothing: what it set up stays."""
+    leave: Callable[[Places], None]
+    """Called at the end of a session that owes nothing: a rig or service that it set and did not switch to goes."""
     places: Places | None = None
     """ROOT, from `hello` on."""
     lock: Lock | None = None
@@ -69,7 +69,7 @@ class Session:
                 for line in self.mend(self.places):
                     self.log("mended", line)
             elif self.lock is not None and self.places is not None:
-                self.settled(self.places)
+                self.leave(self.places)
         finally:
             self.release()
 

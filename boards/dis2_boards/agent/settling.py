@@ -16,6 +16,9 @@ _POLL_S = 0.1
 _WATCH_S = 5.0
 """How long it is watched at least, where there is time for it: longer than systemd takes to start it anew."""
 
+_WORDS = 2000
+"""Bytes at the end of service.out in which its last line is looked for."""
+
 
 @dataclass
 class _Seen:
@@ -40,7 +43,7 @@ def settle(session: Session, *, wait_s: float, min_ticks: int, watch_s: float | 
         switching.keep(places)
         switching.forget_parts(places)
     else:
-        why = _gone_back(places, why)
+        why = _gone_back(places, f"{why}{_last_words(places, pending.get('since_s'))}")
     session.owes_judgement = False
     return {"kept": kept, "why": why}
 
@@ -51,6 +54,21 @@ def _gone_back(places: Places, why: str) -> str:
     except RefusedError as error:
         return f"{why}; what flew before is current again, but could not be started: {error}"
     return why
+
+
+def _last_words(places: Places, since_s: Any) -> str:
+    """The last line that what flies left in service.out since it was switched to; empty where there is none."""
+    out = places.root / "service.out"
+    try:
+        if not isinstance(since_s, (int, float)) or out.stat().st_mtime < since_s:
+            return ""
+        with out.open("rb") as file:
+            file.seek(max(0, out.stat().st_size - _WORDS))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+    except OSError:
+        return ""
+    said = [line.strip() for line in lines if line.strip()]
+    return f"; its last words: {said[-1]}" if said else ""
 
 
 def _watch(

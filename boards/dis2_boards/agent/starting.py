@@ -48,7 +48,7 @@ def back(places: Places) -> None:
     before, now = _kind_before(places), services.kind_of(places)
     if before is None:
         return
-    disk.rename(places.service_before, places.service)
+    disk.bring_back(places.service_before, places.service)
     disk.sync_folder(places.root)
     if before != now:
         with contextlib.suppress(RefusedError):

@@ -45,8 +45,8 @@ def put(session: Session, *, sha256: str, bytes: int, offset: int) -> dict[str, 
     if total.hexdigest() != sha256:
         disk.unlink(part)
         raise RefusedError(f"{sha256[:12]}... was damaged on the way", mend="deploy again: it is sent anew")
-    disk.protect(part)
     disk.rename(part, places.stock / sha256)
+    disk.protect(places.stock / sha256)
     disk.sync_folder(places.stock)
     return {}
 

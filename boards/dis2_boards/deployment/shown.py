@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dis2_boards.deployment.deployed import Deployed
-from dis2_boards.deployment.needs import megabytes
 from dis2_boards.deployment.order import Order
-from dis2_boards.packing.card import percent
+from dis2_edge.quantities import megabytes, percent
 from dis2_edge.terminal import say, table
 
 
@@ -22,7 +21,7 @@ def show(done: Deployed, order: Order) -> None:
     table(f"Proven on {done.target}", columns, [_cells(row, done) for row in rows])
     table("Seconds", tuple(done.seconds), [[f"{value:.1f}" for value in done.seconds.values()]])
     share = f"{megabytes(done.sent_bytes)} of {megabytes(done.total_bytes)}"
-    say(f"{share} travelled; {done.total_bytes - done.sent_bytes:,} bytes were there already")
+    say(f"{share} travelled; {megabytes(done.total_bytes - done.sent_bytes)} were there already")
     manifest = done.bundle.manifest
     before = f", before it {done.before}" if done.before not in (None, done.bundle.id) else ""
     say(f"{done.target} runs {manifest.name} {done.bundle.id}, {done.engine} {done.precision}{before}: {done.why}")

@@ -32,5 +32,5 @@ SERVICE = Step("service", "setting rig and service, for the new version alone")
 SWITCH = Step("switch", "switching to the new version", "the old version or the new one, whole")
 SETTLE = Step("settle", "watching its health", "the old version or the new one, whole")
 
-STEPS = (HELLO, PACK, TILES, CHECK, LOCK, HAVE, PUT, PLACE, INSTALL, PROVE, REPORT, SERVICE, SWITCH, SETTLE)
+STEPS = (HELLO, PACK, CHECK, TILES, LOCK, HAVE, PUT, PLACE, INSTALL, PROVE, REPORT, SERVICE, SWITCH, SETTLE)
 """All steps in their order. TILES and REPORT are taken with `--eval` only, SERVICE with `--service` or `--rig` only."""

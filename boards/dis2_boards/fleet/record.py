@@ -99,4 +99,5 @@ class Record:
 def _cells(how: Outcome) -> tuple[str, ...]:
     chosen = f"{how.engine} {how.precision}".strip()
     time = "" if how.p50_ms is None else f"{how.p50_ms:.1f}"
-    return how.state, how.before or "-", how.after or "-", chosen, time, how.why
+    # The whole reason stands in fleet.json; here what was found, without what was expected and how to mend it.
+    return how.state, how.before or "-", how.after or "-", chosen, time, how.why.partition("; ")[0]

@@ -112,7 +112,7 @@ def _in_words(how: Outcome) -> str:
 
 def _say_end(record: Record, logs: Path) -> None:
     if record.all_fly():
-        say(f"all {len(record.outcomes)} boards fly bundle {record.bundle}")
+        say(f"every board flies bundle {record.bundle}")
     else:
         stopped = record.stopped()
         warn(

@@ -17,6 +17,7 @@ from dis2_boards.packing.stock import cache_folder
 from dis2_boards.profile import Board
 from dis2_edge.errors import BundleError
 from dis2_edge.files import storage_errors
+from dis2_edge.terminal import note
 
 FOLDER = "kernels"
 """The folder of kernels in a bundle."""
@@ -31,7 +32,7 @@ class PackedKernels:
     targets: tuple[str, ...] = ()
     """What they were built for: sm_87, compute_87. Empty: sources alone."""
     why: str = ""
-    """Why there are sources alone."""
+    """Why there are sources alone, in words that hold on any machine."""
 
 
 def write_kernels(folder: Path, board: Board, given: Path | None = None) -> PackedKernels | None:
@@ -52,8 +53,14 @@ def write_kernels(folder: Path, board: Board, given: Path | None = None) -> Pack
     except BundleError as error:
         if given is not None:
             raise
-        return PackedKernels(why=error.found)
+        note(f"the bundle gets the kernels' sources alone: {error}")
+        return PackedKernels(why=_plainly(error, target))
     return PackedKernels(_copy(built, place, target))
+
+
+def _plainly(error: BundleError, target: str) -> str:
+    """Why, without the places of this machine: it stands in the card, and equal inputs give equal cards."""
+    return "no nvcc was found" if "no nvcc" in error.found else f"the nvcc that was there built none for {target}"
 
 
 def _copy(built: Path, place: Path, target: str) -> tuple[str, ...]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dis2_boards.packing import quantized
 from dis2_boards.packing.card import Contents, model_card
 from dis2_boards.packing.kernels import write_kernels
-from dis2_boards.packing.licences import write_licences
+from dis2_boards.packing.licences import Licence, write_licences
 from dis2_boards.packing.locks import write_lock
+from dis2_boards.packing.pins import Wheel
 from dis2_boards.packing.proving import unproven, verify
 from dis2_boards.packing.quantized import QuantizedRun
 from dis2_boards.packing.sbom import write_sbom
@@ -50,16 +51,14 @@ def pack(
     check_free(out)
     run = quantized.read(qrun)
     manifest = _manifest(run, board)
-    gathered = gather(sorted(set(tags)), wheels, _extras(board, extras)) if tags else {}
+    stock = wheels or (default_folder() if tags else out)
+    gathered = gather(sorted(set(tags)), stock, _extras(board, extras)) if tags else {}
     with new_folder(out) as folder:
         _copy(qrun, folder, manifest)
-        for tag, locked in gathered.items():
-            write_lock(folder, tag, locked)
-        packed = write_kernels(folder, board, kernels)
-        every = {wheel for locked in gathered.values() for wheel in locked}
-        licences = write_licences(folder, every, wheels or default_folder())
+        licences = _lock(folder, gathered, stock)
+        contents = Contents(gathered, licences, write_kernels(folder, board, kernels))
         write_sbom(folder, manifest, gathered, licences)
-        write_text(folder / "card.md", model_card(manifest, board, Contents(gathered, licences, packed)))
+        write_text(folder / "card.md", model_card(manifest, board, contents))
         _open_to_all(folder)
         made = bundle.write(folder, manifest)
         verify(sign(folder, key) if key is not None else made)
@@ -109,6 +108,13 @@ def _copy(qrun: Path, folder: Path, manifest: Manifest) -> None:
     for name in sorted(names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(qrun / name, folder / name)
+
+
+def _lock(folder: Path, gathered: Mapping[str, Sequence[Wheel]], stock: Path) -> tuple[Licence, ...]:
+    """Write the locks, and the licences of what they name."""
+    for tag, wheels in gathered.items():
+        write_lock(folder, tag, wheels)
+    return write_licences(folder, {wheel for wheels in gathered.values() for wheel in wheels}, stock)
 
 
 def _open_to_all(folder: Path) -> None:

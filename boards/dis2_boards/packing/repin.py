@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from dis2_boards.packing.pins import FILE, GROUPS, TAGS
+from dis2_boards.packing.stock import platform_of
 from dis2_edge.files import sha256, write_text
 
 CARRIED = {
@@ -27,8 +28,6 @@ _HEAD = """\
 # python -m dis2_boards.packing.repin, and held equal to it by tests/boards/packing/test_pins.py. Edit neither alone.
 """
 _ROW = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;]+)(?:\s*;\s*(.+))?$", re.MULTILINE)
-_OLDEST, _NEWEST = 17, 28
-"""Versions of glibc (2.x) that a wheel may be made for: every system that is served has 2.28 or newer."""
 
 
 def rows_of(constraints: str) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
@@ -46,16 +45,6 @@ def download(wanted: list[str], tag: str, folder: Path) -> None:
     """Fetch wheels of `wanted` (requirements) for `tag` into `folder`."""
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--dest", str(folder), *platform_of(tag)]
     subprocess.run([*command, *wanted], check=True)
-
-
-def platform_of(tag: str) -> list[str]:
-    """The arguments of pip that choose wheels for `tag`."""
-    python, machine = tag.split("-")
-    places = [f"manylinux_2_{minor}_{machine}" for minor in range(_NEWEST, _OLDEST - 1, -1)]
-    places += [f"manylinux2014_{machine}"]
-    abis = [f"--abi={abi}" for abi in (python, "abi3", "none")]
-    kind = ["--only-binary=:all:", "--implementation=cp", f"--python-version={python[2:]}"]
-    return [*kind, *abis, *(f"--platform={place}" for place in places)]
 
 
 def main(constraints: Path) -> None:

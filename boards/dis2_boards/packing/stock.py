@@ -24,7 +24,10 @@ OLDEST_GLIBC, NEWEST_GLIBC = 17, 28
 
 def cache_folder() -> Path:
     """What can be made or fetched again lies here: below XDG_CACHE_HOME, as a rule ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dis2-edge"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dis2-edge"
+    except RuntimeError as cause:
+        raise WheelError("this user has no home folder", mend="set XDG_CACHE_HOME, or name --wheels DIR") from cause
 
 
 def default_folder() -> Path:
@@ -120,8 +123,9 @@ def _run(command: Sequence[str], missing: Sequence[Wheel], folder: Path) -> None
     except (OSError, subprocess.TimeoutExpired) as cause:
         raise WheelError(f"{what} did not come: {cause}", mend=_mend(folder)) from cause
     if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["pip failed"]
-        raise WheelError(f"{what} did not come ({errors[-1].removeprefix('ERROR: ')})", mend=_mend(folder))
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["pip failed"]
+        errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")] or lines
+        raise WheelError(f"{what} did not come ({errors[-1]})", mend=_mend(folder))
 
 
 def _mend(folder: Path) -> str:

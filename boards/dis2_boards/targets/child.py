@@ -49,14 +49,14 @@ class Child:
         return self._reason(code, bytes(self._said).decode(errors="replace"))
 
     def close(self, patience_s: float) -> None:
-        """Close its input, then wait, then end it."""
-        with contextlib.suppress(OSError, ValueError):
-            self.write.close()
+        """Hang up, then wait, then end it: an agent that is at work notices by its next word that nobody listens."""
+        for stream in (self.write, self.read):
+            with contextlib.suppress(OSError, ValueError):
+                stream.close()
         self._ended(patience_s)
         self._hearing.join(timeout=1.0)
-        for stream in (self.read, self._process.stderr):
-            if stream is not None and not (stream is self._process.stderr and self._hearing.is_alive()):
-                stream.close()
+        if self._process.stderr is not None and not self._hearing.is_alive():
+            self._process.stderr.close()
 
     @property
     def ended(self) -> bool:

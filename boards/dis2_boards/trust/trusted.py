@@ -18,7 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 
 def trusted(root: Path) -> tuple[PublicKey, ...]:
     """The keys that the board whose root folder is `root` trusts, by name; KeyFileError names one that is broken."""
-    folder = root.expanduser() / FOLDER
+    folder = _at_home(root) / FOLDER
     try:
         found = sorted(folder.glob("*.pub"))
     except OSError as cause:
@@ -32,7 +32,7 @@ def trust(root: Path, key: PublicKey, name: str = "") -> Path:
     A name that stands for another key already is refused: what a board trusts is not replaced unseen.
     """
     name = check_name(name or key.name or key.id)
-    path = root.expanduser() / FOLDER / f"{name}.pub"
+    path = _at_home(root) / FOLDER / f"{name}.pub"
     if path.exists() and load_public(path).raw != key.raw:
         raise KeyFileError(f"{path} is another key already", mend="give this one another --name, or remove that file")
     write_text(path, key.line())
@@ -44,3 +44,11 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise KeyFileError(f"{name!r} is no name for a key", expected="letters, digits and ._-, at most 64")
     return name
+
+
+def _at_home(root: Path) -> Path:
+    """`root` with its ~ told; a user without a home folder trusts nobody."""
+    try:
+        return root.expanduser()
+    except RuntimeError:
+        return root

@@ -33,6 +33,7 @@ def install(payload: Payload, state: str, given: Settings) -> None:
         if status.get("current") == payload.id and status.get("healthy") is not False:
             say(f"{payload.id} flies already")
             return
+        _check_board(payload, facts)
         wheels = payload.wheels(f"{facts.get('python_tag')}-{facts.get('machine')}")
         _send_missing(agent, payload, wheels)
         _bring_up(agent, payload, wheels, given)
@@ -98,6 +99,13 @@ def _lock(agent: Agent, given: Settings) -> dict[str, Any]:
     """Hold the board, which undoes what an interrupted update left, and say what is there then."""
     agent.ask("lock", wait_s=given.wait_s, who="an updater")
     return agent.ask("status")
+
+
+def _check_board(payload: Payload, facts: dict[str, Any]) -> None:
+    found, wanted = (facts.get("detected") or {}).get("board") or "", payload.contents["only_on"]
+    if wanted and found != wanted:
+        mend = f"make an archive for it: dis2-edge deploy QRUN --board {found or 'NAME'}"
+        raise StoppedError(f"this is {found or 'no board that is known'}, and the bundle is for {wanted}", wanted, mend)
 
 
 def _send_missing(agent: Agent, payload: Payload, wheels: list[list[Any]]) -> None:

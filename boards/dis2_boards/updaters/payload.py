@@ -39,7 +39,7 @@ class Payload:
 
     @cached_property
     def contents(self) -> dict[str, Any]:
-        """What it says of itself: id, name, board, version, tensorrt, and the files of the bundle."""
+        """What it says of itself: id, name, board, only_on, version, tensorrt, files of the bundle."""
         contents = json.loads(self.read(CONTENTS).decode("utf-8"))
         if not isinstance(contents, dict) or contents.get("format") != FORMAT:
             raise StoppedError("an archive of another format", f"format {FORMAT}", "use the updater that it brings")

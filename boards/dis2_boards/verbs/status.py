@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
-from dis2_boards.deployment.needs import megabytes
 from dis2_boards.targets import address
 from dis2_edge.errors import BoardError
+from dis2_edge.quantities import megabytes, span
 from dis2_edge.terminal import say, table
 
 EXAMPLE = "dis2-edge status --target ssh://pilot@drone.local"
@@ -25,11 +26,11 @@ def run(args: argparse.Namespace) -> int:
     """Ask, then print; a board that is not healthy ends with its reason and exit code 2."""
     target = address.target_of(args)
     with target.open() as session:
-        status = session.ask("status")
+        status, now_s = session.ask("status"), time.time() + session.ahead_s
     if args.json:
         say(json.dumps(status, indent=2, sort_keys=True, ensure_ascii=False))
     else:
-        _show(target.name, status)
+        _show(target.name, status, now_s)
     if status.get("healthy") is False:
         raise BoardError(
             f"{target.name} is not healthy: {status.get('why')}",
@@ -38,17 +39,40 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _show(name: str, status: Mapping[str, Any]) -> None:
+def _show(name: str, status: Mapping[str, Any], now_s: float) -> None:
     rows = [_version(row, status) for row in status.get("versions", [])]
     table(f"Versions on {name}", ("version", "name", "size", "chosen", ""), rows)
     live, service = status.get("live"), status.get("service") or {}
     if isinstance(live, Mapping):
-        table("Live", ("what", "value"), [(key, _told(live[key])) for key in live if live[key] not in (None, {})])
+        table("Live", ("what", "value"), live_rows(live, now_s))
     health = {True: "healthy", False: "not healthy", None: "nobody can tell"}[status.get("healthy")]
     say(f"health: {health}{': ' + str(status['why']) if status.get('why') else ''}")
     say(f"service: {service.get('kind', 'none')}; {megabytes(int(status.get('free_bytes', 0)))} free")
     if status.get("pending"):
         say(f"a switch to {status['pending']} is not settled; the next deploy or rollback ends it")
+
+
+def live_rows(live: Mapping[str, Any], now_s: float) -> list[tuple[str, str]]:
+    """What flies tells of itself, for people; `now_s` is the board's own clock."""
+    sensors, telemetry = live.get("sensors") or {}, live.get("telemetry") or {}
+    power = telemetry.get("power_w")
+    why = f" ({telemetry['why']})" if telemetry.get("why") else ""
+    rows = {
+        "version": live.get("bundle"),
+        "engine": f"{live.get('engine') or ''} {live.get('precision') or ''}".strip(),
+        "scenario": "blind" if live.get("blind") else live.get("scenario"),
+        "sensors": ", ".join(f"{sensor} {state}" for sensor, state in sensors.items()),
+        "ticks": f"{live.get('answered')} answered of {live.get('ticks')}",
+        "rate": _unit(live.get("rate_hz"), "Hz"),
+        "median tick": _unit(live.get("p50_ms"), "ms"),
+        "power": (_unit(power, "W") or f"not measured{why}") if telemetry else "",
+        "power mode": telemetry.get("power_mode"),
+        "temperatures": ", ".join(f"{part} {_unit(value, '°C')}" for part, value in _parts(telemetry)),
+        "started": _ago(live.get("started_s"), now_s),
+        "told": _ago(live.get("written_s"), now_s),
+        "ended": live.get("ended"),
+    }
+    return [(name, str(value)) for name, value in rows.items() if value]
 
 
 def _version(row: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[str, ...]:
@@ -58,7 +82,14 @@ def _version(row: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[str, ..
     return str(row.get("id")), str(row.get("name")), megabytes(int(row.get("bytes", 0))), engine, ", ".join(roles)
 
 
-def _told(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_told(inner)}" for key, inner in value.items())
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _parts(telemetry: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    parts = telemetry.get("temperatures_c")
+    return list(parts.items()) if isinstance(parts, Mapping) else []
+
+
+def _unit(value: Any, unit: str) -> str:
+    return f"{value:.3g} {unit}" if isinstance(value, (int, float)) else ""
+
+
+def _ago(at_s: Any, now_s: float) -> str:
+    return f"{span(max(0.0, now_s - at_s))} ago" if isinstance(at_s, (int, float)) else ""

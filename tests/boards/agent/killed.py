@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
@@ -146,6 +147,8 @@ def _booted(root: Path, where: str) -> str:
             service = launcher.command_of(copy) if (copy / "current").is_symlink() else []
         state = held(copy, where)
         assert ("a=b" in service) <= (state == "NEW"), f"{where}: {state} is started as the new one is"
+        rig = service[service.index("--rig") + 1] if "--rig" in service else ""
+        assert bool(rig and Path(rig).read_bytes() == b"new") <= (state == "NEW"), f"{where}: {state} has the new rig"
         return state
     return "nothing"
 
@@ -193,33 +196,30 @@ def talk(root: Path, asked: Sequence[Request | bytes], *, check: bool = True) ->
 
 def named(change: str) -> str:
     """A change with names in the place of hashes, and the rest of a path left out."""
+    kind, _, path = re.sub("[0-9a-f]{64}", "SHA256", change).rpartition(" ")
     for sha, name in NAMES.items():
-        change = change.replace(sha, name)
-    kind, _, path = change.rpartition(" ")
-    parts = ["SHA256" + part[64:] if len(part) >= 64 else part for part in path.split("/")]
+        path = path.replace(sha, name)
+    parts = path.split("/")
     return f"{kind} {'/'.join([*parts[:2], '...'] if len(parts) > 3 else parts)}"
 
 
 def table(rows: Mapping[str, Sequence[Stop]]) -> str:
-    """The table as it stands in the documentation: changes of one kind in a row are one line."""
+    """The table as it stands in the documentation: changes in a row after which all is the same are one line."""
     lines = []
     for scene, found in rows.items():
         lines += ["", f"### {scene[0].upper()}{scene[1:]}: {len(found)} changes", ""]
-        lines += [
-            "| request | stopped before | killed | power cut | the launcher then starts | after the next connection |"
-        ]
+        lines += ["| request | stopped before each of | killed | power cut | then the launcher | then a connection |"]
         lines += ["|---|---|---|---|---|---|"]
         lines += _grouped(found)
     return "\n".join(lines).strip() + "\n"
 
 
 def _grouped(found: Sequence[Stop]) -> Iterator[str]:
-    said = [(stop.verb, stop.change, _states(stop)) for stop in found]
-    while said:
-        count = next((n for n, row in enumerate(said) if row != said[0]), len(said))
-        verb, change, states = said[0]
-        yield f"| `{verb}` | {change}{f', {count} times' if count > 1 else ''} | {' | '.join(states)} |"
-        said = said[count:]
+    """One line for all changes in a row of one request after which the board is the same."""
+    for (verb, states), row in itertools.groupby(found, lambda stop: (stop.verb, _states(stop))):
+        changes = [stop.change for stop in row]
+        names = "; ".join(dict.fromkeys(changes))
+        yield f"| `{verb}` | {len(changes)}: {names} | {' | '.join(states)} |"
 
 
 def _states(stop: Stop) -> tuple[str, ...]:

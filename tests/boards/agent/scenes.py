@@ -46,17 +46,27 @@ def upload(fake: Fake) -> list[Request | bytes]:
     return [*asked, {"ask": "prove", "id": fake.id}]
 
 
-def deploy(fake: Fake, *args: str) -> list[Request | bytes]:
+def deploy(fake: Fake, *args: str, rig: bytes = b"") -> list[Request | bytes]:
     """A whole deploy of `fake`."""
+    sha = hashlib.sha256(rig).hexdigest()
+    rigging: list[Request | bytes] = [{"ask": "put", "sha256": sha, "bytes": len(rig)}, rig]
+    rigging.append({"ask": "rig", "sha256": sha, "bytes": len(rig)})
     service = {"ask": "service", "kind": "process", "args": list(args)}
     settle = {"ask": "settle", "wait_s": 5, "min_ticks": 1, "watch_s": 0}
-    return [{"ask": "lock", "who": "test"}, *upload(fake), service, {"ask": "switch", "id": fake.id}, settle]
+    return [
+        {"ask": "lock", "who": "test"},
+        *upload(fake),
+        *(rigging if rig else []),
+        service,
+        {"ask": "switch", "id": fake.id},
+        settle,
+    ]
 
 
 _TWO = [deploy(OLDER), deploy(OLD)]
 SCENES = (
     Scene("a first deploy", [], deploy(NEW), ("nothing", "NEW"), "NEW"),
-    Scene("a new version over an old one", _TWO, deploy(NEW, "--source", "a=b"), ("OLD", "NEW"), "NEW"),
+    Scene("a new version over an old one", _TWO, deploy(NEW, "--source", "a=b", rig=b"new"), ("OLD", "NEW"), "NEW"),
     Scene("a new version that does not fly well", _TWO, deploy(NEW), ("OLD", "NEW"), "OLD", False, "service"),
     Scene("a rollback", [deploy(NEW), deploy(OLD)], [{"ask": "rollback"}], ("OLD", "NEW"), "NEW"),
     Scene("a prune", [deploy(OLDER), deploy(NEW), deploy(OLD)], [{"ask": "prune", "keep": 0}], ("OLD",), "OLD"),

@@ -86,6 +86,7 @@ def test_two_versions_a_bad_one_and_back(
     code, said, record = deploy(bad, "--rig", str(tmp_path / "other.toml"))
     assert (code, record["state"]) == (2, "rolled back"), said
     assert f"did not keep {worse}" in said
+    assert "its last words: fell over" in said
     assert f"it went back by itself: dir:{root} runs {new}" in said
     assert (root / "rig.toml").read_text() == 'sinks = ["png"]\n'
     now = status(root, capsys)

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from tiny_bundle import NDSM, RGB, make_bundle, task_of
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:

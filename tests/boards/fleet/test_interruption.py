@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from a_fleet import FAKE, HERE, AFleet
+
+from tests.boards.fleet.a_fleet import FAKE, HERE, AFleet
 
 pytestmark = pytest.mark.usefixtures("fake_ansible")
 _PROGRAM = f"""
@@ -20,14 +21,15 @@ import signal, sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {str(HERE)!r})
-from a_fleet import AFleet
+from tests.boards.fleet.a_fleet import AFleet
 sys.exit(AFleet(Path(sys.argv[1]), Path(sys.argv[2])).roll_out())
 """
 
 
 def started(fleet: AFleet) -> subprocess.Popen[str]:
     """The roll-out in a process of its own, with the signals that a terminal's processes have."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(os.path.abspath(place) for place in sys.path)}
+    path = os.pathsep.join(os.path.abspath(place) for place in sys.path)
+    environment = {**os.environ, "PYTHONPATH": path, "TMPDIR": str(fleet.folder)}
     return subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, str(fleet.folder), str(fleet.bundle)],
         env=environment,
@@ -78,7 +80,7 @@ def test_nobody_is_touched_after_a_roll_out_that_was_killed(tmp_path: Path, bund
     fleet = AFleet.made(tmp_path, bundle, count=2)
     fleet.mode("b0", "wait")
     process = started(fleet)
-    until(lambda: "begin b0" in fleet.diary())
+    until(lambda: "begin b0" in fleet.diary() and fleet.states()[0][2] == "running")
     process.kill()
     process.communicate(timeout=120)
     (tmp_path / "b0" / "go on").touch()

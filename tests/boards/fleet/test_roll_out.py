@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from a_fleet import AFleet
 
 from dis2_boards.fleet import playbook
 from dis2_edge import bundle as bundles
 from dis2_edge.errors import BoardError, BundleError, MissingExtraError
+from tests.boards.fleet.a_fleet import AFleet
 
 pytestmark = pytest.mark.usefixtures("fake_ansible")
 
@@ -42,7 +42,7 @@ def test_every_board_takes_the_bundle(tmp_path: Path, bundle: Path, capsys: pyte
     }
     told = capsys.readouterr()
     assert "b0     canary  kept   old     new    onnxruntime int8  12.5" in told.out
-    assert "all 4 boards fly bundle" in told.out
+    assert "every board flies bundle" in told.out
     assert "wave 1: b1: kept, old -> new, onnxruntime int8" in told.err
 
 

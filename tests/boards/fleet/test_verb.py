@@ -9,11 +9,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from a_fleet import FAKE, AFleet
 
 from dis2_boards.fleet.roll_out import roll_out
 from dis2_boards.verbs import deploy_fleet
 from dis2_edge.cli import main
+from tests.boards.fleet.a_fleet import FAKE, AFleet
 
 pytestmark = pytest.mark.usefixtures("fake_ansible")
 

@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from a_fleet import AFleet
+
+from tests.boards.fleet.a_fleet import AFleet
 
 pytestmark = pytest.mark.skipif(
     find_spec("ansible") is None or shutil.which("ansible-playbook") is None, reason="ansible-core is not installed"

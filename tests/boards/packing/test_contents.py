@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 from made_stock import make_stock
 from proven_bundle import make_run
@@ -20,6 +22,7 @@ from dis2_boards.trust import keys
 from dis2_boards.trust.keys import PublicKey
 from dis2_boards.trust.signing import verify
 from dis2_edge import bundle as bundles
+from dis2_edge import manifest as manifests
 from dis2_edge.bundle import Bundle
 from dis2_edge.errors import BundleError
 
@@ -69,6 +72,8 @@ def test_it_holds_all_that_a_board_needs(made: Bundle, key: Path) -> None:
     names = set(made.manifest.files)
     assert {"card.md", "recipe.toml", "sbom.json", *(f"wheels/{tag}.lock" for tag in TAGS)} <= names
     assert {"licences/numpy-1.0.txt", "licences/onnxruntime-1.0.txt"} <= names
+    schema = json.loads(Path(manifests.__file__).with_name("manifest.schema.json").read_text("utf-8"))
+    jsonschema.validate(json.loads((made.path / bundles.MANIFEST).read_text("utf-8")), schema)
     card = made.file("card.md").read_text()
     assert re.search(r"For cp310-aarch64: 8 packages, \d\.\d MB to send, listed in `wheels/cp310-aarch64\.lock`", card)
     assert "| numpy | 1.0 | MIT | `licences/numpy-1.0.txt` |" in card

@@ -13,8 +13,6 @@ from tiny_bundle import NDSM, RGB, make_bundle, task_of
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 WHEELS = ("dis2_edge-0.1.0-py3-none-any.whl", "numpy-2.2.6-py3-none-any.whl")
 
 
@@ -43,9 +41,8 @@ def packed(tmp_path_factory: pytest.TempPathFactory, stock: Path) -> Bundle:
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory, packed: Bundle, stock: Path) -> Path:
     """The archive, whose agent is a stand-in."""
-    from on_board import stand_in
-
     from dis2_boards.updaters import archive as archives
+    from tests.boards.updaters.on_board import stand_in
 
     out = tmp_path_factory.mktemp("archive") / "dis2-edge.tar"
     with pytest.MonkeyPatch.context() as patch:

@@ -73,7 +73,7 @@ def act(board, verb, ask, body):
     now, name = board.now, ask.get("id")
     if verb == "hello":
         tag = {"python_tag": "cp{}{}".format(*sys.version_info[:2]), "machine": os.uname().machine}
-        return {"current": now["current"], "user": os.getuid(), **tag}
+        return {"current": now["current"], "detected": {"board": board.blow("board")}, **tag}
     if verb == "lock":
         board.undo()
         return {}

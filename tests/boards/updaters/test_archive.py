@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -13,11 +14,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from on_board import OnBoard
 
+from dis2_boards.updaters import archive as archives
 from dis2_boards.updaters.archive import write
 from dis2_edge.bundle import Bundle, read
+from dis2_edge.bundle import write as seal
 from dis2_edge.errors import BundleError, StorageError, UserError
+from tests.boards.updaters.on_board import OnBoard, stand_in
 
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path, packed: Bundle, stock: Path) -> None:
@@ -66,10 +69,6 @@ def test_what_runs_on_the_board_needs_the_standard_library_alone(tmp_path: Path,
 
 
 def test_a_bundle_without_locks_cannot_be_installed_and_is_refused(tmp_path: Path, packed: Bundle, stock: Path) -> None:
-    import dataclasses
-
-    from dis2_edge.bundle import write as seal
-
     shutil.copytree(packed.path, tmp_path / "bare")
     shutil.rmtree(tmp_path / "bare" / "wheels")
     bare = seal(tmp_path / "bare", dataclasses.replace(packed.manifest, files={}))
@@ -118,6 +117,20 @@ def test_another_machine_is_told_which_wheels_there_are(tmp_path: Path, archive:
     done = OnBoard.made(tmp_path / "board", other).mender("ArtifactInstall")
     assert done.returncode == 1
     assert "-riscv64; expected cp3" in done.stderr
+
+
+def test_a_bundle_for_a_gpu_is_for_its_own_board_alone(tmp_path: Path, packed: Bundle, stock: Path) -> None:
+    shutil.copytree(packed.path, tmp_path / "for orin")
+    bundle = seal(tmp_path / "for orin", dataclasses.replace(packed.manifest, board="orin-nx-16gb", files={}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archives, "bootstrap", stand_in)
+        write(bundle, stock, tmp_path / "a.tar")
+    board = OnBoard.made(tmp_path / "board", tmp_path / "a.tar")
+    done = board.mender("ArtifactInstall")
+    assert done.returncode == 1
+    assert "this is no board that is known, and the bundle is for orin-nx-16gb" in done.stderr
+    board.blow(board="orin-nx-16gb")
+    assert board.mender("ArtifactInstall").returncode == 0
 
 
 def _read(tar: tarfile.TarFile, name: str) -> bytes:

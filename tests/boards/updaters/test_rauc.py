@@ -6,9 +6,9 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from on_board import OLD, OnBoard
 
 from dis2_edge.bundle import Bundle
+from tests.boards.updaters.on_board import OLD, OnBoard
 
 
 def test_one_call_ends_with_the_new_version(tmp_path: Path, archive: Path, packed: Bundle) -> None:

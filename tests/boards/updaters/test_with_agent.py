@@ -7,13 +7,13 @@ import json
 import os
 from pathlib import Path
 
-from on_board import OnBoard
 from tiny_bundle import RGB, make_bundle, task_of
 
 from dis2_boards.updaters.archive import write
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
 from tests.boards.agent.standin import NAME, tag, wheel
+from tests.boards.updaters.on_board import OnBoard
 
 
 def archive_of(folder: Path, what: str) -> tuple[Bundle, Path]:

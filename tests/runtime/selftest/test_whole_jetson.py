@@ -25,13 +25,15 @@ VERSION = "10.3.0"
 ORIN = "cc=8.7;sms=8;integrated=1;name=Orin"
 TENSORRT = f"""
 import sys, types
+from dis2_runtime.kernels import compiler
 from tests.runtime.pretend import fake_tensorrt
 from tests.runtime.pretend.host_work import HostWork
 work = HostWork()
 work.device = types.SimpleNamespace(capability=(8, 7))
+compiler._places = lambda: []
 sys.modules[__name__] = fake_tensorrt.make({VERSION!r}, work)
 """
-"""The module `tensorrt` of this Jetson."""
+"""The module `tensorrt` of this Jetson, which has no nvcc: machine code is nothing for a GPU that is pretended."""
 
 
 @pytest.fixture

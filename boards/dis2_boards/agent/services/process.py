@@ -22,6 +22,9 @@ STOP_S = 20.0
 """How long it has for ending gently: a flight closes its recording and writes its summary."""
 _SIGNALS = [signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGPIPE]
 
+_started: set[int] = set()
+"""Our own children, which must be reaped when they end."""
+
 
 class ProcessService:
     """What flies is a session of its own, led by the launcher, which keeps its output in ROOT/service.out."""
@@ -41,7 +44,10 @@ class ProcessService:
         null = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
         command = [base_python(), "-I", str(self._places.current / "launch.py"), "--pump"]
         marked = environment({MARK: str(self._places.root)})
-        os.posix_spawn(command[0], command, marked, file_actions=null, setsid=True, setsigmask=[], setsigdef=_SIGNALS)
+        pid = os.posix_spawn(
+            command[0], command, marked, file_actions=null, setsid=True, setsigmask=[], setsigdef=_SIGNALS
+        )
+        _started.add(pid)
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL where that did not help in time."""
@@ -55,9 +61,9 @@ class ProcessService:
 
     def state(self) -> State:
         """Which processes carry the mark."""
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+        for pid in _started:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
         pids = tuple(pid for pid in _pids() if self._ours(pid))
         return State(bool(pids), pids, why="" if pids else "its process has ended")
 
