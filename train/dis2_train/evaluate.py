@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from dis2_edge.quantities import percent
 from dis2_edge.scores import Counts, confusion, known, scores
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress
@@ -73,7 +74,7 @@ def table_rows(table: Mapping[str, Any], task: Task) -> tuple[list[str], list[li
     """Columns and rows of `metrics` for `dis2_edge.terminal.table`, in per cent, one row a scenario in recipe order."""
     columns = ["scenario", "mIoU", *(f"IoU {name}" for name in task.classes), "mean F1", "OA"]
     found = [(scenario, table["scenarios"][scenario]) for scenario in task.scenarios if scenario in table["scenarios"]]
-    rows = [[name, *map(_percent, (row["miou"], *row["iou"], row["mean_f1"], row["oa"]))] for name, row in found]
+    rows = [[name, *_percents(row["miou"], *row["iou"], row["mean_f1"], row["oa"])] for name, row in found]
     return columns, rows
 
 
@@ -95,5 +96,5 @@ def _scores(matrix: Counts) -> dict[str, Any]:
     }
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
+def _percents(*shares: float | None) -> list[str]:
+    return [percent(share, 1) for share in shares]

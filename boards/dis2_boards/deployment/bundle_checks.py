@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dis2_boards.deployment.case import BundleCase, Check
-from dis2_boards.deployment.needs import megabytes, memory_bytes
+from dis2_boards.deployment.needs import memory_bytes
 from dis2_boards.deployment.wheels import glibc_of
 from dis2_boards.packing.locks import read_lock, tags_of
 from dis2_boards.profile import known_boards
 from dis2_edge.errors import BoardError
+from dis2_edge.quantities import megabytes
 
 
 def _board(case: BundleCase) -> BoardError | None:

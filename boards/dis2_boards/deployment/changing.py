@@ -10,7 +10,7 @@ from typing import Any
 
 from dis2_boards.deployment import steps
 from dis2_boards.deployment.case import BundleCase
-from dis2_boards.deployment.needs import megabytes, room
+from dis2_boards.deployment.needs import room
 from dis2_boards.deployment.sending import lacking, send
 from dis2_boards.deployment.shipment import Shipment
 from dis2_boards.deployment.way import Way, running
@@ -19,6 +19,7 @@ from dis2_boards.targets.target import Target
 from dis2_edge import __version__
 from dis2_edge.errors import BoardError, LostError, RolledBackError
 from dis2_edge.files import write_json
+from dis2_edge.quantities import megabytes
 from dis2_edge.report.write import JSON, draw
 
 MIN_TICKS = 5

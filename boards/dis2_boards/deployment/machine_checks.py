@@ -7,6 +7,7 @@ import time
 from dis2_boards.deployment.case import Case, Check
 from dis2_boards.profile import known_boards, load
 from dis2_edge.errors import BoardError
+from dis2_edge.quantities import span
 
 PYTHONS = ((3, 10), (3, 13))
 """Oldest and newest Python that there are wheels for."""
@@ -114,11 +115,3 @@ MACHINE_CHECKS = (
     Check("service", _service),
 )
 """Held before a bundle is packed, which may take minutes."""
-
-
-def span(seconds: float) -> str:
-    """A time for people: 3 days, 5 h, 12 min, 40 s; the largest unit alone."""
-    for unit, length in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length or (unit == "min" and seconds >= length):
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"

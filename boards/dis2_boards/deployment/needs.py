@@ -10,8 +10,8 @@ from dis2_boards.deployment.wheels import unpacked_bytes
 from dis2_boards.prediction.memory import BASE_MB, COPIES, WORKSPACE_MB
 from dis2_edge.bundle import Bundle
 from dis2_edge.manifest import Dialect
+from dis2_edge.quantities import MB, megabytes
 
-MB = 1_000_000
 RESERVE_BYTES = 200 * MB
 """Left free for flights, logs and the system."""
 _PLANS_PER_MODEL = 3
@@ -71,8 +71,3 @@ def memory_bytes(bundle: Bundle, dialects: Collection[str]) -> int:
         )
         for (dialect, _), names in groups.items()
     )
-
-
-def megabytes(count: int) -> str:
-    """`count` bytes for people."""
-    return f"{count / 1000:.0f} kB" if count < MB else f"{count / MB:,.0f} MB"

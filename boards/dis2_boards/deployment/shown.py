@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dis2_boards.deployment.deployed import Deployed
-from dis2_boards.deployment.needs import megabytes
 from dis2_boards.deployment.order import Order
-from dis2_boards.packing.card import percent
+from dis2_edge.quantities import megabytes, percent
 from dis2_edge.terminal import say, table
 
 

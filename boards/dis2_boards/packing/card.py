@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +10,7 @@ from dis2_boards.packing.licences import Licence
 from dis2_boards.packing.pins import Wheel
 from dis2_boards.profile import Board
 from dis2_edge.manifest import Manifest, ModelRow
+from dis2_edge.quantities import percent
 
 
 @dataclass(frozen=True)
@@ -134,11 +134,6 @@ def _kernels(kernels: PackedKernels) -> str:
 def _flying(manifest: Manifest, board: Board) -> list[ModelRow]:
     """The models that fly on the board, without those that stand in for them when its GPU fails."""
     return [row for row in manifest.models if row.dialect == board.dialect]
-
-
-def percent(share: float | None) -> str:
-    """A share 0..1 as a percentage with two digits; `-` when there is none."""
-    return "-" if share is None or math.isnan(share) else f"{100 * share:.2f}"
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

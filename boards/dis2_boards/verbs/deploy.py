@@ -9,7 +9,6 @@ from dis2_boards.deployment.deploying import deploy
 from dis2_boards.deployment.shown import show
 from dis2_boards.deployment.tags import tags_in_stock
 from dis2_boards.deployment.telling import Spoken
-from dis2_boards.packing.card import percent
 from dis2_boards.packing.locks import tags_of
 from dis2_boards.packing.pack import pack
 from dis2_boards.packing.proving import kept
@@ -20,6 +19,7 @@ from dis2_boards.trust.keys import load_private
 from dis2_boards.verbs import deploy_fleet, deploy_words
 from dis2_boards.verbs.deploy_words import check, extras, order_of, tags
 from dis2_edge.errors import UserError
+from dis2_edge.quantities import percent
 from dis2_edge.terminal import say, table
 
 EXAMPLE = "dis2-edge deploy runs/ombria-int8 --target ssh://pilot@drone.local"

@@ -22,6 +22,7 @@ from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
 from dis2_edge.errors import UserError
 from dis2_edge.files import check_free
+from dis2_edge.quantities import megabytes
 from dis2_edge.terminal import say
 
 _ALONE = {"target": "--target", "root": "--root", "report": "--report", "record": "--record", "rig": "--rig"}
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         check_free(args.archive)
         with _bundle(args) as bundle:
             archive.write(bundle, (args.wheels or default_folder()).expanduser(), args.archive)
-        say(f"archive: {args.archive} (bundle {bundle.id}, {args.archive.stat().st_size / 1e6:.1f} MB)")
+        say(f"archive: {args.archive} (bundle {bundle.id}, {megabytes(args.archive.stat().st_size)})")
         return 0
     fleet = plan.load(args.fleet)
     playbook.find()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from dis2_boards.deployment.changing import hold
-from dis2_boards.deployment.needs import megabytes
 from dis2_boards.targets import address
 from dis2_edge.errors import UserError
+from dis2_edge.quantities import megabytes
 from dis2_edge.terminal import say
 
 EXAMPLE = "dis2-edge prune --keep 2 --target ssh://pilot@drone.local"

@@ -8,10 +8,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from dis2_boards.deployment.machine_checks import span
-from dis2_boards.deployment.needs import megabytes
 from dis2_boards.targets import address
 from dis2_edge.errors import BoardError
+from dis2_edge.quantities import megabytes, span
 from dis2_edge.terminal import say, table
 
 EXAMPLE = "dis2-edge status --target ssh://pilot@drone.local"

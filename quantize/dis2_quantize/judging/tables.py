@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from dis2_edge.quantities import percent
 from dis2_edge.terminal import say, table
 from dis2_quantize.judging.drops import Drop
 from dis2_quantize.judging.verdict import Held, Row, Timing, Verdict
@@ -54,10 +55,10 @@ def _cells(verdict: Verdict, row: Row) -> tuple[str, ...]:
         row.precision,
         row.dialect,
         row.scenario,
-        _percent(row.miou),
+        percent(row.miou),
         _interval(row.drop) if row.drop else "-",
         _worst_class(verdict, row),
-        _percent(row.agreement),
+        percent(row.agreement),
         "-" if row.median_ms is None else f"{row.median_ms:.1f}",
         f"{row.bytes / 1e6:.1f}",
         "-" if not judged else "pass" if verdict.kept(row) else "FAIL",
@@ -96,7 +97,3 @@ def _interval(drop: Drop) -> str:
 def _points(value: float) -> str:
     """Two decimals, and no minus before a zero."""
     return f"{round(value, 2) + 0.0:.2f}"
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f}"
