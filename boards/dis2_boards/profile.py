@@ -89,7 +89,8 @@ def load(board: str, *, even_refused: bool = False) -> Board:
     """
     by_path = board.endswith(".toml") or "/" in board
     if not by_path and board not in known_boards():
-        raise BoardError(f"unknown board {board!r}", mend=nearest(board, known_boards()))
+        mend = f"{nearest(board, known_boards())}; list them with: dis2-edge boards; your own file: --board ./FILE.toml"
+        raise BoardError(f"unknown board {board!r}", mend=mend)
     path = Path(board) if by_path else _ROOM / f"{board}.toml"
     found = _completed(from_table(Board, read_toml(path, BoardError), where=str(path), error=BoardError), str(path))
     if found.refused and not even_refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -77,9 +78,15 @@ def test_a_board_runs_only_files_for_its_engine(precision: str, dialect: str, io
 
 def test_the_verb_lists_boards_and_shows_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["boards"]) == 0
-    assert "host" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "host" in shown
+    assert max(map(len, shown.splitlines())) <= 100
     assert main(["boards", "host"]) == 0
     assert "unverified" in capsys.readouterr().out
+    assert main(["boards", "orin-nx-16gb"]) == 0
+    told, _, sources = capsys.readouterr().out.partition("\nSources\n")
+    assert "peak int8" in told
+    assert {f"[{number}]" for number in re.findall(r"\[(\d+)\]", told)} == set(re.findall(r"^\[\d+\]", sources, re.M))
     assert main(["boards", "hots"]) == 2
     assert "did you mean 'host'?" in capsys.readouterr().err
 

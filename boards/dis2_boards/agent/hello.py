@@ -62,6 +62,7 @@ def _root_facts(places: Places) -> dict[str, Any]:
     return {
         "free_bytes": free_bytes(places.root),
         "writable": os.access(nearest, os.W_OK | os.X_OK) and not read_only,
+        "deployed": places.stock.is_dir(),
         "versions": places.standing(),
         "current": places.flying(),
         "previous": pointed(places.previous),

@@ -92,7 +92,7 @@ def _watch(
             if fault:
                 return False, fault
             ticks, passed = _ticks(live) - seen.ticks, time.monotonic() - seen.at_s
-            session.wire.tell("watch", min(ticks, min_ticks), min_ticks)
+            session.wire.tell("ticks answered", min(ticks, min_ticks), min_ticks)
             if ticks >= min_ticks and passed >= watch_s:
                 return True, f"{ticks} ticks in {passed:.1f} s by one process"
             why = f"{ticks} of {min_ticks} ticks in {passed:.1f} s"

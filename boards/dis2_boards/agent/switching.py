@@ -15,6 +15,8 @@ from dis2_boards.agent.fault import RefusedError
 from dis2_boards.agent.places import Places, as_json, pointed, read_table
 from dis2_boards.agent.session import Session
 
+_STANDING = "the versions that are there are listed by: dis2-edge status"
+
 
 def switch(session: Session, *, id: str) -> dict[str, Any]:
     """Let version `id` fly, not kept yet: `settle` judges it, and the end of the connection undoes it."""
@@ -36,9 +38,11 @@ def rollback(session: Session, *, to: str | None) -> dict[str, Any]:
     places = session.at()
     before, wanted = places.flying(), to or pointed(places.previous)
     if wanted is None:
-        raise RefusedError("no version flew before this one", expected=", ".join(places.standing()) or "none is here")
+        raise RefusedError(
+            f"no version flew before {before}" if before else "no version ever flew here", mend=_STANDING
+        )
     if wanted == before:
-        raise RefusedError(f"version {wanted} flies already", expected=", ".join(places.standing()))
+        raise RefusedError(f"version {wanted} flies already", mend=_STANDING)
     check_ready(places, wanted)
     begin(places, wanted)
     try:

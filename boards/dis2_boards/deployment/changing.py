@@ -15,6 +15,7 @@ from dis2_boards.deployment.needs import room
 from dis2_boards.deployment.sending import lacking, send
 from dis2_boards.deployment.shipment import Shipment
 from dis2_boards.targets.session import Session
+from dis2_boards.targets.target import Target
 from dis2_edge import __version__
 from dis2_edge.errors import BoardError, LostError, RolledBackError
 from dis2_edge.files import write_json
@@ -32,6 +33,17 @@ def who() -> str:
     except (KeyError, OSError):
         user = "somebody"
     return f"{user}@{socket.gethostname()} with dis2-edge {__version__}"
+
+
+def hold(target: Target, session: Session, wait_s: float) -> None:
+    """Hold, until the end of the session, a board that something was deployed to; nothing is made where nothing was."""
+    if session.hello.get("deployed") is False:
+        raise BoardError(
+            f"nothing was ever deployed to {target.name} ({session.hello.get('root')})",
+            expected="a board's root folder",
+            mend="give it with --target or --root",
+        )
+    session.ask("lock", wait_s=wait_s, who=who())
 
 
 def take(attempt: Attempt, session: Session) -> None:

@@ -30,6 +30,8 @@ TARGET = ("--target", "ssh://pilot@drone")
         (("--record", "r.json", "--out", "b"), "--record without --target"),
         ((*TARGET, "--describe", "d.toml"), "--describe without --eval"),
         ((*TARGET, "--report", "r"), "--report without --eval"),
+        ((*TARGET, "--tiles", "4"), "--tiles without --eval"),
+        ((*TARGET, "--split", "val"), "--split without --eval"),
         ((*TARGET, "--tiles", "0"), "--tiles is 0; expected 1 to 4096 tiles"),
         ((*TARGET, "--wait", "-1"), "--wait is -1; expected 0 to 86400 seconds"),
         ((*TARGET, "--settle", "nan"), "--settle is nan"),
@@ -53,6 +55,15 @@ def test_a_message_repeats_the_words_without_defaults() -> None:
     assert again[:2] == ["dis2-edge", "deploy"]
     assert sorted(again[2:]) == sorted([*words, "--service", "process"])
     assert order.ask("status") == "dis2-edge status --target ssh://pilot@drone --ssh-config 'my lab'"
+
+
+def test_a_word_that_a_message_adds_replaces_what_was_said() -> None:
+    parser, _ = parser_of("deploy")
+    order = order_of(parser.parse_args(["run", *TARGET, "--service", "systemd", "--limit", "60"]))
+    said = order.again("--service", "process").split()
+    assert said.count("--service") == 1
+    assert said[-2:] == ["--service", "process"]
+    assert "--limit 60" in order.again("--yes-workstation")
 
 
 def test_the_repeated_words_are_the_same_order() -> None:
