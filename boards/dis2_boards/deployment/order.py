@@ -5,12 +5,10 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from dis2_boards.agent.services import Kind
 from dis2_boards.targets.target import Target
-
-Engine = Literal["auto", "onnxruntime", "tensorrt"]
+from dis2_edge.engine_names import Wanted
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Order:
     """Folder of built CUDA kernels; None: built here, where nvcc is."""
     key: Path | None = None
     """Private key that signs the bundle; None: it is not signed, or was already."""
-    engine: Engine = "auto"
+    engine: Wanted = "auto"
     """What is to fly there."""
     service: Kind | None = None
     """How it is to be started; None: as the board has it."""

@@ -6,12 +6,12 @@ import argparse
 import shlex
 from dataclasses import fields
 from pathlib import Path
-from typing import get_args
 
 from dis2_boards.agent.services import KINDS
-from dis2_boards.deployment.order import Engine, Order
+from dis2_boards.deployment.order import Order
 from dis2_boards.packing.pins import check_tag
 from dis2_boards.targets import address
+from dis2_edge.engine_names import WANTED
 from dis2_edge.errors import UserError
 
 _OF_PACKING = {"board": "--board", "out": "--out", "wheels": "--wheels", "kernels": "--kernels", "key": "--key"}
@@ -142,7 +142,7 @@ def _of_packing(group: argparse._ArgumentGroup) -> None:
 
 
 def _of_the_board(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--engine", choices=get_args(Engine), help="what is to fly there (%(default)s)")
+    group.add_argument("--engine", choices=WANTED, help="what is to fly there (%(default)s)")
     group.add_argument("--service", choices=KINDS, help="how it is started there (default: as it was)")
     group.add_argument("--rig", type=Path, metavar="FILE", help="the aircraft's rig (default: as it was)")
     group.add_argument("--wait", type=float, metavar="S", help="seconds to wait for another deploy (%(default)g)")
