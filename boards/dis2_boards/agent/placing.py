@@ -6,7 +6,7 @@ import os
 import re
 from typing import Any
 
-from dis2_boards.agent import disk, judging, launching, stock
+from dis2_boards.agent import disk, environment, judging, launching, stock
 from dis2_boards.agent.fault import RefusedError
 from dis2_boards.agent.judging import MANIFEST, SEAL, SIGNATURE, Files
 from dis2_boards.agent.places import JSON_LIMIT, Places
@@ -53,7 +53,7 @@ def _stands(places: Places, name: str) -> bool:
     try:
         judging.whole(places, name)
     except RefusedError as error:
-        if judging.flying(places) == name:
+        if judging.flying(places) == name or environment.flies(places.version(name)):
             mend = "go back first: dis2-edge rollback, then deploy again"
             raise RefusedError(f"version {name} flies and is damaged ({error.found})", mend=mend) from error
         return False
