@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dis2_boards.profile import Board, known_boards, load
+from dis2_boards.profile import Board, known_boards, load, only_on
 from dis2_edge.bundle import ModelRow
 from dis2_edge.cli import main
 from dis2_edge.errors import BoardError
@@ -172,3 +172,8 @@ def test_a_bad_file_of_a_chips_board_says_what_is_wrong(tmp_path: Path, old: str
     (tmp_path / "mine.toml").write_text(text.replace(old, new, 1))
     with pytest.raises(BoardError, match=message):
         load(str(tmp_path / "mine.toml"))
+
+
+@pytest.mark.parametrize(("board", "one"), [("orin-nx-16gb", "orin-nx-16gb"), ("generic-arm64", ""), ("mine", "")])
+def test_a_bundle_for_a_gpu_is_for_one_board_alone(board, one):
+    assert only_on(board) == one

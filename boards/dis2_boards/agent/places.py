@@ -17,6 +17,8 @@ ID = re.compile(r"[0-9a-f]{12}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 JSON_LIMIT = 16 << 20
 """Largest JSON file, in bytes, that is read at all."""
+USUAL_ROOT = "~/dis2-edge"
+"""ROOT, unless whoever deploys says otherwise."""
 FOLDERS = ("versions", "stock", "engines", "trusted", "state", "reports")
 
 
@@ -120,6 +122,10 @@ class Places:
         """The bundle of version `name`."""
         return self.versions / name / "bundle"
 
+    def flying(self) -> str | None:
+        """The id of the version that flies; None where none does."""
+        return pointed(self.current)
+
     def standing(self) -> list[str]:
         """The ids of the versions that are there, in order of name."""
         if not self.versions.is_dir():
@@ -137,6 +143,14 @@ def pointed(link: Path) -> str | None:
     if folder != "versions" or not ID.fullmatch(name) or not (link.parent / target / "bundle").is_dir():
         return None
     return name
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that a user may still write where `path` is, or would be."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    state = os.statvfs(path)
+    return state.f_bavail * state.f_frsize
 
 
 def read_table(path: Path) -> dict[str, Any] | None:
@@ -165,7 +179,7 @@ def digest(path: Path) -> str:
 
 def checked_root(text: str) -> Path:
     """ROOT from a request: absolute or below the user's home, no folder of other things; empty for the usual one."""
-    root = Path(text or "~/dis2-edge").expanduser()
+    root = Path(text or USUAL_ROOT).expanduser()
     if not root.is_absolute() or ".." in root.parts or len(root.parts) < 2 or root == Path.home():
         raise RefusedError(
             f"root {text!r}", expected="an absolute folder of its own, or one below ~", mend="choose --root"

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from dis2_boards.agent import judging, services, switching
+from dis2_boards.agent import services, switching
 from dis2_boards.agent.fault import RefusedError
 from dis2_boards.agent.places import Places, read_table
 from dis2_boards.agent.session import Session
@@ -79,7 +79,7 @@ def _watch(
     seen: _Seen | None = None
     why = "it told nothing of itself"
     while True:
-        if judging.flying(places) != name:
+        if places.flying() != name:
             return False, "the launcher went back by itself: it had to be started twice"
         state, live = services.of(places).state(), read_table(places.live)
         if state.alive is None:

@@ -36,7 +36,7 @@ def switch(session: Session, *, id: str) -> dict[str, Any]:
 def rollback(session: Session, *, to: str | None) -> dict[str, Any]:
     """Let a version fly again that flew before, at once and without a trial."""
     places = session.at()
-    before, wanted = judging.flying(places), to or pointed(places.previous)
+    before, wanted = places.flying(), to or pointed(places.previous)
     if wanted is None:
         raise RefusedError(
             f"no version flew before {before}" if before else "no version ever flew here", mend=_STANDING
@@ -66,7 +66,7 @@ def check_ready(places: Places, name: str) -> None:
 
 def begin(places: Places, name: str) -> str | None:
     """Prepare the way back, write down what is begun, and point `current` at `name`; what flew before."""
-    before = judging.flying(places)
+    before = places.flying()
     if before is not None and not judging.was_judged(places, before):
         before = None  # put there by hand: nothing of ours goes back to it
     if before is not None:
@@ -101,7 +101,7 @@ def back(places: Places) -> bool:
     """What was begun is not good: `current` is what it was before. Whether it had to be set back."""
     pending = read_table(places.pending) or {}
     name, before = pending.get("id"), pending.get("before")
-    turned = name != before and judging.flying(places) == name
+    turned = name != before and places.flying() == name
     if turned and before is None:
         disk.unlink(places.current)
     elif turned:
@@ -119,7 +119,7 @@ def back(places: Places) -> bool:
 def finish(places: Places) -> None:
     """What flew before a switch that was kept becomes `previous`; what was prepared for either end goes."""
     before = pointed(places.next_previous)
-    if os.path.lexists(places.kept) and before is not None and before != judging.flying(places):
+    if os.path.lexists(places.kept) and before is not None and before != places.flying():
         disk.rename(places.next_previous, places.previous)
         disk.sync_folder(places.root)
     for path in prepared(places):
@@ -146,5 +146,5 @@ def restart(places: Places) -> None:
     """End what flies, and start what is current, if anything is."""
     starting.stop_all(places)
     disk.unlink(places.live)
-    if judging.flying(places) is not None:
+    if places.flying() is not None:
         services.of(places).start()
