@@ -14,7 +14,6 @@ from dis2_boards.agent import disk
 from dis2_boards.agent.fault import RefusedError
 
 ID = re.compile(r"[0-9a-f]{12}")
-SHA256 = re.compile(r"[0-9a-f]{64}")
 JSON_LIMIT = 16 << 20
 """Largest JSON file, in bytes, that is read at all."""
 USUAL_ROOT = "~/dis2-edge"
