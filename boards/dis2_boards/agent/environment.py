@@ -77,7 +77,7 @@ def used_wheels(version: Path) -> list[str]:
 
 def remove_unused(version: Path) -> Iterator[str]:
     """Remove environments that the link does not name and no process runs, and what an installation left half done."""
-    linked = os.readlink(version / "env") if (version / "env").is_symlink() else ""
+    linked = _linked(version)
     for name in (*NAMES, ".wheels"):
         folder = version / name
         if name != linked and os.path.lexists(folder) and not in_use(folder):
@@ -86,16 +86,29 @@ def remove_unused(version: Path) -> Iterator[str]:
 
 
 def in_use(folder: Path) -> bool:
-    """Whether a process was started by the Python in `folder`."""
-    wanted = os.fsencode(os.path.realpath(folder)) + b"/bin/python"
+    """Whether a process was started by the Python in `folder`, or by the link, which may have named it then."""
+    version, names = os.fsencode(os.path.realpath(folder.parent)), (os.fsencode(folder.name), b"env")
     for number in (name for name in os.listdir("/proc") if name.isdigit()):
         try:
             with open(f"/proc/{number}/cmdline", "rb") as file:
-                if file.read(4096).split(b"\0")[0] == wanted:
-                    return True
+                program = file.read(4096).split(b"\0")[0]
+            where, name = os.path.split(os.path.dirname(os.path.dirname(program)))
+            if name in names and os.path.realpath(where) == version:
+                return True
         except OSError:
             continue
     return False
+
+
+def flies(version: Path) -> bool:
+    """Whether a process was started by an environment of `version`, current or not: nothing of it may go."""
+    return any(in_use(version / name) for name in NAMES if (version / name).is_dir())
+
+
+def _linked(version: Path) -> str:
+    """The name of the environment that the link names, however it is spelled; empty without one."""
+    folder, name = os.path.split(os.path.realpath(version / "env"))
+    return name if folder == os.path.realpath(version) and name in NAMES else ""
 
 
 def _check_listed(places: Places, name: str, wheels: list[Wheel]) -> None:
@@ -115,7 +128,7 @@ def _check_listed(places: Places, name: str, wheels: list[Wheel]) -> None:
 def _build(
     session: Session, places: Places, version: Path, wheels: list[Wheel], system_packages: bool, key: str
 ) -> None:
-    linked = os.readlink(version / "env") if (version / "env").is_symlink() else ""
+    linked = _linked(version)
     folder = version / next(name for name in NAMES if name != linked)
     if in_use(folder):
         raise RefusedError(f"{folder.name} of {version.name} still flies", mend="restart what flies, then deploy again")
@@ -195,7 +208,9 @@ def _key(wheels: list[Wheel], system_packages: bool) -> str:
 
 
 def _mark(folder: Path) -> dict[str, Any] | None:
-    return read_table(folder / MARK)
+    mark = read_table(folder / MARK) or {}
+    whole = {"key": str, "wheels": list, "files": int, "bytes": int}
+    return mark if all(isinstance(mark.get(name), kind) for name, kind in whole.items()) else None
 
 
 def _measured(folder: Path) -> tuple[int, int]:

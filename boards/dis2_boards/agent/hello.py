@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dis2_boards.agent import environment, judging, launcher, services, wheels
+from dis2_boards.agent import environment, launcher, services, wheels
 from dis2_boards.agent.fault import RefusedError
 from dis2_boards.agent.places import Places, checked_root, free_bytes, pointed
 from dis2_boards.agent.session import Session
@@ -66,7 +66,7 @@ def _root_facts(places: Places) -> dict[str, Any]:
         "versions": places.standing(),
         "current": places.flying(),
         "previous": pointed(places.previous),
-        "trusted": list(judging.keys(places)),
+        "trusted": sorted(path.stem for path in places.trusted.glob("*.pub")),
         "service": services.kind_of(places),
     }
 

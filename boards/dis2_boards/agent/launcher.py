@@ -38,7 +38,7 @@ def main(words: list[str]) -> None:
 def go_back(root: Path) -> bool:
     """Whether `current` was set back, as the version that it names was started before and never kept."""
     pending = _table(root / "pending.json")
-    current = os.path.basename(os.readlink(root / "current"))
+    current = os.path.basename(os.path.realpath(root / "current"))
     if pending is None or pending.get("id") != current or pending.get("before") == current:
         return False
     if _torn(root / ".pending.ticket") and pending.get("boot") == boot_id():
@@ -64,8 +64,8 @@ def command_of(root: Path) -> list[str]:
         "{engine}": str(choice.get("engine", "auto")),
         "{precision}": str(choice.get("precision", "int8")),
     }
-    words = service.get("command") or _usual(rig_of(root, version.name))
-    return [_filled(word, known) for word in [*words, *service.get("args", [])]]
+    words = _words(service.get("command")) or _usual(rig_of(root, version.name))
+    return [_filled(word, known) for word in [*words, *_words(service.get("args"))]]
 
 
 def boot_id() -> str:
@@ -104,6 +104,11 @@ def _usual(rig: Path | None) -> list[str]:
     return [*words, "--rig", str(rig)] if rig else words
 
 
+def _words(given: Any) -> list[str]:
+    """`given`, if it is a list of words; what is damaged is none."""
+    return given if isinstance(given, list) and all(isinstance(word, str) for word in given) else []
+
+
 def _filled(word: str, known: dict[str, str]) -> str:
     for name, value in known.items():
         word = word.replace(name, value)
@@ -133,7 +138,7 @@ def _sync(folder: Path) -> None:
 def _table(path: Path) -> dict[str, Any] | None:
     try:
         table = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return table if isinstance(table, dict) else None
 

@@ -69,4 +69,4 @@ def _sign(handle: int, who: str) -> None:
     """Write who holds it; on a full disk it is held without a name."""
     with contextlib.suppress(OSError):
         os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{who or 'unnamed'} since {time.strftime('%H:%M:%S %Z')}\n".encode(), 0)
+        os.pwrite(handle, f"{who or 'unnamed'} since {time.strftime('%H:%M:%S %Z')}\n".encode("utf-8", "replace"), 0)

@@ -37,12 +37,15 @@ def _mend_switch(places: Places) -> Iterator[str]:
 
 def _mend_versions(places: Places) -> Iterator[str]:
     for entry in sorted(places.versions.iterdir()):
-        if entry.name.startswith("."):
-            disk.remove_tree(entry)
-            yield f"{entry.name}, half made, was removed"
-        elif entry.is_dir():
-            for name in environment.remove_unused(entry):
-                yield f"{entry.name}/{name}, in use by nothing, was removed"
+        try:
+            if entry.name.startswith("."):
+                disk.remove_tree(entry)
+                yield f"{entry.name}, half made, was removed"
+            elif entry.is_dir():
+                for name in environment.remove_unused(entry):
+                    yield f"{entry.name}/{name}, in use by nothing, was removed"
+        except PermissionError as error:  # another user's, who deployed here once: it is in nobody's way
+            yield f"{entry.name}: {error.filename} cannot be removed"
 
 
 def _remove_beside(places: Places) -> Iterator[str]:

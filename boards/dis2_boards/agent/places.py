@@ -14,11 +14,12 @@ from dis2_boards.agent import disk
 from dis2_boards.agent.fault import RefusedError
 
 ID = re.compile(r"[0-9a-f]{12}")
-SHA256 = re.compile(r"[0-9a-f]{64}")
 JSON_LIMIT = 16 << 20
 """Largest JSON file, in bytes, that is read at all."""
 USUAL_ROOT = "~/dis2-edge"
 """ROOT, unless whoever deploys says otherwise."""
+_SYSTEM = 0
+"""The number of root, whose folders are as safe as the board."""
 FOLDERS = ("versions", "stock", "engines", "trusted", "state", "reports")
 
 
@@ -140,7 +141,8 @@ def pointed(link: Path) -> str | None:
     except OSError:
         return None
     folder, _, name = target.rpartition("/")
-    if folder != "versions" or not ID.fullmatch(name) or not (link.parent / target / "bundle").is_dir():
+    usual = folder == "versions" or os.path.realpath(link.parent / folder) == os.path.realpath(link.parent / "versions")
+    if not usual or not ID.fullmatch(name) or not (link.parent / target / "bundle").is_dir():
         return None
     return name
 
@@ -151,6 +153,14 @@ def free_bytes(path: Path) -> int:
         path = path.parent
     state = os.statvfs(path)
     return state.f_bavail * state.f_frsize
+
+
+def leads_elsewhere(link: Path) -> bool:
+    """Whether `link` is something that is there and no version of ours: nothing could go back to it."""
+    if not os.path.lexists(link):
+        return False
+    inside = os.path.dirname(os.path.realpath(link)) == os.path.realpath(link.parent / "versions")
+    return not link.is_symlink() or (os.path.exists(link) and not inside)
 
 
 def read_table(path: Path) -> dict[str, Any] | None:
@@ -179,14 +189,14 @@ def digest(path: Path) -> str:
 
 def checked_root(text: str) -> Path:
     """ROOT from a request: absolute or below the user's home, no folder of other things; empty for the usual one."""
+    if any(ord(letter) < 32 or "\ud800" <= letter <= "\udfff" for letter in text):
+        raise RefusedError(f"root {text!r} holds control characters", mend="choose another --root")
     root = Path(text or USUAL_ROOT).expanduser()
     if not root.is_absolute() or ".." in root.parts or len(root.parts) < 2 or root == Path.home():
         raise RefusedError(
             f"root {text!r}", expected="an absolute folder of its own, or one below ~", mend="choose --root"
         )
-    if any(ord(letter) < 32 for letter in text):
-        raise RefusedError(f"root {text!r} holds control characters", mend="choose another --root")
-    root = Path(os.path.abspath(root))
+    root = _one_name(root)
     try:
         names = {entry.name for entry in os.scandir(root)}
     except FileNotFoundError:
@@ -198,4 +208,22 @@ def checked_root(text: str) -> Path:
         raise RefusedError(
             f"{root} holds other things already, as {strange[0]}", mend="choose an empty folder as --root"
         )
+    return root
+
+
+def _one_name(root: Path) -> Path:
+    """`root` without links, as what flies is known by its name; a link to what is not there (a disk that is not
+    mounted) is refused, as all would be written somewhere else."""
+    for path in (root, *root.parents):
+        if path.is_symlink() and not os.path.exists(path):
+            found = f"{path} is a link to {os.readlink(path)}, which is not there"
+            raise RefusedError(found, mend="mount what it leads to, or choose another --root")
+    try:
+        root = Path(os.path.realpath(root))
+        owner = os.stat(root).st_uid
+    except FileNotFoundError:
+        return root
+    if os.geteuid() not in (_SYSTEM, owner) and owner != _SYSTEM:
+        found = f"{root} belongs to another user ({owner}), who could change what flies"
+        raise RefusedError(found, mend="log in as that user, or choose another --root")
     return root

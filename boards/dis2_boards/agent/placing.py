@@ -7,7 +7,7 @@ import pkgutil
 import re
 from typing import Any
 
-from dis2_boards.agent import disk, judging, stock
+from dis2_boards.agent import disk, environment, judging, stock
 from dis2_boards.agent.fault import RefusedError
 from dis2_boards.agent.judging import MANIFEST, SEAL, SIGNATURE, Files
 from dis2_boards.agent.places import JSON_LIMIT, Places
@@ -54,7 +54,7 @@ def _stands(places: Places, name: str) -> bool:
     try:
         judging.whole(places, name)
     except RefusedError as error:
-        if places.flying() == name:
+        if places.flying() == name or environment.flies(places.version(name)):
             mend = "go back first: dis2-edge rollback, then deploy again"
             raise RefusedError(f"version {name} flies and is damaged ({error.found})", mend=mend) from error
         return False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from dis2_boards.agent.fault import RefusedError
 from dis2_boards.agent.places import Places, as_json, read_table
 from dis2_boards.agent.session import Session
 
+_WORD = re.compile("[a-z][a-z0-9_]{2,19}")
+"""A choice becomes a word of a command: it may be no option and no path."""
 ENGINES = ("auto", "onnxruntime", "tensorrt")
 
 
@@ -109,7 +112,7 @@ def _chose(proof: dict[str, Any], ended: Ended) -> bool:
     chosen = proof.get("chosen")
     if chosen is None:
         return ended.status != 0
-    told = isinstance(chosen, dict) and all(isinstance(chosen.get(key), str) for key in ("engine", "precision"))
+    told = isinstance(chosen, dict) and all(_WORD.fullmatch(str(chosen.get(key))) for key in ("engine", "precision"))
     return told and ended.status == 0
 
 

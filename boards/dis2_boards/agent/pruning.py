@@ -20,6 +20,7 @@ def prune(session: Session, *, keep: int) -> dict[str, Any]:
     stay = {places.flying(), pointed(places.previous), _pending(places)}
     newest = sorted(places.standing(), key=lambda name: _placed_s(places, name), reverse=True)
     removed = [name for name in newest if name not in stay][keep:]
+    removed = [name for name in removed if not environment.flies(places.version(name))]
     size = 0
     for name in removed:
         size += _own_bytes(places.version(name))

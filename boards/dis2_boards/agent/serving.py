@@ -9,7 +9,7 @@ import sys
 import traceback
 from typing import Any, BinaryIO
 
-from dis2_boards.agent import asks, mending, starting
+from dis2_boards.agent import asks, mending, starting, stock
 from dis2_boards.agent.fault import GoneError, RefusedError
 from dis2_boards.agent.session import Session
 from dis2_boards.agent.verbs import VERBS
@@ -36,6 +36,7 @@ def serve_alone(read: BinaryIO, write: BinaryIO) -> None:
     for number in (signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # a handler, not SIG_IGN, which children would inherit
     signal.signal(signal.SIGTERM, _gone)
+    os.umask(os.umask(0o022) | 0o022)  # what flies is nobody else's to change
     with contextlib.suppress(BrokenPipeError):
         serve(read, write)
 
@@ -54,6 +55,7 @@ def _one(session: Session) -> bool:
         return True
     if ask is None:
         return False
+    wire.expect(stock.announced(ask))
     try:
         _act(session, ask)
     except GoneError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -75,11 +76,11 @@ class Session:
 
     def log(self, action: str, result: str) -> None:
         """Add a line to deploy.log; a full disk is no reason to stop."""
-        if self.places is None or not self.places.root.is_dir():
+        if self.places is None or not os.path.isdir(self.places.root):
             return
         log, now = self.places.log, datetime.datetime.now(datetime.timezone.utc)
-        flat = " ".join(result.split())[:500]
+        who, action, flat = (" ".join(text.split())[:500] for text in (self.who or "-", action, result))
         with contextlib.suppress(OSError):
             if log.exists() and log.stat().st_size > LOG_LIMIT:
                 disk.rename(log, log.with_name(f"{log.name}.1"))
-            disk.append_line(log, f"{now:%Y-%m-%dT%H:%M:%SZ}  {self.who or '-'}  {action}  {flat}")
+            disk.append_line(log, f"{now:%Y-%m-%dT%H:%M:%SZ}  {who}  {action}  {flat}")

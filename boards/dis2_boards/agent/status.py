@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -55,12 +56,19 @@ def health(live: dict[str, Any] | None, service: services.State, current: str | 
     age_s = time.time() - written if isinstance(written, (int, float)) else STALE_S
     if age_s >= STALE_S:
         return False, f"it last told of itself {age_s:.0f} s ago"
+    if age_s <= -STALE_S:  # from before the clock was set back, as at a start without a battery
+        return False, f"it last told of itself {-age_s:.0f} s ahead of the board's clock"
     return True, ""
 
 
 def folder_bytes(folder: Path) -> int:
     """Bytes of all files below `folder`; a file with two names counts in each folder that names it."""
-    return sum(os.lstat(os.path.join(where, name)).st_size for where, _, names in os.walk(folder) for name in names)
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # another session may be removing it
+                total += os.lstat(os.path.join(where, name)).st_size
+    return total
 
 
 def _version(places: Places, name: str) -> dict[str, Any]:

@@ -28,7 +28,6 @@ def have(session: Session, *, files: list[tuple[str, int]]) -> dict[str, Any]:
 def put(session: Session, *, sha256: str, bytes: int, offset: int) -> dict[str, Any]:
     """Take bytes `offset` to `bytes` of the file, and with the last of them check its hash."""
     wire, places = session.wire, session.at()
-    wire.expect(max(0, bytes - offset))
     session.hold()
     part = _part(places.stock, sha256)
     there = max(0, _size(part))
@@ -37,6 +36,8 @@ def put(session: Session, *, sha256: str, bytes: int, offset: int) -> dict[str, 
         raise RefusedError(f"the upload goes on at {offset} of {bytes}", expected=f"0 or {there}", mend=mend)
     _check_room(places, bytes - offset)
     total = _hash_of_start(part, offset)
+    if not offset:
+        disk.remove_tree(part)  # whoever made it, and whatever it is: what is written now is ours
     with disk.Writing(part, append=offset > 0) as file:
         for piece in wire.pieces():
             file.write(piece)
@@ -45,10 +46,18 @@ def put(session: Session, *, sha256: str, bytes: int, offset: int) -> dict[str, 
     if total.hexdigest() != sha256:
         disk.unlink(part)
         raise RefusedError(f"{sha256[:12]}... was damaged on the way", mend="deploy again: it is sent anew")
-    disk.rename(part, places.stock / sha256)
+    disk.rename(part, places.stock / sha256)  # first: a part that cannot be written could never be gone on with
     disk.protect(places.stock / sha256)
     disk.sync_folder(places.stock)
     return {}
+
+
+def announced(ask: dict[str, Any]) -> int:
+    """Raw bytes that follow the request `ask`, also where all else in it is wrong."""
+    size, offset = ask.get("bytes"), ask.get("offset", 0)
+    if ask["ask"] != "put" or type(size) is not int or type(offset) is not int:
+        return 0
+    return max(0, size - max(0, offset))
 
 
 def check(places: Places, wanted: Sequence[tuple[str, int]]) -> None:

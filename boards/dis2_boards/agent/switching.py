@@ -12,7 +12,7 @@ from typing import Any
 
 from dis2_boards.agent import disk, environment, judging, launcher, services, starting
 from dis2_boards.agent.fault import RefusedError
-from dis2_boards.agent.places import Places, as_json, pointed, read_table
+from dis2_boards.agent.places import ID, Places, as_json, leads_elsewhere, pointed, read_table
 from dis2_boards.agent.session import Session
 
 _STANDING = "the versions that are there are listed by: dis2-edge status"
@@ -22,15 +22,7 @@ def switch(session: Session, *, id: str) -> dict[str, Any]:
     """Let version `id` fly, not kept yet: `settle` judges it, and the end of the connection undoes it."""
     places = session.at()
     check_ready(places, id)
-    before = begin(places, id)
-    session.owes_judgement = True
-    try:
-        restart(places)
-    except Exception:
-        undo(places)
-        session.owes_judgement = False
-        raise
-    return {"before": before}
+    return {"before": _begun(session, places, id)}
 
 
 def rollback(session: Session, *, to: str | None) -> dict[str, Any]:
@@ -44,14 +36,23 @@ def rollback(session: Session, *, to: str | None) -> dict[str, Any]:
     if wanted == before:
         raise RefusedError(f"version {wanted} flies already", mend=_STANDING)
     check_ready(places, wanted)
-    begin(places, wanted)
+    _begun(session, places, wanted)
+    keep(places)
+    session.owes_judgement = False
+    return {"before": before, "current": wanted}
+
+
+def _begun(session: Session, places: Places, name: str) -> str | None:
+    """`begin` and start; from before the first change on, an end of the session in between undoes it."""
+    session.owes_judgement = True
     try:
+        before = begin(places, name)
         restart(places)
     except Exception:
         undo(places)
+        session.owes_judgement = False
         raise
-    keep(places)
-    return {"before": before, "current": wanted}
+    return before
 
 
 def check_ready(places: Places, name: str) -> None:
@@ -62,6 +63,9 @@ def check_ready(places: Places, name: str) -> None:
         raise RefusedError(f"version {name} has no whole environment", mend="deploy it again")
     if not (read_table(version / "choice.json") or {}).get("engine"):
         raise RefusedError(f"version {name} was not proven on this board", mend="deploy it again")
+    if leads_elsewhere(places.current):
+        found = f"{places.current} is no link to a version of this board, so nothing could go back to it"
+        raise RefusedError(found, mend="move it away on the board")
 
 
 def begin(places: Places, name: str) -> str | None:
@@ -99,13 +103,12 @@ def forget_parts(places: Places) -> None:
 
 def back(places: Places) -> bool:
     """What was begun is not good: `current` is what it was before. Whether it had to be set back."""
-    pending = read_table(places.pending) or {}
-    name, before = pending.get("id"), pending.get("before")
+    name, before = _pending(places)
     turned = name != before and places.flying() == name
     if turned and before is None:
         disk.unlink(places.current)
     elif turned:
-        if not os.path.lexists(places.way_back):
+        if pointed(places.way_back) != before:
             disk.link_to(f"versions/{before}", places.way_back)
         disk.rename(places.way_back, places.current)
     disk.sync_folder(places.root)
@@ -114,6 +117,20 @@ def back(places: Places) -> bool:
     disk.sync_folder(places.root)
     finish(places)
     return turned
+
+
+def _pending(places: Places) -> tuple[str | None, str | None]:
+    """What was switched to, and what flew before and is there still.
+
+    Where pending.json is damaged, the way back tells: it is there as long as nothing was kept.
+    """
+    table = read_table(places.pending)
+    if table is None:
+        before = pointed(places.way_back)
+        return (places.flying() if before else None), before
+    name, before = table.get("id"), table.get("before")
+    there = isinstance(before, str) and ID.fullmatch(before) and places.bundle(before).is_dir()
+    return (name if isinstance(name, str) else None), (before if there else None)
 
 
 def finish(places: Places) -> None:
@@ -135,7 +152,7 @@ def prepared(places: Places) -> tuple[Path, ...]:
 
 def undo(places: Places) -> None:
     """`back`, and start again what flew before, unless it was never interrupted."""
-    before = (read_table(places.pending) or {}).get("before")
+    before = _pending(places)[1]
     turned = back(places)
     live = read_table(places.live) or {}
     if turned and not (before is not None and live.get("bundle") == before and services.of(places).state().alive):

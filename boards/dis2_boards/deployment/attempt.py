@@ -92,4 +92,4 @@ def runs_now(name: str, session: Session) -> str:
     status = session.ask("status")
     current, pending = status.get("current"), status.get("pending")
     said = f"{name} runs {current}" if current else f"nothing runs on {name}"
-    return f"{said}; a switch to {pending.get('id')} is not settled" if isinstance(pending, dict) else said
+    return f"{said}; a switch to {pending} is not settled" if pending else said

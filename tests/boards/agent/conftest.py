@@ -14,9 +14,16 @@ from tests.boards.agent.talking import Local
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the stand-in, built by the agent in earnest, once."""
-    root, fake = tmp_path_factory.mktemp("built") / "root", version("built")
-    with Local(root) as talk:
+    """An environment with the stand-in, built by the agent in earnest, once, for a user whose pip is told otherwise."""
+    folder, fake = tmp_path_factory.mktemp("built"), version("built")
+    root, told = folder / "root", f"[install]\ntarget = {folder}/elsewhere\n"
+    with pytest.MonkeyPatch.context() as patch, Local(root) as talk:
+        for name, path in (("HOME", folder / "home"), ("XDG_CONFIG_DIRS", folder / "all")):
+            conf = path / (".config" if name == "HOME" else "") / "pip" / "pip.conf"
+            conf.parent.mkdir(parents=True)
+            conf.write_text(told)
+            patch.setenv(name, str(path))
+        patch.setenv("PIP_TARGET", str(folder / "elsewhere"))
         send(talk, fake)
         sha, size = talk.upload(wheel())
         talk.ask("install", id=fake.id, wheels=[[NAME, sha, size]])

@@ -1,4 +1,4 @@
-"""Stop the agent before every change of its disk, take away what was not synced, and look what the board holds then.
+"""Before every change of its disk that the agent makes: what would the board hold if it, or the power, ended here?
 
     python -m tests.boards.agent.killed --table
 
@@ -18,7 +18,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from unittest import mock
 from dis2_boards.agent import disk, environment, judging, launcher
 from dis2_boards.agent.places import Places, pointed
 from dis2_boards.agent.serving import serve
-from tests.boards.agent.power import MODELS, Killed, Power
+from tests.boards.agent.power import MODELS, Killed, Power, Remains
 from tests.boards.agent.pretence import StandInService, stand_ins
 from tests.boards.agent.scenes import NAMES, NEW, SCENES, Request, Scene, deploy
 
@@ -66,72 +66,91 @@ class Stop:
     """The same after the next connection took the lock."""
 
 
-def stops(scene: Scene, models: Sequence[str] = MODELS, *, backward: bool = False) -> Iterator[Stop]:
+def stops(scene: Scene, models: Sequence[str] = MODELS) -> list[Stop]:
     """Every stop of `scene`, under each model; an AssertionError says what was not whole."""
     with stand_ins(), tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-        start, root = Path(folder) / "start", Path(folder) / "root"
+        start = Path(folder) / "start"
         start.mkdir()
         for asked in scene.before:
             talk(start, asked)
         StandInService.healthy = scene.healthy
-        verbs = _rehearsed(scene, start, root)
-        numbers = range(verbs.index(scene.since) + 1 if scene.since else 1, len(verbs) + 1)
-        seen: dict[str, tuple[str, str, str]] = {}
-        for number in reversed(numbers) if backward else numbers:
-            stop = Stop(verbs[number - 1], "")
-            for model in models:
-                stop.change = _stop(scene, start, root, number, model)
-                where = f"{scene.name}, {stop.verb}, before {stop.change}, {model}"
-                state = f"{digest_of(root)} {StandInService.flies}"
-                if state not in seen:
-                    seen[state] = held(root, where), _booted(root, where), _mended(root, where)
-                    assert set(seen[state]) <= set(scene.may), f"{where}: {seen[state]}"
-                stop.states[model], stop.booted[model], stop.mended[model] = seen[state]
-            yield stop
+        return _Stopped(scene, start, models).run()
 
 
-def _rehearsed(scene: Scene, start: Path, root: Path) -> list[str]:
-    """The request of each change, where nothing stops it."""
-    verbs: list[str] = []
-    with _connected(scene, start, root, 0) as (power, requests):
-        power.heard = lambda: verbs.append(requests.verb)
-        serve(requests, io.BytesIO())
-    assert held(root) == scene.ends, f"{scene.name} ends with {held(root)}"
-    return verbs
+class _Stopped:
+    """One run of a scene, with a look at what would be left before each change.
 
+    States that were looked at already are not again, nor is what a deploy makes of a board that was mended: both are
+    all that is in the folder, and what is told of one is true of the other.
+    """
 
-def _stop(scene: Scene, start: Path, root: Path, number: int, model: str) -> str:
-    """Stop before change `number`, and take away what is lost; which change that is."""
-    with _connected(scene, start, root, number) as (power, requests):
-        with contextlib.suppress(Killed):
-            serve(requests, io.BytesIO())
-        power.cut(model)
-        return named(power.changes[number - 1])
+    def __init__(self, scene: Scene, start: Path, models: Sequence[str]) -> None:
+        self._scene, self._start, self._models = scene, start, models
+        self._requests = Requests(start, scene.asked)
+        self._power = Power(start, heard=self._heard)
+        self._found: list[Stop] = []
+        self._wrong: AssertionError | None = None
+        self._seen: dict[str, tuple[str, str, str]] = {}
+        self._deployed: set[str] = set()
 
+    def run(self) -> list[Stop]:
+        """All stops, in order."""
+        StandInService.flies = pointed(self._start / "current")
+        witness = mock.patch.object(disk, "witness", self._power)
+        with contextlib.closing(self._power), contextlib.suppress(Killed), witness:
+            serve(self._requests, io.BytesIO())
+        if self._wrong is not None:
+            raise self._wrong
+        assert held(self._start) == self._scene.ends, f"{self._scene.name} ends with {held(self._start)}"
+        return self._found
 
-@contextlib.contextmanager
-def _connected(scene: Scene, start: Path, root: Path, number: int) -> Iterator[tuple[Power, Requests]]:
-    shutil.rmtree(root, ignore_errors=True)
-    shutil.copytree(start, root, symlinks=True)
-    StandInService.flies = pointed(root / "current")
-    power = Power(root, number)
-    with contextlib.closing(power), mock.patch.object(disk, "witness", power):
-        yield power, Requests(root, scene.asked)
+    def _heard(self, change: str) -> None:
+        """A fault ends the run: the agent would answer an AssertionError of ours as one of its own."""
+        if self._wrong is not None:
+            raise Killed
+        if not self._found and self._scene.since not in ("", self._requests.verb):
+            return
+        try:
+            self._found.append(self._stop(Stop(self._requests.verb, named(change))))
+        except AssertionError as error:
+            self._wrong = error
+            raise Killed from error
+
+    def _stop(self, stop: Stop) -> Stop:
+        for model in self._models:
+            remains = self._power.cut(model)
+            where = f"{self._scene.name}, {stop.verb}, before {stop.change}, {model}"
+            state = f"{_digest(remains.walked())} {StandInService.flies}"
+            if state not in self._seen:
+                self._seen[state] = self._looked_at(remains, where)
+            stop.states[model], stop.booted[model], stop.mended[model] = self._seen[state]
+        return stop
+
+    def _looked_at(self, remains: Remains, where: str) -> tuple[str, str, str]:
+        root, flies, ticks = self._start.with_name("root"), StandInService.flies, StandInService.ticks
+        remains.made(root)
+        try:
+            with mock.patch.object(disk, "witness", disk.Witness()):
+                found = held(root, where), _booted(root, where), _mended(root, where, self._deployed)
+        finally:
+            StandInService.flies, StandInService.ticks = flies, ticks
+        assert set(found) <= set(self._scene.may), f"{where}: {found}"
+        return found
 
 
 def digest_of(root: Path) -> str:
     """A name for all that is in a folder, but for times."""
+    with contextlib.closing(Power(root)) as power:
+        return _digest(power.cut("kept").walked())
+
+
+def _digest(walked: Iterable[tuple[str, str | bytes]]) -> str:
     total = hashlib.sha256()
-    for where, folders, files in os.walk(root):
-        folders.sort()
-        for name in sorted([*folders, *files]):
-            path = os.path.join(where, name)
-            total.update(os.path.relpath(path, root).encode())
-            if os.path.islink(path):
-                total.update(os.readlink(path).encode())
-            elif name in files and name not in ("deploy.log", "deploy.lock", "live.json"):
-                with open(path, "rb") as file:
-                    total.update(re.sub(rb'"since_s": [0-9.]+', b"", file.read()))
+    for path, what in walked:
+        total.update(path.encode() + b"\0")
+        if path.rpartition("/")[2] not in ("deploy.log", "deploy.lock", "live.json"):
+            data = what.encode() if isinstance(what, str) else what
+            total.update(re.sub(rb'"since_s": [0-9.]+', b"", data) + b"\0")
     return total.hexdigest()
 
 
@@ -153,7 +172,7 @@ def _booted(root: Path, where: str) -> str:
     return "nothing"
 
 
-def _mended(root: Path, where: str) -> str:
+def _mended(root: Path, where: str, deployed: set[str]) -> str:
     """What is current after the next connection; then the same deploy, made again, must end well."""
     answers = talk(root, [{"ask": "lock"}], check=False)
     assert answers == [{}], f"{where}: {answers}"
@@ -162,9 +181,12 @@ def _mended(root: Path, where: str) -> str:
     assert not [name for name in left if os.path.lexists(root / name) or name.endswith((".new", ".old"))], (
         f"{where}: {left}"
     )
-    with mock.patch.object(StandInService, "healthy", True):
-        talk(root, deploy(NEW, "again"))
-    assert held(root, where) == "NEW", where
+    after = f"{digest_of(root)} {StandInService.flies}"
+    if after not in deployed:
+        with mock.patch.object(StandInService, "healthy", True):
+            talk(root, deploy(NEW, "again"))
+        assert held(root, where) == "NEW", where
+        deployed.add(after)
     return state
 
 
@@ -229,4 +251,4 @@ def _states(stop: Stop) -> tuple[str, ...]:
 
 
 if __name__ == "__main__" and sys.argv[1:] == ["--table"]:
-    print(table({scene.name: list(stops(scene)) for scene in SCENES}), end="")
+    print(table({scene.name: stops(scene) for scene in SCENES}), end="")

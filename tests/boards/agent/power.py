@@ -1,7 +1,7 @@
 """A disk that loses its power: what was synced is there afterwards, of all else as much as a model says.
 
-A test puts `Power` in the place of `disk.witness`. It stops the agent before its change `at`, then `cut` turns the
-folder into what a power cut would have left.
+A test puts `Power` in the place of `disk.witness`. Before each change it calls `heard`, which may ask by `cut` what
+would be left if the agent came no further: nothing is done to the folder for it, so one run has all of its stops.
 
 - kept    everything that was done is there: the agent was killed, the board went on
 - lost    whatever was not synced is gone: names and contents are those of the last sync
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,22 +28,48 @@ class Killed(BaseException):
     """The agent ends here."""
 
 
+@dataclass(frozen=True)
+class Remains:
+    """What is left of a folder."""
+
+    number: int
+    """Its number."""
+    names: dict[int, dict[str, Entry]]
+    """Folder's number -> its names."""
+    contents: dict[int, bytes]
+    """File's number -> its bytes."""
+
+    def made(self, folder: Path) -> None:
+        """Make `folder` anew of it, files with two names among it."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        _rebuild(folder, self.number, self.names, self.contents, {})
+
+    def walked(self, number: int = 0, below: str = "") -> Iterator[tuple[str, str | bytes]]:
+        """Path and content of all in it: bytes of a file, the target of a link, `/` of a folder."""
+        for name, (kind, what) in sorted(self.names.get(number or self.number, {}).items()):
+            path = f"{below}{name}"
+            if kind == "folder":
+                yield path, "/"
+                yield from self.walked(int(what), f"{path}/")
+            else:
+                yield path, f"-> {what}" if kind == "link" else self.contents.get(int(what), b"")
+
+
 @dataclass
 class Power(Witness):
-    """Counts changes, stops before one, and remembers what is safe on the disk."""
+    """Counts changes, and remembers what is safe on the disk."""
 
     root: Path
     """The folder that is watched; all in it at the beginning is safe."""
-    at: int = 0
-    """Number, from 1, of the change before which the agent stops; 0 never."""
     changes: list[str] = field(default_factory=list)
     """All changes so far: `NAME PATH`."""
     names: dict[int, dict[str, Entry]] = field(default_factory=dict)
     """Folder's number -> its names, as they are safe."""
     contents: dict[int, bytes] = field(default_factory=dict)
     """File's number -> its bytes, as they are safe."""
-    heard: Callable[[], object] = field(default=lambda: None)
-    """Called before each change."""
+    heard: Callable[[str], object] = field(default=lambda _: None)
+    """Called with each change before it is made; stops the agent by raising Killed."""
     held: dict[int, int] = field(default_factory=dict)
     """Number -> a handle, so that the number is given to nothing else."""
 
@@ -51,12 +77,10 @@ class Power(Witness):
         self._all_safe()
 
     def before(self, name: str, path: Path) -> None:
-        """Stop before the change that was chosen, and before all after it."""
-        where = os.path.relpath(path, self.root)
-        self.changes.append(f"{name} {where}")
-        self.heard()
-        if self.at and len(self.changes) >= self.at:
-            raise Killed
+        """Tell of it, and remember it."""
+        change = f"{name} {os.path.relpath(path, self.root)}"
+        self.heard(change)
+        self.changes.append(change)
 
     def after(self, name: str, path: Path) -> None:
         """Remember what a sync made safe."""
@@ -75,15 +99,17 @@ class Power(Witness):
             os.close(handle)
         self.held.clear()
 
-    def cut(self, model: str) -> None:
-        """Turn the folder into what is left of it."""
-        if model == "kept":
-            return
-        number, there = os.stat(self.root).st_ino, self._now()[0]
-        names = {"torn": there, "lost": self.names, "shallow": {**self.names, number: there[number]}}[model]
-        for entry in os.scandir(self.root):
-            shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else os.unlink(entry)
-        _rebuild(self.root, number, names, self.contents, {})
+    def cut(self, model: str) -> Remains:
+        """What is left of the folder if the power goes now, or the agent alone for `kept`."""
+        number = os.stat(self.root).st_ino
+        there, contents = self._now()
+        names = {
+            "kept": there,
+            "torn": there,
+            "lost": self.names,
+            "shallow": {**self.names, number: there[number]},
+        }[model]
+        return Remains(number, dict(names), dict(contents if model == "kept" else self.contents))
 
     def _now(self) -> tuple[dict[int, dict[str, Entry]], dict[int, bytes]]:
         names: dict[int, dict[str, Entry]] = {}

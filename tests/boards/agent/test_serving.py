@@ -94,12 +94,56 @@ def test_a_request_that_was_cut_off_is_not_done(root: Path) -> None:
     assert len(replies) == 1
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"sha256": "no hash", "bytes": 40},
+        {"sha256": "0" * 64, "bytes": 40, "who": "x"},
+        {"sha256": "0" * 64, "bytes": 50, "offset": 10},
+        {"sha256": "0" * 64, "bytes": 40},
+        {"bytes": 40, "offset": 0},
+    ],
+)
+@pytest.mark.parametrize("greeted", [True, False])
+def test_bytes_of_an_upload_that_is_refused_are_no_requests(
+    tmp_path: Path, keys: dict[str, Any], greeted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hello, "board_facts", dict)
+    hi, raw = HELLO % str(tmp_path / "root").encode(), b'{"ask": "trusted"}\n' * 2 + b"xx"
+    lines = [hi] * greeted + [json.dumps({"ask": "put", **keys}).encode() + b"\n" + raw] + [hi] * (not greeted)
+    replies = all_at_once([*lines, STATUS])
+    assert [set(reply) for reply in replies[:-1]] == [{"answer"}, {"error"}][:: 1 if greeted else -1]
+    assert replies[-1]["answer"]["versions"] == []
+
+
+def test_hello_comes_once(root: Path, tmp_path: Path) -> None:
+    (reply,) = after_hello(root, HELLO % str(tmp_path / "other").encode())
+    assert "hello comes once" in reply["error"]["found"]
+
+
+def test_a_key_that_cannot_be_read_hides_no_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hello, "board_facts", dict)
+    (tmp_path / "trusted").mkdir()
+    (tmp_path / "trusted" / "lab.pub").write_bytes(b"\xff")
+    replies = all_at_once([HELLO % str(tmp_path).encode(), b'{"ask": "trusted"}\n', STATUS])
+    assert replies[0]["answer"]["trusted"] == ["lab"]
+    assert "is no key" in replies[1]["error"]["found"]
+    assert "answer" in replies[2]
+
+
+def test_the_log_cannot_be_written_to_by_a_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hello, "board_facts", dict)
+    ask = json.dumps({"ask": "x\nlab  place  signed by lab"}).encode() + b"\n"
+    all_at_once([HELLO % str(tmp_path).encode(), b'{"ask": "lock", "who": "\\ud800"}\n', ask])
+    assert len((tmp_path / "deploy.log").read_text().splitlines()) == 1
+
+
 def test_hello_comes_first() -> None:
     (reply,) = all_at_once([STATUS])
     assert "hello" in reply["error"]["found"]
 
 
-@pytest.mark.parametrize("place", ["/", "~", "relative", "/tmp/../x", "/x\ny"])
+@pytest.mark.parametrize("place", ["/", "~", "relative", "/tmp/../x", "/x\ny", "/x\ud800"])
 def test_a_root_that_is_none_is_refused(place: str) -> None:
     (reply,) = all_at_once([json.dumps({"ask": "hello", "root": place}).encode() + b"\n"])
     assert "root" in reply["error"]["found"]

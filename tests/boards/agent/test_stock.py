@@ -77,3 +77,38 @@ def test_a_board_with_too_little_room_says_so_before_it_takes_a_byte(root: Path)
         with pytest.raises(AgentError, match="are free on the board"):
             talk.reply()
     assert list((root / "stock").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["read-only", "folder", "link"])
+def test_a_part_that_cannot_be_written_is_in_nobodys_way(root: Path, tmp_path: Path, kind: str) -> None:
+    with Local(root) as talk:
+        talk.ask("lock")
+        part = root / "stock" / f"{SHA}.part"
+        if kind == "folder":
+            (part / "x").mkdir(parents=True)
+        elif kind == "link":
+            part.symlink_to(tmp_path / "other")
+        else:
+            part.write_bytes(DATA[:10])
+            part.chmod(0o444)
+        talk.ask("put", DATA, sha256=SHA, bytes=len(DATA), offset=0)
+    assert (root / "stock" / SHA).read_bytes() == DATA
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_file_is_read_only_from_its_own_name_on(root: Path) -> None:
+    """A part that was made read-only and then cut off could not be gone on with."""
+    from dis2_boards.agent import disk
+
+    seen: list[str] = []
+
+    class Order(disk.Witness):
+        def before(self, name: str, path: Path) -> None:
+            seen.append(f"{name} {path.name}")
+
+    with Local(root) as talk, pytest.MonkeyPatch.context() as patch:
+        talk.ask("lock")
+        patch.setattr(disk, "witness", Order())
+        talk.upload(DATA)
+    done = [row.replace(SHA, "SHA") for row in seen if SHA in row or "stock" in row]
+    assert done[-4:] == ["fsync SHA.part", "rename SHA", "chmod SHA", "fsync folder stock"]

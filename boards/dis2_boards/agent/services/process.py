@@ -67,9 +67,13 @@ class ProcessService:
 
     def state(self) -> State:
         """Which processes carry the mark."""
-        for pid in _started:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+        for pid in sorted(_started):
+            try:
+                over = os.waitpid(pid, os.WNOHANG)[0] == pid
+            except ChildProcessError:
+                over = True
+            if over:
+                _started.discard(pid)  # from now on another process may get its number
         pids = tuple(pid for pid in _pids() if self._ours(pid))
         return State(bool(pids), pids, why="" if pids else "its process has ended")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import os
 from pathlib import Path
 
 from dis2_boards.agent import disk
@@ -111,7 +112,7 @@ class SystemdService:
 
 def unit_name(places: Places) -> str:
     """dis2-edge.service, or one for each other ROOT of the board."""
-    if places.root == Path.home() / "dis2-edge":
+    if os.path.realpath(places.root) == os.path.realpath(Path.home() / "dis2-edge"):
         return "dis2-edge.service"
     return f"dis2-edge-{hashlib.sha256(str(places.root).encode()).hexdigest()[:8]}.service"
 
