@@ -123,10 +123,10 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
             raise
 
 
-def check_free(path: Path) -> None:
+def check_free(path: Path, mend: str = "choose another --out or remove it") -> None:
     """Refuse a `path` that holds files; asked before long work too, so that it does not end with this error."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise StorageError(f"{path} exists already and is not empty", mend="choose another --out or remove it")
+        raise StorageError(f"{path} exists already and is not empty", mend=mend)
 
 
 def refuse_within(path: Path, bundle: Path, word: str = "--out") -> None:

@@ -77,7 +77,7 @@ def _peak(operations: Figure, hardware: dict[str, Figure], format_name: str) -> 
     return Figure(
         value=count * operations.value * clock / 1000,
         unit="GOP/s",
-        meaning=f"dense {format_name} of the GPU at its highest clock; without sparsity and DLA",
+        meaning=f"dense {format_name} at the highest clock; no sparsity, no DLA",
         source=f"derived: {count:g} SMs x {operations.value:g} operations a clock x {clock:g} MHz{doubt}",
     )
 

@@ -74,6 +74,14 @@ def known_boards() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _ROOM.glob("*.toml")))
 
 
+def only_on(name: str) -> str:
+    """The one board that a bundle for the board `name` flies on, for one with a GPU.
+
+    Empty where any board of its architecture will do, or where it is a board of the user's own, of which nothing tells.
+    """
+    return name if name in known_boards() and load(name, even_refused=True).kind == "gpu" else ""
+
+
 def load(board: str, *, even_refused: bool = False) -> Board:
     """The board called `board`, or the one described by the file at that path (anything with a / or .toml).
 
@@ -81,7 +89,8 @@ def load(board: str, *, even_refused: bool = False) -> Board:
     """
     by_path = board.endswith(".toml") or "/" in board
     if not by_path and board not in known_boards():
-        raise BoardError(f"unknown board {board!r}", mend=nearest(board, known_boards()))
+        mend = f"{nearest(board, known_boards())}; list them with: dis2-edge boards; your own file: --board ./FILE.toml"
+        raise BoardError(f"unknown board {board!r}", mend=mend)
     path = Path(board) if by_path else _ROOM / f"{board}.toml"
     found = _completed(from_table(Board, read_toml(path, BoardError), where=str(path), error=BoardError), str(path))
     if found.refused and not even_refused:

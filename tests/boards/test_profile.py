@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from dis2_boards.profile import Board, known_boards, load
+from dis2_boards.profile import Board, known_boards, load, only_on
 from dis2_edge.bundle import ModelRow
 from dis2_edge.cli import main
 from dis2_edge.errors import BoardError
@@ -77,9 +78,15 @@ def test_a_board_runs_only_files_for_its_engine(precision: str, dialect: str, io
 
 def test_the_verb_lists_boards_and_shows_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["boards"]) == 0
-    assert "host" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "host" in shown
+    assert max(map(len, shown.splitlines())) <= 100
     assert main(["boards", "host"]) == 0
     assert "unverified" in capsys.readouterr().out
+    assert main(["boards", "orin-nx-16gb"]) == 0
+    told, _, sources = capsys.readouterr().out.partition("\nSources\n")
+    assert "peak int8" in told
+    assert {f"[{number}]" for number in re.findall(r"\[(\d+)\]", told)} == set(re.findall(r"^\[\d+\]", sources, re.M))
     assert main(["boards", "hots"]) == 2
     assert "did you mean 'host'?" in capsys.readouterr().err
 
@@ -165,3 +172,8 @@ def test_a_bad_file_of_a_chips_board_says_what_is_wrong(tmp_path: Path, old: str
     (tmp_path / "mine.toml").write_text(text.replace(old, new, 1))
     with pytest.raises(BoardError, match=message):
         load(str(tmp_path / "mine.toml"))
+
+
+@pytest.mark.parametrize(("board", "one"), [("orin-nx-16gb", "orin-nx-16gb"), ("generic-arm64", ""), ("mine", "")])
+def test_a_bundle_for_a_gpu_is_for_one_board_alone(board, one):
+    assert only_on(board) == one

@@ -1,3 +1,5 @@
+"""Shares, bytes and times as people read them: whole ranges, dashes for what is not known."""
+
 import pytest
 
 from dis2_edge.quantities import megabytes, percent, span

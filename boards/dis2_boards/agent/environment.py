@@ -151,7 +151,7 @@ def _build(
     disk.link_to(folder.name, beside)
     disk.rename(beside, version / "env")
     disk.sync_folder(version)
-    session.wire.tell("install", len(steps), len(steps))
+    session.wire.tell(steps[-1][0], len(steps), len(steps))
 
 
 def _steps(
@@ -180,8 +180,8 @@ def _steps(
     ]
     return [
         ("make the environment", [*venv, str(folder)]),
-        ("install", [*own, "-c", _RUN_PIP, str(pip), *_PIP_WORDS, str(shelf / "wanted.txt")]),
-        ("compile", [*own, "-m", "compileall", "-q", "-x", r"[/\\]tests?[/\\]", str(folder / "lib")]),
+        ("install the packages", [*own, "-c", _RUN_PIP, str(pip), *_PIP_WORDS, str(shelf / "wanted.txt")]),
+        ("compile them", [*own, "-m", "compileall", "-q", "-x", r"[/\\]tests?[/\\]", str(folder / "lib")]),
     ]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from dis2_boards.agent import environment, launcher, services, wheels
 from dis2_boards.agent.fault import RefusedError
-from dis2_boards.agent.places import Places, checked_root, pointed
+from dis2_boards.agent.places import Places, checked_root, free_bytes, pointed
 from dis2_boards.agent.session import Session
 
 
@@ -54,14 +54,6 @@ def board_facts() -> dict[str, Any]:
     }
 
 
-def free_bytes(path: Path) -> int:
-    """Bytes that a user may still write where `path` is, or would be."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    state = os.statvfs(path)
-    return state.f_bavail * state.f_frsize
-
-
 def _root_facts(places: Places) -> dict[str, Any]:
     nearest = places.root
     while not os.path.lexists(nearest):
@@ -70,8 +62,9 @@ def _root_facts(places: Places) -> dict[str, Any]:
     return {
         "free_bytes": free_bytes(places.root),
         "writable": os.access(nearest, os.W_OK | os.X_OK) and not read_only,
+        "deployed": places.stock.is_dir(),
         "versions": places.standing(),
-        "current": pointed(places.current),
+        "current": places.flying(),
         "previous": pointed(places.previous),
         "trusted": sorted(path.stem for path in places.trusted.glob("*.pub")),
         "service": services.kind_of(places),

@@ -17,7 +17,7 @@ from typing import Any
 
 from dis2_boards.agent import disk, ed25519
 from dis2_boards.agent.fault import RefusedError
-from dis2_boards.agent.places import Places, as_json, digest, pointed, read_table
+from dis2_boards.agent.places import Places, as_json, digest, read_table
 
 MANIFEST, SEAL, SIGNATURE = "manifest.json", "manifest.sha256", "manifest.sig"
 _SIGNATURE_FORM = re.compile(rb"ed25519 ([0-9a-f]{16}) ([A-Za-z0-9+/]{86}==)\n?")
@@ -96,11 +96,6 @@ def parsed_key(line: str) -> bytes:
 def key_id(key: bytes) -> str:
     """What a signature calls `key`: the first 16 digits of its SHA-256."""
     return hashlib.sha256(key).hexdigest()[:16]
-
-
-def flying(places: Places) -> str | None:
-    """The version that flies."""
-    return pointed(places.current)
 
 
 def _check_listing(name: str, files: Files, texts: Mapping[str, bytes]) -> None:

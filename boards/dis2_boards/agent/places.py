@@ -17,6 +17,8 @@ ID = re.compile(r"[0-9a-f]{12}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 JSON_LIMIT = 16 << 20
 """Largest JSON file, in bytes, that is read at all."""
+USUAL_ROOT = "~/dis2-edge"
+"""ROOT, unless whoever deploys says otherwise."""
 _SYSTEM = 0
 """The number of root, whose folders are as safe as the board."""
 FOLDERS = ("versions", "stock", "engines", "trusted", "state", "reports")
@@ -122,6 +124,10 @@ class Places:
         """The bundle of version `name`."""
         return self.versions / name / "bundle"
 
+    def flying(self) -> str | None:
+        """The id of the version that flies; None where none does."""
+        return pointed(self.current)
+
     def standing(self) -> list[str]:
         """The ids of the versions that are there, in order of name."""
         if not self.versions.is_dir():
@@ -148,6 +154,14 @@ def leads_elsewhere(link: Path) -> bool:
         return False
     inside = os.path.dirname(os.path.realpath(link)) == os.path.realpath(link.parent / "versions")
     return not link.is_symlink() or (os.path.exists(link) and not inside)
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that a user may still write where `path` is, or would be."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    state = os.statvfs(path)
+    return state.f_bavail * state.f_frsize
 
 
 def read_table(path: Path) -> dict[str, Any] | None:
@@ -178,7 +192,7 @@ def checked_root(text: str) -> Path:
     """ROOT from a request: absolute or below the user's home, no folder of other things; empty for the usual one."""
     if any(ord(letter) < 32 or "\ud800" <= letter <= "\udfff" for letter in text):
         raise RefusedError(f"root {text!r} holds control characters", mend="choose another --root")
-    root = Path(text or "~/dis2-edge").expanduser()
+    root = Path(text or USUAL_ROOT).expanduser()
     if not root.is_absolute() or ".." in root.parts or len(root.parts) < 2 or root == Path.home():
         raise RefusedError(
             f"root {text!r}", expected="an absolute folder of its own, or one below ~", mend="choose --root"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import re
 from typing import Any
 
-from dis2_boards.agent import disk, environment, judging, launching, stock
+from dis2_boards.agent import disk, environment, judging, stock
 from dis2_boards.agent.fault import RefusedError
 from dis2_boards.agent.judging import MANIFEST, SEAL, SIGNATURE, Files
 from dis2_boards.agent.places import JSON_LIMIT, Places
@@ -53,7 +54,7 @@ def _stands(places: Places, name: str) -> bool:
     try:
         judging.whole(places, name)
     except RefusedError as error:
-        if judging.flying(places) == name or environment.flies(places.version(name)):
+        if places.flying() == name or environment.flies(places.version(name)):
             mend = "go back first: dis2-edge rollback, then deploy again"
             raise RefusedError(f"version {name} flies and is damaged ({error.found})", mend=mend) from error
         return False
@@ -86,7 +87,7 @@ def _build(places: Places, name: str, files: Files, verdict: dict[str, Any]) -> 
         disk.make_folder(beside / "bundle" / folder)
     for path, (sha, _) in sorted(files.items()):
         disk.same_file(places.stock / sha, beside / "bundle" / path)
-    disk.write_whole(beside / "launch.py", launching.text())
+    disk.write_whole(beside / "launch.py", _launcher())
     judging.record(beside, verdict)
     for folder in reversed(_folders(files)):
         disk.sync_folder(beside / "bundle" / folder)
@@ -95,6 +96,14 @@ def _build(places: Places, name: str, files: Files, verdict: dict[str, Any]) -> 
         remove_version(places, name)
     disk.rename(beside, places.version(name))
     disk.sync_folder(places.versions)
+
+
+def _launcher() -> bytes:
+    """What starts the version, written into it: launcher.py of this package, from wherever this was imported."""
+    found = pkgutil.get_data("dis2_boards.agent", "launcher.py")
+    if found is None:
+        raise RefusedError("the agent was carried without its launcher")
+    return found
 
 
 def remove_version(places: Places, name: str) -> None:

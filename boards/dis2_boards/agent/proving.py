@@ -123,6 +123,6 @@ def _write_down(places: Places, name: str, proof: dict[str, Any]) -> None:
     if chosen is not None:
         choice = {"engine": chosen["engine"], "precision": chosen["precision"], "rows": proof.get("rows", [])}
         disk.write_whole(version / "choice.json", as_json(choice))
-    elif judging.flying(places) != name:
+    elif places.flying() != name:
         disk.unlink(version / "choice.json")
         disk.sync_folder(version)

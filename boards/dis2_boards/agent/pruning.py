@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dis2_boards.agent import disk, environment
-from dis2_boards.agent.hello import free_bytes
-from dis2_boards.agent.places import Places, pointed, read_table
+from dis2_boards.agent.places import Places, free_bytes, pointed, read_table
 from dis2_boards.agent.placing import remove_version
 from dis2_boards.agent.session import Session
 
@@ -18,7 +17,7 @@ def prune(session: Session, *, keep: int) -> dict[str, Any]:
     """Keep the `keep` newest beside those; remove the other versions, unused stock, plans of models that are gone."""
     places = session.at()
     free = free_bytes(places.root)
-    stay = {pointed(places.current), pointed(places.previous), _pending(places)}
+    stay = {places.flying(), pointed(places.previous), _pending(places)}
     newest = sorted(places.standing(), key=lambda name: _placed_s(places, name), reverse=True)
     removed = [name for name in newest if name not in stay][keep:]
     removed = [name for name in removed if not environment.flies(places.version(name))]

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from dis2_boards.agent import judging, services, switching
+from dis2_boards.agent import services, switching
 from dis2_boards.agent.fault import RefusedError
 from dis2_boards.agent.places import Places, read_table
 from dis2_boards.agent.session import Session
@@ -79,7 +79,7 @@ def _watch(
     seen: _Seen | None = None
     why = "it told nothing of itself"
     while True:
-        if judging.flying(places) != name:
+        if places.flying() != name:
             return False, "the launcher went back by itself: it had to be started twice"
         state, live = services.of(places).state(), read_table(places.live)
         if state.alive is None:
@@ -92,7 +92,7 @@ def _watch(
             if fault:
                 return False, fault
             ticks, passed = _ticks(live) - seen.ticks, time.monotonic() - seen.at_s
-            session.wire.tell("watch", min(ticks, min_ticks), min_ticks)
+            session.wire.tell("ticks answered", min(ticks, min_ticks), min_ticks)
             if ticks >= min_ticks and passed >= watch_s:
                 return True, f"{ticks} ticks in {passed:.1f} s by one process"
             why = f"{ticks} of {min_ticks} ticks in {passed:.1f} s"

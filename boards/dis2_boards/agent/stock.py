@@ -10,7 +10,7 @@ from typing import Any
 
 from dis2_boards.agent import disk
 from dis2_boards.agent.fault import RefusedError
-from dis2_boards.agent.places import Places, digest
+from dis2_boards.agent.places import Places, digest, free_bytes
 from dis2_boards.agent.session import Session
 
 _SPARE = 8 << 20
@@ -73,8 +73,7 @@ def check(places: Places, wanted: Sequence[tuple[str, int]]) -> None:
 
 
 def _check_room(places: Places, wanted: int) -> None:
-    state = os.statvfs(places.stock)
-    free = state.f_bavail * state.f_frsize
+    free = free_bytes(places.stock)
     if wanted + _SPARE > free:
         found = f"{free >> 20} MiB are free on the board, {wanted >> 20} MiB are to come"
         raise RefusedError(found, mend="free some space on the board: dis2-edge prune")

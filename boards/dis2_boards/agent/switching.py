@@ -15,6 +15,8 @@ from dis2_boards.agent.fault import RefusedError
 from dis2_boards.agent.places import ID, Places, as_json, leads_elsewhere, pointed, read_table
 from dis2_boards.agent.session import Session
 
+_STANDING = "the versions that are there are listed by: dis2-edge status"
+
 
 def switch(session: Session, *, id: str) -> dict[str, Any]:
     """Let version `id` fly, not kept yet: `settle` judges it, and the end of the connection undoes it."""
@@ -26,11 +28,13 @@ def switch(session: Session, *, id: str) -> dict[str, Any]:
 def rollback(session: Session, *, to: str | None) -> dict[str, Any]:
     """Let a version fly again that flew before, at once and without a trial."""
     places = session.at()
-    before, wanted = judging.flying(places), to or pointed(places.previous)
+    before, wanted = places.flying(), to or pointed(places.previous)
     if wanted is None:
-        raise RefusedError("no version flew before this one", expected=", ".join(places.standing()) or "none is here")
+        raise RefusedError(
+            f"no version flew before {before}" if before else "no version ever flew here", mend=_STANDING
+        )
     if wanted == before:
-        raise RefusedError(f"version {wanted} flies already", expected=", ".join(places.standing()))
+        raise RefusedError(f"version {wanted} flies already", mend=_STANDING)
     check_ready(places, wanted)
     _begun(session, places, wanted)
     keep(places)
@@ -66,7 +70,7 @@ def check_ready(places: Places, name: str) -> None:
 
 def begin(places: Places, name: str) -> str | None:
     """Prepare the way back, write down what is begun, and point `current` at `name`; what flew before."""
-    before = judging.flying(places)
+    before = places.flying()
     if before is not None and not judging.was_judged(places, before):
         before = None  # put there by hand: nothing of ours goes back to it
     if before is not None:
@@ -100,7 +104,7 @@ def forget_parts(places: Places) -> None:
 def back(places: Places) -> bool:
     """What was begun is not good: `current` is what it was before. Whether it had to be set back."""
     name, before = _pending(places)
-    turned = name != before and judging.flying(places) == name
+    turned = name != before and places.flying() == name
     if turned and before is None:
         disk.unlink(places.current)
     elif turned:
@@ -123,7 +127,7 @@ def _pending(places: Places) -> tuple[str | None, str | None]:
     table = read_table(places.pending)
     if table is None:
         before = pointed(places.way_back)
-        return (judging.flying(places) if before else None), before
+        return (places.flying() if before else None), before
     name, before = table.get("id"), table.get("before")
     there = isinstance(before, str) and ID.fullmatch(before) and places.bundle(before).is_dir()
     return (name if isinstance(name, str) else None), (before if there else None)
@@ -132,7 +136,7 @@ def _pending(places: Places) -> tuple[str | None, str | None]:
 def finish(places: Places) -> None:
     """What flew before a switch that was kept becomes `previous`; what was prepared for either end goes."""
     before = pointed(places.next_previous)
-    if os.path.lexists(places.kept) and before is not None and before != judging.flying(places):
+    if os.path.lexists(places.kept) and before is not None and before != places.flying():
         disk.rename(places.next_previous, places.previous)
         disk.sync_folder(places.root)
     for path in prepared(places):
@@ -159,5 +163,5 @@ def restart(places: Places) -> None:
     """End what flies, and start what is current, if anything is."""
     starting.stop_all(places)
     disk.unlink(places.live)
-    if judging.flying(places) is not None:
+    if places.flying() is not None:
         services.of(places).start()

@@ -16,8 +16,8 @@ from dis2_boards.agent import (
     rigging,
     services,
     settling,
-    standing,
     starting,
+    status,
     stock,
     switching,
     trusting,
@@ -139,5 +139,5 @@ VERBS: dict[str, Verb] = {
         changes=True,
         noted=lambda answer, _: f"{answer['before']} -> {answer['current']}",
     ),
-    "status": Verb(standing.status, {}),
+    "status": Verb(status.status, {}),
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dis2_boards.deployment.case import BundleCase, Check
+from dis2_boards.deployment.checks import BundleCase, Check
 from dis2_boards.deployment.needs import memory_bytes
 from dis2_boards.deployment.wheels import glibc_of
 from dis2_boards.packing.locks import read_lock, tags_of
-from dis2_boards.profile import known_boards
+from dis2_boards.profile import known_boards, only_on
 from dis2_edge.errors import BoardError
 from dis2_edge.quantities import megabytes
 
@@ -14,11 +14,10 @@ from dis2_edge.quantities import megabytes
 def _board(case: BundleCase) -> BoardError | None:
     """A bundle for a processor goes to any board of that architecture; one for a GPU to its own board alone."""
     wanted, found = case.bundle.manifest.board, case.facts.board
-    generic = case.board is not None and case.board.kind == "cpu"
-    if wanted == found or generic or wanted not in known_boards():
+    if wanted == found or not only_on(wanted):
         return None
     what = f"{case.order.target.name} is {found or 'no board that is known'} ({_told(case)})"
-    fitting = found or ("generic-arm64" if case.facts.machine == "aarch64" else "host")
+    fitting = case.facts.fitting
     return BoardError(
         f"{what}, and the bundle is for {wanted}",
         expected=f"a bundle for {fitting}",

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from dis2_boards.deployment import steps
-from dis2_boards.deployment.case import BundleCase
+from dis2_boards.deployment.attempt import Attempt, runs_now
+from dis2_boards.deployment.checks import BundleCase
 from dis2_boards.deployment.needs import room
 from dis2_boards.deployment.sending import lacking, send
 from dis2_boards.deployment.shipment import Shipment
-from dis2_boards.deployment.way import Way, running
 from dis2_boards.targets.session import Session
+from dis2_boards.targets.target import Target
 from dis2_edge import __version__
 from dis2_edge.errors import BoardError, LostError, RolledBackError
 from dis2_edge.files import write_json
@@ -34,28 +35,39 @@ def who() -> str:
     return f"{user}@{socket.gethostname()} with dis2-edge {__version__}"
 
 
-def take(way: Way, session: Session) -> None:
+def hold(target: Target, session: Session, wait_s: float) -> None:
+    """Hold, until the end of the session, a board that something was deployed to; nothing is made where nothing was."""
+    if session.hello.get("deployed") is False:
+        raise BoardError(
+            f"nothing was ever deployed to {target.name} ({session.hello.get('root')})",
+            expected="a board's root folder",
+            mend="give it with --target or --root",
+        )
+    session.ask("lock", wait_s=wait_s, who=who())
+
+
+def take(attempt: Attempt, session: Session) -> None:
     """Hold the board until the end of the session; another deploy that holds it is waited for, or refuses this one."""
-    with way.step(steps.LOCK):
-        session.ask("lock", way.telling.progress, wait_s=way.order.wait_s, who=who())
-        way.changes = True
+    with attempt.step(steps.LOCK):
+        session.ask("lock", attempt.telling.progress, wait_s=attempt.order.wait_s, who=who())
+        attempt.changes = True
 
 
-def send_what_lacks(way: Way, session: Session, case: BundleCase, load: Shipment) -> int:
+def send_what_lacks(attempt: Attempt, session: Session, case: BundleCase, load: Shipment) -> int:
     """Send it, once it is known to fit; returns the bytes that travelled."""
-    with way.step(steps.HAVE):
+    with attempt.step(steps.HAVE):
         lacks = lacking(session, load)
         _check_room(session, case, load, lacks.bytes)
-    with way.step(steps.PUT):
-        return send(session, lacks, way.telling.progress)
+    with attempt.step(steps.PUT):
+        return send(session, lacks, attempt.telling.progress)
 
 
-def place(way: Way, session: Session, load: Shipment) -> int:
+def place(attempt: Attempt, session: Session, load: Shipment) -> int:
     """Place the bundle; what the board finds damaged in its stock is sent anew, once. Returns the bytes of that."""
     files = {name: [piece.sha256, piece.bytes] for name, piece in load.files.items()}
-    with way.step(steps.PLACE):
+    with attempt.step(steps.PLACE):
         try:
-            _ask(way, session, "place", id=load.bundle.id, files=files)
+            _ask(attempt, session, "place", id=load.bundle.id, files=files)
             return 0
         except LostError:
             raise
@@ -63,25 +75,25 @@ def place(way: Way, session: Session, load: Shipment) -> int:
             lacks = lacking(session, load)
             if not lacks.pieces:
                 raise
-        sent = send(session, lacks, way.telling.progress)
-        _ask(way, session, "place", id=load.bundle.id, files=files)
+        sent = send(session, lacks, attempt.telling.progress)
+        _ask(attempt, session, "place", id=load.bundle.id, files=files)
         return sent
 
 
-def install(way: Way, session: Session, case: BundleCase, load: Shipment) -> None:
+def install(attempt: Attempt, session: Session, case: BundleCase, load: Shipment) -> None:
     """Make the version's own environment, without a network."""
     rows = [[wheel.filename, wheel.sha256, wheel.bytes] for wheel in load.wheels]
-    with way.step(steps.INSTALL):
-        _ask(way, session, "install", id=load.bundle.id, wheels=rows, system_packages=case.tensorrt)
+    with attempt.step(steps.INSTALL):
+        _ask(attempt, session, "install", id=load.bundle.id, wheels=rows, system_packages=case.tensorrt)
 
 
-def prove(way: Way, session: Session, load: Shipment) -> dict[str, Any]:
+def prove(attempt: Attempt, session: Session, load: Shipment) -> dict[str, Any]:
     """What the board proved of the new version, which it will fly in the precision that it chose."""
-    order = way.order
+    order = attempt.order
     words = {"engine": order.engine, "limit_s": order.limit_s, "max_drop": order.max_drop}
     tiles = load.tiles.sha256 if load.tiles else None
-    with way.step(steps.PROVE):
-        proof: dict[str, Any] = _ask(way, session, "prove", id=load.bundle.id, tiles=tiles, **words)["proof"]
+    with attempt.step(steps.PROVE):
+        proof: dict[str, Any] = _ask(attempt, session, "prove", id=load.bundle.id, tiles=tiles, **words)["proof"]
         if not proof.get("chosen"):
             raise BoardError(
                 f"no engine of {load.bundle.id} passed on {order.target.name}: {proof.get('why') or 'no reason told'}",
@@ -91,48 +103,48 @@ def prove(way: Way, session: Session, load: Shipment) -> dict[str, Any]:
     return proof
 
 
-def report(way: Way, session: Session, load: Shipment, proof: dict[str, Any]) -> tuple[Path, ...]:
+def report(attempt: Attempt, session: Session, load: Shipment, proof: dict[str, Any]) -> tuple[Path, ...]:
     """Fetch what the board measured on the tiles, and draw its page here: a board has nothing to draw with."""
-    folder = way.order.report
+    folder = attempt.order.report
     if folder is None or load.tiles is None:
         return ()
-    with way.step(steps.REPORT):
+    with attempt.step(steps.REPORT):
         session.fetch(f"reports/{load.bundle.id}/{JSON}", folder / JSON)
         write_json(folder / "proof.json", proof)
         if importlib.util.find_spec("jinja2") is None:
-            way.telling.remark(f"{folder} has no page: pip install 'dis2-edge[report]'")
+            attempt.telling.remark(f"{folder} has no page: pip install 'dis2-edge[report]'")
             return (folder / JSON, folder / "proof.json")
         draw(folder)
     return (folder / "report.html", folder / JSON, folder / "proof.json")
 
 
-def switch(way: Way, session: Session, load: Shipment) -> str | None:
+def switch(attempt: Attempt, session: Session, load: Shipment) -> str | None:
     """Let the new version fly, not kept yet; what flew before."""
-    order = way.order
+    order = attempt.order
     if order.service is not None or load.rig is not None:
-        with way.step(steps.SERVICE):
+        with attempt.step(steps.SERVICE):
             if load.rig is not None:
-                _ask(way, session, "rig", sha256=load.rig.sha256, bytes=load.rig.bytes)
+                _ask(attempt, session, "rig", sha256=load.rig.sha256, bytes=load.rig.bytes)
             if order.service is not None:
-                _ask(way, session, "service", kind=order.service)
-    with way.step(steps.SWITCH):
-        before = _ask(way, session, "switch", id=load.bundle.id).get("before")
+                _ask(attempt, session, "service", kind=order.service)
+    with attempt.step(steps.SWITCH):
+        before = _ask(attempt, session, "switch", id=load.bundle.id).get("before")
         return str(before) if before else None
 
 
-def settle(way: Way, session: Session, load: Shipment) -> str:
+def settle(attempt: Attempt, session: Session, load: Shipment) -> str:
     """Why the new version is kept; one that is not is a RolledBackError."""
-    name = way.order.target.name
-    with way.step(steps.SETTLE):
-        verdict = _ask(way, session, "settle", wait_s=way.order.settle_s, min_ticks=MIN_TICKS)
+    name = attempt.order.target.name
+    with attempt.step(steps.SETTLE):
+        verdict = _ask(attempt, session, "settle", wait_s=attempt.order.settle_s, min_ticks=MIN_TICKS)
     if verdict.get("kept"):
         return str(verdict.get("why", ""))
-    way.changes = False  # what it runs now is told here
+    attempt.changes = False  # what it runs now is told here
     raise RolledBackError(
         f"{name} did not keep {load.bundle.id}: {verdict.get('why')}",
         expected="a version that flies and stays well",
-        mend=f"it went back by itself: {running(name, session)}; look at {way.facts.root if way.facts else ''}"
-        f"/service.out there, and at: {way.order.ask('status')}",
+        mend=f"it went back by itself: {runs_now(name, session)}; look at {attempt.facts.root if attempt.facts else ''}"
+        f"/service.out there, and at: {attempt.order.ask('status')}",
     )
 
 
@@ -148,5 +160,5 @@ def _check_room(session: Session, case: BundleCase, load: Shipment, lacking_byte
         )
 
 
-def _ask(way: Way, session: Session, verb: str, **words: Any) -> dict[str, Any]:
-    return session.ask(verb, way.telling.progress, **words)
+def _ask(attempt: Attempt, session: Session, verb: str, **words: Any) -> dict[str, Any]:
+    return session.ask(verb, attempt.telling.progress, **words)

@@ -7,65 +7,65 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from dis2_boards.deployment import before, changing, steps
-from dis2_boards.deployment.case import BundleCase
+from dis2_boards.deployment import changing, preparing, steps
+from dis2_boards.deployment.attempt import Attempt, told_interrupted, told_lost, told_with_state
+from dis2_boards.deployment.checks import BundleCase
 from dis2_boards.deployment.deployed import Deployed
 from dis2_boards.deployment.order import Order
 from dis2_boards.deployment.telling import Telling
-from dis2_boards.deployment.way import Way, aside, interrupted, taken
 from dis2_boards.targets.session import Session
 from dis2_edge.errors import LostError, UserError
 
 
 def deploy(order: Order, telling: Telling) -> Deployed:
     """Do `order`; a UserError says why not, and what the board runs then."""
-    before.look_here(order)
-    way = Way(order, telling)
+    preparing.look_here(order)
+    attempt = Attempt(order, telling)
     try:
-        with way.step(steps.HELLO):
+        with attempt.step(steps.HELLO):
             session = order.target.open()
         with session, tempfile.TemporaryDirectory(prefix="dis2-edge-") as scratch:
-            return _deploy(way, session, Path(scratch))
+            return _deploy(attempt, session, Path(scratch))
     except LostError as error:
-        raise taken(way, error) from error
+        raise told_lost(attempt, error) from error
     except UserError as error:
-        raise aside(way, error) from error
+        raise told_with_state(attempt, error) from error
     except KeyboardInterrupt:
-        telling.remark(interrupted(way))
+        telling.remark(told_interrupted(attempt))
         raise
 
 
-def _deploy(way: Way, session: Session, scratch: Path) -> Deployed:
-    case = before.checked(way, session, scratch)
-    already = _already(way, session, case, scratch)
+def _deploy(attempt: Attempt, session: Session, scratch: Path) -> Deployed:
+    case = preparing.checked(attempt, session, scratch)
+    already = _already(attempt, session, case, scratch)
     if already is not None:
         return already
-    load = before.loaded(way, case, scratch)
-    changing.take(way, session)
-    sent = changing.send_what_lacks(way, session, case, load)
-    sent += changing.place(way, session, load)
-    changing.install(way, session, case, load)
-    proof = changing.prove(way, session, load)
-    reports = changing.report(way, session, load, proof)
-    flew = changing.switch(way, session, load)
-    why = changing.settle(way, session, load)
+    load = preparing.loaded(attempt, case, scratch)
+    changing.take(attempt, session)
+    sent = changing.send_what_lacks(attempt, session, case, load)
+    sent += changing.place(attempt, session, load)
+    changing.install(attempt, session, case, load)
+    proof = changing.prove(attempt, session, load)
+    reports = changing.report(attempt, session, load, proof)
+    flew = changing.switch(attempt, session, load)
+    why = changing.settle(attempt, session, load)
     return Deployed(
         bundle=case.bundle,
-        target=way.order.target.name,
+        target=attempt.order.target.name,
         before=flew,
         proof=proof,
         why=why,
         already=False,
         sent_bytes=sent,
         total_bytes=load.total_bytes,
-        seconds=way.seconds,
+        seconds=attempt.seconds,
         reports=reports,
     )
 
 
-def _already(way: Way, session: Session, case: BundleCase, scratch: Path) -> Deployed | None:
+def _already(attempt: Attempt, session: Session, case: BundleCase, scratch: Path) -> Deployed | None:
     """What is told where the bundle flies there already and is well: then nothing is touched."""
-    order = way.order
+    order = attempt.order
     if case.facts.current != case.bundle.id or not (order.plain or order.only_new):
         return None
     status = session.ask("status")
@@ -73,8 +73,8 @@ def _already(way: Way, session: Session, case: BundleCase, scratch: Path) -> Dep
     if status.get("healthy") not in well or status.get("pending"):
         return None
     proof = _proof(session, case.bundle.id, scratch)
-    name, why = way.order.target.name, "it flies already: nothing was touched"
-    return Deployed(case.bundle, name, case.bundle.id, proof, why, True, 0, 0, way.seconds)
+    name, why = attempt.order.target.name, "it flies already: nothing was touched"
+    return Deployed(case.bundle, name, case.bundle.id, proof, why, True, 0, 0, attempt.seconds)
 
 
 def _proof(session: Session, name: str, scratch: Path) -> dict[str, Any]:

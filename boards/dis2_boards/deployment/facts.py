@@ -71,6 +71,11 @@ class Facts:
         return str(self.detected.get("board") or "")
 
     @property
+    def fitting(self) -> str:
+        """Name of the board to pack for: the one that was found, which need not have a profile, else by processor."""
+        return self.board or ("generic-arm64" if self.machine == "aarch64" else "host")
+
+    @property
     def tag(self) -> str:
         """The tag of the locks that fit: cp310-aarch64."""
         return f"{self.python_tag}-{self.machine}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from dis2_boards.deployment.case import Case, Check
+from dis2_boards.deployment.checks import Case, Check
 from dis2_boards.profile import known_boards, load
 from dis2_edge.errors import BoardError
 from dis2_edge.quantities import span

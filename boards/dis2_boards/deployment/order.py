@@ -68,8 +68,12 @@ class Order:
     """The user's words, so that a message can repeat them."""
 
     def again(self, *more: str) -> str:
-        """The same command, with `more` words."""
-        return " ".join(["dis2-edge deploy", *self.words, *map(shlex.quote, more)])
+        """The same command, with `more` words: a flag and its value, or a flag alone; they replace what was said."""
+        words = list(self.words)
+        if len(more) == 2 and more[0] in words:
+            place = words.index(more[0])
+            del words[place : place + 2]
+        return " ".join(["dis2-edge deploy", *words, *map(shlex.quote, more)])
 
     @property
     def plain(self) -> bool:

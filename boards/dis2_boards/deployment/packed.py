@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from dis2_boards.deployment.facts import Facts
 from dis2_boards.deployment.order import Order
 from dis2_boards.packing.pack import pack
 from dis2_boards.profile import Board, known_boards, load
@@ -17,22 +17,23 @@ from dis2_edge.errors import BoardError, StorageError
 from dis2_edge.files import new_folder
 
 
-def packed(order: Order, facts: Facts, scratch: Path) -> tuple[Bundle, Board | None]:
+def packed(order: Order, scratch: Path, found: str, tags: Sequence[str]) -> tuple[Bundle, Board | None]:
     """The bundle, every byte of it proven, and the board that it is for; None for a board file that is not at hand.
 
-    `scratch` is an empty folder that outlives the deploy.
+    A quantised run is packed for the board `found` unless the order names one, with packages for `tags`. `scratch` is
+    an empty folder that outlives the deploy.
     """
     if (order.source / bundles.MANIFEST).is_file():
         bundle, known = _given(order)
         return (_signed(bundle, order.key, scratch) if order.key else bundle), known
-    board = load(order.board or _found(facts))
+    board = load(order.board or found)
     key = load_private(order.key) if order.key else None
     bundle = pack(
         order.source,
         board,
         scratch / "bundle",
         key=key,
-        tags=tuple(dict.fromkeys((facts.tag, *order.tags))),
+        tags=tuple(dict.fromkeys(tags)),
         wheels=order.wheels,
         extras=order.extras,
         kernels=order.kernels,
@@ -61,11 +62,6 @@ def _signed(bundle: Bundle, key: Path, scratch: Path) -> Bundle:
     secret = load_private(key)
     shutil.copytree(bundle.path, scratch / "bundle")
     return sign(scratch / "bundle", secret)
-
-
-def _found(facts: Facts) -> str:
-    """The board that the target was found to be; a name that has no profile says so in `load`."""
-    return facts.board or ("generic-arm64" if facts.machine == "aarch64" else "host")
 
 
 def _kept(bundle: Bundle, out: Path) -> Bundle:

@@ -13,8 +13,8 @@ class Step:
     """Its name."""
     sentence: str
     """What it does, for people."""
-    after: str = "the old version"
-    """What the board runs when this step is cut off."""
+    switches: bool = False
+    """Whether the board may run the new version when this step is cut off; else it runs the old one."""
 
 
 HELLO = Step("hello", "greeting the board")
@@ -29,8 +29,8 @@ INSTALL = Step("install", "installing the runtime into the version's own environ
 PROVE = Step("prove", "building and proving the engines on the board")
 REPORT = Step("report", "fetching the report")
 SERVICE = Step("service", "setting rig and service, for the new version alone")
-SWITCH = Step("switch", "switching to the new version", "the old version or the new one, whole")
-SETTLE = Step("settle", "watching its health", "the old version or the new one, whole")
+SWITCH = Step("switch", "switching to the new version", switches=True)
+SETTLE = Step("settle", "watching its health", switches=True)
 
 STEPS = (HELLO, PACK, CHECK, TILES, LOCK, HAVE, PUT, PLACE, INSTALL, PROVE, REPORT, SERVICE, SWITCH, SETTLE)
 """All steps in their order. TILES and REPORT are taken with `--eval` only, SERVICE with `--service` or `--rig` only."""

@@ -61,7 +61,7 @@ class Spoken:
 
 
 @contextmanager
-def told(telling: Telling, step: Step, seconds: dict[str, float]) -> Iterator[None]:
+def timed(telling: Telling, step: Step, seconds: dict[str, float]) -> Iterator[None]:
     """Do `step` within: it is told before and after, and its time is kept in `seconds`."""
     telling.begins(step)
     started = time.monotonic()

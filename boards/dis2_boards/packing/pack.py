@@ -11,11 +11,12 @@ from dis2_boards.packing.card import Contents, model_card
 from dis2_boards.packing.kernels import write_kernels
 from dis2_boards.packing.licences import Licence, write_licences
 from dis2_boards.packing.locks import write_lock
+from dis2_boards.packing.packages import groups_for
 from dis2_boards.packing.pins import Wheel
 from dis2_boards.packing.proving import unproven, verify
 from dis2_boards.packing.quantized import QuantizedRun
 from dis2_boards.packing.sbom import write_sbom
-from dis2_boards.packing.stock import default_folder, gather
+from dis2_boards.packing.stock import folder_of, gather
 from dis2_boards.profile import Board
 from dis2_boards.trust.keys import PrivateKey
 from dis2_boards.trust.signing import sign
@@ -51,8 +52,8 @@ def pack(
     check_free(out)
     run = quantized.read(qrun)
     manifest = _manifest(run, board)
-    stock = wheels or (default_folder() if tags else out)
-    gathered = gather(sorted(set(tags)), stock, _extras(board, extras)) if tags else {}
+    stock = folder_of(wheels) if tags else out
+    gathered = gather(sorted(set(tags)), stock, groups_for(board, extras)) if tags else {}
     with new_folder(out) as folder:
         _copy(qrun, folder, manifest)
         licences = _lock(folder, gathered, stock)
@@ -63,11 +64,6 @@ def pack(
         made = bundle.write(folder, manifest)
         verify(sign(folder, key) if key is not None else made)
     return bundle.read(out)
-
-
-def _extras(board: Board, extras: Sequence[str]) -> tuple[str, ...]:
-    """The groups of packages for the board: TensorRT needs a CUDA driver's package beside it."""
-    return tuple(dict.fromkeys((*extras, *(["jetson"] if board.dialect == "trt" else []))))
 
 
 def _manifest(run: QuantizedRun, board: Board) -> Manifest:

@@ -30,9 +30,9 @@ def cache_folder() -> Path:
         raise WheelError("this user has no home folder", mend="set XDG_CACHE_HOME, or name --wheels DIR") from cause
 
 
-def default_folder() -> Path:
-    """Where the stock lies unless the user says otherwise."""
-    return cache_folder() / "wheels"
+def folder_of(given: Path | None) -> Path:
+    """The stock that the user names, else the usual one."""
+    return cache_folder() / "wheels" if given is None else given.expanduser()
 
 
 def gather(tags: Sequence[str], folder: Path | None = None, extras: Sequence[str] = ()) -> dict[str, list[Wheel]]:
@@ -42,7 +42,7 @@ def gather(tags: Sequence[str], folder: Path | None = None, extras: Sequence[str
     hashes. `extras` are groups beside base and host. Raises WheelError where a wheel cannot be had, BoardError on a tag
     that nothing is pinned for.
     """
-    folder = default_folder() if folder is None else folder
+    folder = folder_of(folder)
     own = own_wheel(folder)
     found = {}
     for tag in progress([check_tag(tag) for tag in dict.fromkeys(tags)], "gather wheels"):

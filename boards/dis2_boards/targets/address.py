@@ -20,9 +20,9 @@ _PYTHON = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./+-]*")
 _LOOKS_LIKE_SCP = re.compile(r"(?:[\w.-]+@)?[\w.-]+(?::[^/].*)?")
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the words that lead to a target."""
-    parser.add_argument("--target", metavar="TARGET", help=f"{FORMS} (default: this machine)")
+def configure(parser: argparse.ArgumentParser, without: str = "this machine") -> None:
+    """Add the words that lead to a target; `without` says for people what is meant without any."""
+    parser.add_argument("--target", metavar="TARGET", help=f"{FORMS} (default: {without})")
     parser.add_argument("--root", default="", help="root folder of dis2-edge there (default: ~/dis2-edge)")
     parser.add_argument("--ssh-config", default="", metavar="FILE", help="configuration for ssh, as its -F takes it")
     parser.add_argument("--python", default="", help="a Python 3.10 to 3.13 of the target (default: python3)")

@@ -65,8 +65,8 @@ def new(path: Path, passphrase: str = "") -> PrivateKey:
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    check_free(path)
-    check_free(public_path(path))
+    for file in (path, public_path(path)):
+        check_free(file, "choose another name: a key that boards trust cannot be made again")
     key = PrivateKey(Ed25519PrivateKey.generate())
     _write_secret(path, _pem(key, passphrase))
     write_text(public_path(path), public_of(key).line())

@@ -1,49 +1,28 @@
-"""The public keys that a board trusts: `ROOT/trusted/NAME.pub`. Without any, a board takes every bundle."""
+"""The public keys that a board of this machine trusts, read by the very code that judges bundles on the board."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from dis2_boards.trust.keys import PublicKey, load_public
+from dis2_boards.agent import judging
+from dis2_boards.agent.fault import RefusedError
+from dis2_boards.agent.places import USUAL_ROOT, Places
+from dis2_boards.trust.keys import PublicKey
 from dis2_edge.errors import KeyFileError
-from dis2_edge.files import write_text
 
-ROOT = Path("~/dis2-edge")
+ROOT = Path(USUAL_ROOT)
 """A board's root, unless the user says otherwise."""
-FOLDER = "trusted"
-"""The keys' folder below a board's root."""
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 
 
 def trusted(root: Path) -> tuple[PublicKey, ...]:
-    """The keys that the board whose root folder is `root` trusts, by name; KeyFileError names one that is broken."""
-    folder = _at_home(root) / FOLDER
+    """The keys in `root`/trusted, by name; KeyFileError names one that is broken."""
     try:
-        found = sorted(folder.glob("*.pub"))
+        found = judging.keys(Places(_at_home(root)))
+    except RefusedError as error:
+        raise KeyFileError(error.found, expected=error.expected, mend=error.mend) from error
     except OSError as cause:
-        raise KeyFileError(f"{folder} cannot be read ({cause.strerror})") from cause
-    return tuple(load_public(path) for path in found)
-
-
-def trust(root: Path, key: PublicKey, name: str = "") -> Path:
-    """Let the board whose root folder is `root` trust `key` by a name (default: the key's own); the file that says so.
-
-    A name that stands for another key already is refused: what a board trusts is not replaced unseen.
-    """
-    name = check_name(name or key.name or key.id)
-    path = _at_home(root) / FOLDER / f"{name}.pub"
-    if path.exists() and load_public(path).raw != key.raw:
-        raise KeyFileError(f"{path} is another key already", mend="give this one another --name, or remove that file")
-    write_text(path, key.line())
-    return path
-
-
-def check_name(name: str) -> str:
-    """`name` itself if a key's file can be called so; else KeyFileError."""
-    if not _NAME.fullmatch(name):
-        raise KeyFileError(f"{name!r} is no name for a key", expected="letters, digits and ._-, at most 64")
-    return name
+        raise KeyFileError(f"the keys of {root} cannot be read ({cause.strerror})") from cause
+    return tuple(PublicKey(raw, name) for name, raw in found.items())
 
 
 def _at_home(root: Path) -> Path:

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from dis2_boards.agent.carrying import bootstrap
 from dis2_boards.packing import locks, stock
-from dis2_boards.profile import known_boards, load
+from dis2_boards.profile import only_on
 from dis2_boards.updaters.payload import AGENT, BUNDLE, CONTENTS, FORMAT, SOURCE, WHEELS
 from dis2_edge import __version__
 from dis2_edge.bundle import BESIDE, Bundle, verify_hashes
@@ -100,14 +100,8 @@ def _filled(name: str, about: Mapping[str, str]) -> bytes:
 def _contents(bundle: Bundle, about: Mapping[str, str]) -> dict[str, Any]:
     files = {name: [sha256(bundle.path / name), (bundle.path / name).stat().st_size] for name in _names(bundle)}
     tensorrt = any(row.dialect == "trt" for row in bundle.manifest.models)
-    only_on = bundle.manifest.board if _is_for_one_board(bundle.manifest.board) else ""
-    about = {**about, "only_on": only_on, "version": __version__}
+    about = {**about, "only_on": only_on(bundle.manifest.board), "version": __version__}
     return {**about, "format": FORMAT, "tensorrt": tensorrt, "files": files}
-
-
-def _is_for_one_board(name: str) -> bool:
-    """A bundle for a processor goes to any board of that architecture, one for a GPU to its own board alone."""
-    return name in known_boards() and load(name).kind == "gpu"
 
 
 def _names(bundle: Bundle) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from dis2_edge.terminal import say, table
 EXAMPLE = "dis2-edge boards orin-nx-16gb"
 DETECT = "detect"
 _SUPPORT = {"first": "first class", "best-effort": "best effort", "refused": "refused"}
+UNVERIFIED = "unverified"
+"""How a source begins that nobody has checked."""
+_WIDTH = 100
+"""Characters of a line."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -54,26 +59,53 @@ def _print_all(boards: list[Board]) -> None:
     table("Boards", columns, rows)
 
 
+class _Sources:
+    """Where figures come from: each source is told once, below the tables, as it is longer than a line has room for."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def mark(self, source: str) -> str:
+        """What stands for `source` in a table; that a figure is unverified stands beside the figure itself."""
+        if not source or source == UNVERIFIED:
+            return source
+        number = self._numbers.setdefault(source, len(self._numbers) + 1)
+        return f"{UNVERIFIED} [{number}]" if source.startswith(UNVERIFIED) else f"[{number}]"
+
+    def show(self) -> None:
+        """Print them."""
+        if self._numbers:
+            say("Sources")
+        for source, number in self._numbers.items():
+            head = f"[{number}] "
+            say(textwrap.fill(source, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head)))
+
+
 def _print_one(board: Board) -> None:
+    sources = _Sources()
     say(f"{board.name}: {board.summary}")
-    say(f"support: {_SUPPORT[board.support]}{f': {board.refused}' if board.refused else ''}")
+    _paragraph(f"support: {_SUPPORT[board.support]}{f': {board.refused}' if board.refused else ''}")
     for limit in board.limits:
-        say(f"limit: {limit}")
+        _paragraph(f"limit: {limit}")
     say(f"models: {board.dialect} dialect, {board.io} io, {' and '.join(board.precisions)}")
     say(f"processors: {', '.join(board.cpu)}{f'; chip: {board.chip}' if board.chip else ''}")
-    _print_figures("Hardware", "part", board.hardware)
-    _print_modes(board.power_modes)
+    _print_figures("Hardware", "part", board.hardware, sources)
+    _print_modes(board.power_modes, sources)
     if board.software:
-        columns = ("release", "Python", "CUDA", "TensorRT", "source")
-        table(
-            "Software", columns, [(row.name, row.python, row.cuda, row.tensorrt, row.source) for row in board.software]
-        )
-    _print_figures("Budgets", "budget", board.budgets)
+        rows = [(row.name, row.python, row.cuda, row.tensorrt, sources.mark(row.source)) for row in board.software]
+        table("Software", ("release", "Python", "CUDA", "TensorRT", "source"), rows)
+    _print_figures("Budgets", "budget", board.budgets, sources)
     if board.roofline is not None:
-        _print_figures("Roofline (for predictions, which are no measurements)", "figure", board.roofline.figures())
+        title = "Roofline (for predictions, which are no measurements)"
+        _print_figures(title, "figure", board.roofline.figures(), sources)
+    sources.show()
 
 
-def _print_modes(modes: tuple[PowerMode, ...]) -> None:
+def _paragraph(text: str) -> None:
+    say(textwrap.fill(text, _WIDTH, subsequent_indent="  "))
+
+
+def _print_modes(modes: tuple[PowerMode, ...], sources: _Sources) -> None:
     """One row a mode, then one a figure of a mode with its source."""
     if not modes:
         return
@@ -83,17 +115,19 @@ def _print_modes(modes: tuple[PowerMode, ...]) -> None:
             mode.configuration,
             *(f"{figure.value:g} {unit}" if figure else "" for unit, figure in mode.limits().values()),
             mode.meaning,
-            mode.source,
+            sources.mark(mode.source),
         )
         for mode in modes
     ]
-    table("Power modes, by name", ("mode", "configuration", *modes[0].limits(), "meaning", "source of the name"), rows)
+    table("Power modes, by name", ("mode", "configuration", *modes[0].limits(), "meaning", "source"), rows)
     named = {f"{mode.name}: {name}": figure for mode in modes for name, (_, figure) in mode.limits().items() if figure}
-    _print_figures("Limits of power modes", "limit", named)
+    _print_figures("Limits of power modes", "limit", named, sources)
 
 
-def _print_figures(title: str, kind: str, figures: Mapping[str, Figure]) -> None:
+def _print_figures(title: str, kind: str, figures: Mapping[str, Figure], sources: _Sources) -> None:
     """One row a figure; nothing where there is none."""
     if figures:
-        rows = [(name, f"{row.value:g} {row.unit}", row.meaning, row.source) for name, row in figures.items()]
+        rows = [
+            (name, f"{row.value:g} {row.unit}", row.meaning, sources.mark(row.source)) for name, row in figures.items()
+        ]
         table(title, (kind, "value", "meaning", "source"), rows)

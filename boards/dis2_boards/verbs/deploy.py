@@ -6,13 +6,13 @@ import argparse
 
 from dis2_boards.deployment import recorded
 from dis2_boards.deployment.deploying import deploy
-from dis2_boards.deployment.shown import show
-from dis2_boards.deployment.tags import tags_in_stock
+from dis2_boards.deployment.summary import show
 from dis2_boards.deployment.telling import Spoken
 from dis2_boards.packing.locks import tags_of
 from dis2_boards.packing.pack import pack
+from dis2_boards.packing.packages import tags_in_stock
 from dis2_boards.packing.proving import kept
-from dis2_boards.packing.stock import default_folder
+from dis2_boards.packing.stock import folder_of
 from dis2_boards.profile import load
 from dis2_boards.targets import address
 from dis2_boards.trust.keys import load_private
@@ -53,7 +53,7 @@ def _pack_only(args: argparse.Namespace) -> int:
     if args.out is None:
         raise UserError("neither --out nor --target", expected=f"--out BUNDLE, or --target {address.FORMS}, or both")
     board, key = load(args.board or "host"), load_private(args.key) if args.key else None
-    locked = tags(args) or tags_in_stock(board, args.wheels or default_folder())
+    locked = tags(args) or tags_in_stock(board, folder_of(args.wheels))
     bundle = pack(
         args.source,
         board,

@@ -9,12 +9,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from dis2_boards.deployment.facts import Facts
 from dis2_boards.deployment.packed import packed
-from dis2_boards.deployment.tags import tags_in_stock, tags_of_board
 from dis2_boards.fleet import plan, playbook
 from dis2_boards.fleet.roll_out import roll_out
-from dis2_boards.packing.stock import default_folder
+from dis2_boards.packing.packages import tags_in_stock, tags_of_board
+from dis2_boards.packing.stock import folder_of
 from dis2_boards.profile import load
 from dis2_boards.updaters import archive
 from dis2_boards.verbs.deploy_words import order_of, tags, words_of
@@ -47,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if args.archive is not None:
         check_free(args.archive)
         with _bundle(args) as bundle:
-            archive.write(bundle, (args.wheels or default_folder()).expanduser(), args.archive)
+            archive.write(bundle, folder_of(args.wheels), args.archive)
         say(f"archive: {args.archive} (bundle {bundle.id}, {megabytes(args.archive.stat().st_size)})")
         return 0
     fleet = plan.load(args.fleet)
@@ -70,10 +69,8 @@ def _check(args: argparse.Namespace) -> None:
 def _bundle(args: argparse.Namespace) -> Iterator[Bundle]:
     """The bundle that was given, or one packed for the board and the Pythons that were named."""
     with tempfile.TemporaryDirectory(prefix="dis2-edge-") as scratch:
-        first, *more = ("-",) if (args.source / bundles.MANIFEST).is_file() else _tags(args)
-        args.tags = ",".join(more)
-        python, _, machine = first.partition("-")
-        bundle, _ = packed(order_of(args), Facts("", python, machine, ""), Path(scratch))
+        locked = () if (args.source / bundles.MANIFEST).is_file() else _tags(args)
+        bundle, _ = packed(order_of(args), Path(scratch), args.board or "", locked)
         yield bundle
 
 
@@ -82,7 +79,7 @@ def _tags(args: argparse.Namespace) -> tuple[str, ...]:
     if args.board is None:
         raise UserError("no board is named", expected="the one to pack for", mend="--board NAME: dis2-edge boards")
     board = load(args.board)
-    found = tags(args) or tags_in_stock(board, (args.wheels or default_folder()).expanduser())
+    found = tags(args) or tags_in_stock(board, folder_of(args.wheels))
     if not found:
         known = ",".join(tags_of_board(board))
         raise UserError(

@@ -41,7 +41,7 @@ _RANGES = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments, in groups."""
     parser.add_argument("source", type=Path, metavar="QRUN", help="folder that `dis2-edge quantize` made, or a bundle")
-    address.configure(parser)
+    address.configure(parser, without="none: the bundle is made and proven here, with --out")
     _of_packing(parser.add_argument_group("packing"))
     _of_the_board(parser.add_argument_group("on the board"))
     _of_accuracy(parser.add_argument_group("accuracy, measured by the board's own engine"))
@@ -52,9 +52,10 @@ def check(args: argparse.Namespace) -> None:
     for name, (low, high, unit) in _RANGES.items():
         if not low <= getattr(args, name) <= high:
             raise UserError(f"{_OF_A_TARGET[name][1]} is {getattr(args, name):g}", expected=f"{low} to {high} {unit}")
-    for name in ("describe", "report"):
-        if getattr(args, name) is not None and args.data is None:
-            raise UserError(f"--{name} without --eval", expected="the labelled data that it is about: --eval DATA")
+    for name in ("describe", "split", "tiles", "report"):
+        default, flag = _OF_A_TARGET[name]
+        if getattr(args, name) != default and args.data is None:
+            raise UserError(f"{flag} without --eval", expected="the labelled data that it is about: --eval DATA")
     if args.target is None and args.fleet is None:
         for name, (default, flag) in _OF_A_TARGET.items():
             if getattr(args, name) != default:

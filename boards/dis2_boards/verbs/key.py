@@ -10,7 +10,6 @@ from pathlib import Path
 from dis2_boards.targets import address
 from dis2_boards.trust import keys
 from dis2_boards.trust.keys import PublicKey
-from dis2_boards.trust.trusted import FOLDER, ROOT, trust, trusted
 from dis2_edge.errors import KeyFileError
 from dis2_edge.terminal import say, table
 
@@ -58,34 +57,21 @@ def _show(args: argparse.Namespace) -> None:
 
 
 def _trust(args: argparse.Namespace) -> None:
-    key = keys.load_public(args.file)
-    if args.target is None:
-        where = str(trust(_root(args), key, args.name))
-    else:
-        target = address.target_of(args)
-        with target.open() as session:
-            session.ask("trust", name=args.name or key.name or key.id, key=key.line().strip())
-        where = target.name
-    say(f"{where}: key {key.id} is trusted; from now on a bundle that no trusted key signed is refused there")
+    key, target = keys.load_public(args.file), address.target_of(args)
+    with target.open() as session:
+        session.ask("trust", name=args.name or key.name or key.id, key=key.line().strip())
+    say(f"{target.name}: key {key.id} is trusted; from now on a bundle that no trusted key signed is refused there")
 
 
 def _list(args: argparse.Namespace) -> None:
-    if args.target is None:
-        where, found = str(_root(args) / FOLDER), {key.name: key.id for key in trusted(_root(args))}
-    else:
-        target = address.target_of(args)
-        with target.open() as session:
-            where, found = target.name, dict(session.ask("trusted")["ids"])
+    target = address.target_of(args)
+    with target.open() as session:
+        found = dict(session.ask("trusted")["ids"])
     if found:
-        table(f"Keys that {where} trusts", ("name", "key"), list(found.items()))
+        table(f"Keys that {target.name} trusts", ("name", "key"), list(found.items()))
     else:
         command = " ".join(["dis2-edge key trust FILE", *address.words_of(args)])
-        say(f"{where} holds no key: EVERY bundle is taken there; change that: {command}")
-
-
-def _root(args: argparse.Namespace) -> Path:
-    """The board's folder where it is one of this machine."""
-    return Path(args.root).expanduser() if args.root else ROOT
+        say(f"{target.name} holds no key: EVERY bundle is taken there; change that: {command}")
 
 
 def _public(path: Path) -> PublicKey:

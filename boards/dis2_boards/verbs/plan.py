@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,8 @@ EXAMPLE = "dis2-edge plan runs/ombria-int8 --board orin-nx-16gb --fps 10"
 UNKNOWN = "not known"
 WIDTH = 30
 """Characters of a whole bar."""
+LINE = 100
+"""Characters of a line of words."""
 TOLD = 6
 """Kinds of layer that get a bar of their own."""
 _PARTS = {
@@ -64,15 +67,23 @@ def _show(made: Plan) -> None:
         f"{made.fps:g} fps",
     )
     rows = [_cells(row) for row in made.rows if row.predicted_ms is not None]
-    table(f"{made.name} on {made.board}: predicted, not measured", columns, rows, _COLOURS)
+    title = f"{made.name} on {made.board}: predicted, not measured"
+    if rows:
+        table(title, columns, rows, _COLOURS)
+    else:
+        say(title)
     unknown = dict.fromkeys(row.mode + " (default)" * row.default for row in made.rows if row.predicted_ms is None)
     if unknown:
-        say(f"predicted for {', '.join(unknown)}: {UNKNOWN}, as the board's file does not tell the GPU's clock there")
+        _note(
+            f"predicted for {', '.join(unknown)}: {UNKNOWN}, as the board's file does not tell the GPU's clock there; "
+            "dis2-edge boards detect, asked on the board, does"
+        )
     for line in _worst(made):
-        say(line)
-    say(_limit(made))
+        _note(line)
+    for line in _limit(made):
+        _note(line)
     for limit in made.limits:
-        say(f"note: {limit}")
+        _note(f"note: {limit}")
     for row in _barred(made):
         _bars(row)
     _memory(made)
@@ -110,7 +121,11 @@ def _in(modes: list[str]) -> str:
     return "" if modes == [FULL] else f" in {', '.join(modes)}"
 
 
-def _limit(made: Plan) -> str:
+def _note(text: str) -> None:
+    say(textwrap.fill(text, LINE, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+
+
+def _limit(made: Plan) -> list[str]:
     period = f"a frame has {1000 / made.fps:.1f} ms"
     around = f"{made.around_ms:g} ms are" if made.around_ms else "nothing is"
     kept = f", of which {around} kept for what stands around the engine"
@@ -118,7 +133,9 @@ def _limit(made: Plan) -> str:
         error = "the predictor was never held against measurements on such a board, so that no answer is sure"
     else:
         error = f"predictions are taken as right within a factor of {made.error_factor:g} ({made.error_source})"
-    return f"{period}{kept}; {error}\nbinds: {', '.join(f'{mark} {name}' for name, mark in _MARKS.items())}"
+    if not any(row.predicted_ms for row in made.rows):
+        return [f"{period}{kept}"]
+    return [f"{period}{kept}", error, f"binds: {', '.join(f'{mark} {name}' for name, mark in _MARKS.items())}"]
 
 
 def _barred(made: Plan) -> list[Row]:

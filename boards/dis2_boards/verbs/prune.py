@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from dis2_boards.deployment.changing import who
+from dis2_boards.deployment.changing import hold
 from dis2_boards.targets import address
 from dis2_edge.errors import UserError
 from dis2_edge.quantities import megabytes
@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--keep is {args.keep}", expected="0 or more")
     target = address.target_of(args)
     with target.open() as session:
-        session.ask("lock", wait_s=args.wait, who=who())
+        hold(target, session, args.wait)
         answer = session.ask("prune", keep=args.keep)
     removed = answer.get("removed", [])
     names = f"versions {', '.join(removed)}" if removed else "no version"

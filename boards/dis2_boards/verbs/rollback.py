@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import re
 
-from dis2_boards.deployment.changing import who
+from dis2_boards.deployment.changing import hold
 from dis2_boards.targets import address
+from dis2_edge.errors import BoardError
 from dis2_edge.terminal import say
 
 EXAMPLE = "dis2-edge rollback --target ssh://pilot@drone.local"
+_ID = re.compile(r"[0-9a-f]{12}")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +24,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Go back, then say from what to what."""
     target = address.target_of(args)
+    if args.version is not None and not _ID.fullmatch(args.version):
+        mend = " ".join(["list the versions with: dis2-edge status", *target.words])
+        raise BoardError(f"{args.version!r} is no version's id", expected="12 hexadecimal digits", mend=mend)
     with target.open() as session:
-        session.ask("lock", wait_s=args.wait, who=who())
+        hold(target, session, args.wait)
         answer = session.ask("rollback", to=args.version)
     say(f"{target.name} runs {answer['current']}; before it was {answer['before'] or 'nothing'}")
     return 0

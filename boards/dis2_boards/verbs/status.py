@@ -41,7 +41,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(name: str, status: Mapping[str, Any], now_s: float) -> None:
     rows = [_version(row, status) for row in status.get("versions", [])]
-    table(f"Versions on {name}", ("version", "name", "size", "chosen", ""), rows)
+    if rows:
+        table(f"Versions on {name}", ("version", "name", "size", "chosen", ""), rows)
+    else:
+        say(f"no version is on {name} yet; bring one with: dis2-edge deploy QRUN --target TARGET")
     live, service = status.get("live"), status.get("service") or {}
     if isinstance(live, Mapping):
         table("Live", ("what", "value"), live_rows(live, now_s))

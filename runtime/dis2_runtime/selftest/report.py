@@ -44,7 +44,7 @@ def report_of(bundle: Bundle, proof: Proof, data: str, threads: int) -> Report:
     engines = dict.fromkeys(row.engine for row in proof.rows if row.measured)
     images = max(row.images for row in proof.rows)
     return Report(
-        title=f"{bundle.manifest.name} on this machine",
+        title=f"{bundle.manifest.name} for {bundle.manifest.board}, measured on labelled tiles",
         command="",
         version=__version__,
         machine=describe_machine(PACKAGES),

@@ -19,7 +19,9 @@ from dis2_runtime.selftest.report import check_report, write_report
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the action's arguments."""
-    parser.add_argument("--out", type=Path, default=Path("proof.json"), metavar="FILE", help="what came of it, as JSON")
+    parser.add_argument(
+        "--out", type=Path, default=Path("proof.json"), metavar="FILE", help="what came of it, as JSON (proof.json)"
+    )
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="what may run it (auto: all that is here)")
     parser.add_argument(
         "--engines", type=Path, metavar="DIR", help="folder of TensorRT's plans (default: .engines beside the bundle)"

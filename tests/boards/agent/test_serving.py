@@ -170,9 +170,9 @@ def test_two_sessions_do_not_change_one_board(tmp_path: Path) -> None:
 
 
 def test_a_fault_of_ours_is_one_error_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dis2_boards.agent import standing
+    from dis2_boards.agent import status
 
-    monkeypatch.setattr(standing.services, "of", lambda *_: 1 / 0)
+    monkeypatch.setattr(status.services, "of", lambda *_: 1 / 0)
     replies = all_at_once([HELLO % str(root).encode(), STATUS, b'{"ask": "trusted"}\n'])
     assert "ZeroDivisionError" in replies[1]["error"]["found"]
     assert "answer" in replies[2]

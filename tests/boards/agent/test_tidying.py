@@ -105,7 +105,7 @@ def test_the_log_tells_who_did_what_and_is_bounded(root: Path, monkeypatch: pyte
 
 def test_a_rollback_needs_somewhere_to_go(tmp_path: Path) -> None:
     with Local(tmp_path / "root") as session:
-        with pytest.raises(AgentError, match="no version flew before"):
+        with pytest.raises(AgentError, match="no version ever flew here"):
             session.ask("rollback")
         with pytest.raises(AgentError, match="is not on this board"):
             session.ask("rollback", to=bundle("x").id)

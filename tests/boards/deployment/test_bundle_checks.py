@@ -11,7 +11,7 @@ from fake_board import HELLO, FakeBoard
 from shipped import TAG, make_shipped, make_wheels
 
 from dis2_boards.deployment.bundle_checks import BUNDLE_CHECKS, remarks
-from dis2_boards.deployment.case import BundleCase, hold
+from dis2_boards.deployment.checks import BundleCase, hold
 from dis2_boards.deployment.deploying import deploy
 from dis2_boards.deployment.facts import facts_of
 from dis2_boards.deployment.needs import memory_bytes, room

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fake_board import HELLO, FakeBoard
 
-from dis2_boards.deployment.case import Case, hold
+from dis2_boards.deployment.checks import Case, hold
 from dis2_boards.deployment.deploying import deploy
 from dis2_boards.deployment.facts import facts_of
 from dis2_boards.deployment.machine_checks import MACHINE_CHECKS, span

@@ -15,7 +15,7 @@ from shipped import make_shipped
 from dis2_boards.deployment import recorded
 from dis2_boards.deployment.deploying import deploy
 from dis2_boards.deployment.order import Order
-from dis2_boards.deployment.shown import show
+from dis2_boards.deployment.summary import show
 from dis2_boards.deployment.telling import Spoken
 from dis2_boards.fleet import outcome
 from dis2_edge.bundle import Bundle

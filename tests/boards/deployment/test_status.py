@@ -99,6 +99,28 @@ def test_rollback_and_prune_hold_the_lock(
     assert board.asked[1] == {"ask": words[0], **ask}
 
 
+@pytest.mark.parametrize("verb", ["rollback", "prune"])
+def test_nothing_is_changed_where_nothing_was_deployed(verb: str, board: FakeBoard, capsys: Capture) -> None:
+    board.hello["deployed"] = False
+    assert main([verb]) == 2
+    assert "nothing was ever deployed to" in capsys.readouterr().err
+    assert board.asked == []
+
+
+def test_rollback_takes_ids_alone(board: FakeBoard, capsys: Capture) -> None:
+    assert main(["rollback", "v2"]) == 2
+    assert "'v2' is no version's id; expected 12 hexadecimal digits" in capsys.readouterr().err
+    assert board.asked == []
+
+
+def test_status_of_an_empty_board_draws_no_empty_table(board: FakeBoard, capsys: Capture) -> None:
+    board.faults["status"] = {"answer": {"versions": [], "healthy": None, "why": "nothing flies"}}
+    assert main(["status"]) == 0
+    said = capsys.readouterr().out
+    assert "no version is on" in said
+    assert "chosen" not in said
+
+
 def test_prune_keeps_no_negative_number(capsys: Capture) -> None:
     assert main(["prune", "--keep", "-1"]) == 2
     assert "--keep is -1; expected 0 or more" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 from proven_bundle import make_run
 from shipped import make_shipped
 
-from dis2_boards.deployment.tags import tags_in_stock, tags_of_board
+from dis2_boards.packing.packages import tags_in_stock, tags_of_board
 from dis2_boards.packing.pins import pinned
 from dis2_boards.profile import load
 from dis2_boards.verbs.deploy_words import order_of
@@ -30,6 +30,8 @@ TARGET = ("--target", "ssh://pilot@drone")
         (("--record", "r.json", "--out", "b"), "--record without --target"),
         ((*TARGET, "--describe", "d.toml"), "--describe without --eval"),
         ((*TARGET, "--report", "r"), "--report without --eval"),
+        ((*TARGET, "--tiles", "4"), "--tiles without --eval"),
+        ((*TARGET, "--split", "val"), "--split without --eval"),
         ((*TARGET, "--tiles", "0"), "--tiles is 0; expected 1 to 4096 tiles"),
         ((*TARGET, "--wait", "-1"), "--wait is -1; expected 0 to 86400 seconds"),
         ((*TARGET, "--settle", "nan"), "--settle is nan"),
@@ -53,6 +55,15 @@ def test_a_message_repeats_the_words_without_defaults() -> None:
     assert again[:2] == ["dis2-edge", "deploy"]
     assert sorted(again[2:]) == sorted([*words, "--service", "process"])
     assert order.ask("status") == "dis2-edge status --target ssh://pilot@drone --ssh-config 'my lab'"
+
+
+def test_a_word_that_a_message_adds_replaces_what_was_said() -> None:
+    parser, _ = parser_of("deploy")
+    order = order_of(parser.parse_args(["run", *TARGET, "--service", "systemd", "--limit", "60"]))
+    said = order.again("--service", "process").split()
+    assert said.count("--service") == 1
+    assert said[-2:] == ["--service", "process"]
+    assert "--limit 60" in order.again("--yes-workstation")
 
 
 def test_the_repeated_words_are_the_same_order() -> None:
@@ -93,10 +104,9 @@ def test_a_damaged_bundle_is_refused_before_anything_is_sent(tmp_path: Path, cap
 
 
 def test_the_same_command_finds_its_bundle_where_it_left_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fake_board import HELLO, FakeBoard
+    from fake_board import FakeBoard
 
     from dis2_boards.deployment import packed
-    from dis2_boards.deployment.facts import facts_of
     from dis2_boards.deployment.order import Order
     from dis2_boards.packing import pack
 
@@ -106,15 +116,15 @@ def test_the_same_command_finds_its_bundle_where_it_left_it(tmp_path: Path, monk
     order = Order(run, FakeBoard(), out=tmp_path / "kept")
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    first, board = packed.packed(order, facts_of(HELLO), tmp_path / "one")
-    again, _ = packed.packed(order, facts_of(HELLO), tmp_path / "two")
+    first, board = packed.packed(order, tmp_path / "one", "host", ("cp311-x86_64",))
+    again, _ = packed.packed(order, tmp_path / "two", "host", ("cp311-x86_64",))
     assert first.path == again.path == tmp_path / "kept"
     assert board is not None
     assert board.name == "host"
     other = make_shipped(tmp_path / "other", tmp_path / "w")
     (tmp_path / "three").mkdir()
     with pytest.raises(UserError, match=f"holds another bundle \\({other.id}\\)"):
-        packed.packed(Order(run, FakeBoard(), out=other.path), facts_of(HELLO), tmp_path / "three")
+        packed.packed(Order(run, FakeBoard(), out=other.path), tmp_path / "three", "host", ("cp311-x86_64",))
     bundles.verify_hashes(bundles.read(tmp_path / "kept"))
 
 

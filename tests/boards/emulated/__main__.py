@@ -85,7 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--folder", type=Path, default=Path("out/board"), help="where the board is kept (out/board)")
     parser.add_argument("--blow", default="", help="only blows whose name holds this text")
     parser.add_argument("--go-on", action="store_true", help="leave out blows that an earlier run has in its table")
-    parser.add_argument("--again", action="store_true", help="deploy again after every blow, not one of each kind")
+    parser.add_argument(
+        "--again",
+        choices=("none", "one", "all"),
+        default="one",
+        help="after which blows of a kind to deploy again (one)",
+    )
     parser.add_argument("--docs", action="store_true", help="write the tables into docs/deploying")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no blow after so many minutes")
     parser.add_argument("--must", action="store_true", help="end with 2 where no board can be made")

@@ -13,7 +13,10 @@ from tests.boards.emulated.watch import Watched
 Strike = Callable[[Scene, Watched], str]
 AGENT = "b64decode"
 """A word of the agent's command line on the board, and of no other's."""
-SERVICE = "launch.py"
+SERVICE, FLIGHT = "launch.py", ("dis2_edge", " run ")
+"""Words of the command lines of what flies: its launcher, and the flight."""
+STARTS_S = 60.0
+"""How long a flight may take to be there, from the start of its launcher."""
 KB = 1024
 
 
@@ -82,9 +85,11 @@ def damage_bundle(scene: Scene, _: Watched) -> str:
 
 
 def kill_service(scene: Scene, _: Watched) -> str:
-    """What flies is gone, its launcher with it."""
+    """What flies is gone, its launcher with it; one that is just being started is waited for."""
+    until = time.monotonic() + STARTS_S
+    while not scene.board.kill(*FLIGHT) and time.monotonic() < until:
+        time.sleep(0.2)
     scene.board.kill(SERVICE)
-    scene.board.kill("dis2_edge", " run ")
     return "go"
 
 

@@ -42,6 +42,8 @@ class Row:
     """Empty where the same deploy, again, ended with the new version; else why not; `-` where it was not tried."""
     faults: tuple[str, ...]
     """All that must not be."""
+    pending: bool
+    """Whether a switch was left that nobody has settled yet: the next deploy, or rollback, does."""
     seconds: float
     """How long the deploy ran until its end."""
     bundle: str
@@ -66,11 +68,16 @@ def run(scene: Scene, log: Path, args: argparse.Namespace) -> list[Row]:
         if time.monotonic() > until:
             say(f"the time is up: {len(wanted)} blows were wanted, {len(rows) - len(known)} struck; go on with --go-on")
             break
-        rows.append(strike(scene, case, again=(case.blow not in again and not args.quick) or args.again))
+        rows.append(strike(scene, case, again=_wanted(args, case.blow in again)))
         again.add(case.blow)
         write_json(log, [asdict(row) for row in rows])
         say(told(rows[-1]))
     return rows
+
+
+def _wanted(args: argparse.Namespace, had: bool) -> bool:
+    """Whether a blow is followed by the same deploy once more, where one of its kind was or was not."""
+    return bool(args.again == "all" or (args.again == "one" and not had and not args.quick))
 
 
 def strike(scene: Scene, case: Case, *, again: bool) -> Row:
@@ -107,7 +114,19 @@ def judged(scene: Scene, case: Case, watched: Watched, faults: list[str], second
         faults.append("the deploy said that it was done, and the old version runs")
     proven = scene.proven(state.version) if state.version else "nothing to prove"
     new = next(id for id, name in scene.known().items() if name == NEW)
-    return Row(case.blow, case.moment, watched.code, state.runs, flying, proven, "-", tuple(faults), seconds, new)
+    return Row(
+        case.blow,
+        case.moment,
+        watched.code,
+        state.runs,
+        flying,
+        proven,
+        "-",
+        tuple(faults),
+        state.pending,
+        seconds,
+        new,
+    )
 
 
 def told(row: Row) -> str:

@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,7 @@ mount --bind {disk} {top}{data}
 mkdir -p {top}/run/sshd {top}/run/board
 cp {conf}/* {top}/run/board/
 chmod 600 {top}/run/board/host_key
+mount --bind {top}/run/board/boot_id {top}/proc/sys/kernel/random/boot_id
 hostname board
 exec chroot {top} /usr/sbin/sshd -D -e -f /run/board/sshd_config
 """
@@ -115,6 +117,7 @@ class Board:
         shutil.copyfile(self.place / host_key, conf / "host_key")
         shutil.copyfile(self.place / "pilot_key.pub", conf / "authorized")
         (conf / "sshd_config").write_text(SSHD, "utf-8")
+        (conf / "boot_id").write_text(f"{uuid.uuid4()}\n", "ascii")  # the kernel's own stays this machine's
         self._mount()
         script = POWER_ON.format(
             root=_quoted(self.root),

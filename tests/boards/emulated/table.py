@@ -57,7 +57,8 @@ def chaos_table(rows: Sequence[Row]) -> str:
 def _verdict(row: Row) -> str:
     if row.bad:
         return _cell("BAD: " + "; ".join([*row.faults, row.proven, row.next])[:200])
-    return "whole, proven" if row.next == "-" else "whole, proven; the same deploy again ends with the new"
+    found = "whole, proven" + ", not settled yet" * row.pending
+    return found if row.next == "-" else f"{found}; the same deploy again ends with the new"
 
 
 def _cell(text: str) -> str:

@@ -31,7 +31,7 @@ CHANGES += ["rename current", *["link model.onnx"] * 50, "unlink pending.json"]
 EARLY = Rehearsal(tuple(MOMENTS), tuple(CHANGES))
 LATE = Rehearsal(tuple(MOMENTS), tuple(CHANGES))
 ENDS = {"the deploy is killed", "the board's agent is killed", "the board's power is cut"}
-ROW = Row("the power is cut", "put 1 amid", 2, "old", "old", "", "", (), 12.0, "0123456789ab")
+ROW = Row("the power is cut", "put 1 amid", 2, "old", "old", "", "", (), False, 12.0, "0123456789ab")
 
 
 def test_of_many_files_the_first_the_middle_and_the_last_are_struck() -> None:

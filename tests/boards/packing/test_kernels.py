@@ -13,7 +13,6 @@ from dis2_boards.profile import load
 from dis2_edge.errors import BundleError
 from dis2_runtime.engines.tensorrt.kernels import FOLDER as LOOKED_BELOW
 from dis2_runtime.kernels.building import PORTABLE, SOURCES, names, place_of, put, take
-from dis2_runtime.kernels.compiler import find_compiler
 from dis2_runtime.kernels.resources import Resources
 
 ORIN = load("orin-nx-16gb")
@@ -91,14 +90,21 @@ def test_a_compiler_that_hangs_does_not_hold_up_the_bundle(tmp_path: Path, monke
     assert found.why == "the nvcc that was there built none for sm_87"
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(find_compiler() is None, reason="no nvcc")
-def test_two_folders_get_the_same_machine_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = []
-    for place in ("a", "b"):
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / place))
-        write_kernels(tmp_path / place / "bundle", ORIN)
-        files = sorted((tmp_path / place / "bundle").rglob("*.*"))
-        found.append([(path.name, path.read_bytes()) for path in files])
-    assert found[0] == found[1]
-    assert {name.rpartition(".")[2] for name, _ in found[0]} == {"cu", "cuh", "cubin", "ptx", "json"}
+def test_what_is_built_here_is_built_once_below_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def build(words: list[str], _: float) -> subprocess.CompletedProcess[str]:
+        asked.append(words)
+        out = Path(words[words.index("--out") + 1])
+        out.mkdir(parents=True, exist_ok=True)
+        if "--sources" not in words:
+            for target in ("sm_87", PORTABLE):
+                put(out, "decide", target, target.encode(), "13.0.88", (TAKES,))
+        return subprocess.CompletedProcess(words, 0, "", "")
+
+    monkeypatch.setattr(packing, "start", build)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert write_kernels(tmp_path / "bundle", ORIN) == PackedKernels(("compute_87", "sm_87"))
+    assert take(tmp_path / "bundle" / FOLDER, "decide", "sm_87")[0] == b"sm_87"
+    cache = tmp_path / "cache" / "dis2-edge" / "kernels" / "sm_87"
+    assert asked[-1] == ["kernels", "--arch", "sm_87", "--portable", "--out", str(cache)]

@@ -167,6 +167,7 @@ def test_missing_costs_files_for_no_such_board_and_unknown_names_are_told(tmp_pa
 def test_the_verb_says_predicted_and_prints_the_same_as_json(qrun: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(qrun), "--board", "orin-nx-16gb"]) == 0
     shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 100
     worst = "predicted for int8 at 10 fps, worst scenario: holds in MAXN"
     for words in (worst, "predicted, not measured", "predicted ms", "predicted mJ", "predicted MB", "binds: # compute"):
         assert words in shown
@@ -176,6 +177,13 @@ def test_the_verb_says_predicted_and_prints_the_same_as_json(qrun: Path, capsys:
     assert "nothing was run" in table["note"]
     assert len(table["rows"]) == 6 * len(load("orin-nx-16gb").power_modes)
     assert table["memory"][0]["predicted"]["build_mb"] > table["memory"][0]["predicted"]["run_mb"]
+
+
+def test_a_mode_of_which_nothing_is_known_draws_no_empty_table(qrun: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(qrun), "--board", "orin-nx-16gb", "--mode", "15W"]) == 0
+    shown = capsys.readouterr().out
+    assert "boards detect" in shown
+    assert not any(words in shown for words in ("predicted range", "binds:"))
 
 
 def test_what_does_not_hold_on_a_board_is_noted(qrun: Path, capsys: pytest.CaptureFixture[str]) -> None:

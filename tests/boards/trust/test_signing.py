@@ -15,7 +15,7 @@ from dis2_boards.agent import ed25519
 from dis2_boards.trust import keys
 from dis2_boards.trust.keys import PrivateKey, PublicKey, public_of
 from dis2_boards.trust.signing import sign, signature_of, told, verify
-from dis2_boards.trust.trusted import trust, trusted
+from dis2_boards.trust.trusted import trusted
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
 from dis2_edge.cli import main
@@ -38,6 +38,11 @@ def ann(key: PrivateKey) -> PublicKey:
 @pytest.fixture
 def bob(tmp_path: Path) -> PublicKey:
     return public_of(keys.new(tmp_path / "bob.pem"), "bob")
+
+
+def trust(root: Path, key: PublicKey) -> None:
+    (root / "trusted").mkdir(parents=True, exist_ok=True)
+    (root / "trusted" / f"{key.name}.pub").write_text(key.line())
 
 
 @pytest.fixture
@@ -122,17 +127,14 @@ def test_who_signed_is_told_and_what_was_not_checked(signed: Bundle, ann: Public
     assert told(bundles.read(signed.path), []).startswith("signed by nobody")
 
 
-def test_a_key_is_trusted_by_name_and_never_replaced_unseen(tmp_path: Path, ann: PublicKey, bob: PublicKey) -> None:
+def test_the_keys_of_a_root_are_read_as_the_board_reads_them(tmp_path: Path, ann: PublicKey, bob: PublicKey) -> None:
     assert trusted(tmp_path) == ()
-    path = trust(tmp_path, ann)
-    assert path == tmp_path / "trusted" / "ann.pub"
-    assert trust(tmp_path, ann) == path  # again: nothing to do
-    with pytest.raises(KeyFileError, match=r"ann\.pub is another key already"):
-        trust(tmp_path, bob, "ann")
+    trust(tmp_path, ann)
     trust(tmp_path, bob)
     assert trusted(tmp_path) == (ann, bob)
-    with pytest.raises(KeyFileError, match="is no name for a key"):
-        trust(tmp_path, bob, "../bob")
+    (tmp_path / "trusted" / "eve.pub").write_text("no key")
+    with pytest.raises(KeyFileError, match=r"eve\.pub is no key"):
+        trusted(tmp_path)
 
 
 def test_the_verb_makes_shows_trusts_and_lists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,19 +154,15 @@ def test_the_verb_makes_shows_trusts_and_lists(tmp_path: Path, capsys: pytest.Ca
     assert Path(pem).read_text().splitlines()[1] not in "".join(capsys.readouterr())
 
 
-def test_a_board_is_told_what_to_trust_and_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    keys.new(tmp_path / "eve.pem")
-    keys.new(tmp_path / "bob.pem")
+def test_a_name_stands_for_one_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("eve", "bob"):
+        keys.new(tmp_path / f"{name}.pem")
     target = ["--target", f"dir:{tmp_path / 'board'}"]
-    assert main(["key", "list", *target]) == 0
-    assert "EVERY bundle is taken" in capsys.readouterr().out
     assert main(["key", "trust", str(tmp_path / "eve.pub"), *target]) == 0
-    assert main(["key", "list", *target]) == 0
-    eve = keys.load_public(tmp_path / "eve.pub")
-    assert f"eve   {eve.id}" in capsys.readouterr().out
-    assert trusted(tmp_path / "board") == (eve,)
+    assert trusted(tmp_path / "board") == (keys.load_public(tmp_path / "eve.pub"),)
     assert main(["key", "trust", str(tmp_path / "bob.pub"), "--name", "eve", *target]) == 2
     assert "another key is trusted as eve" in capsys.readouterr().err
+    assert main(["key", "trust", str(tmp_path / "bob.pub"), "--name", "../bob", *target]) == 2
 
 
 def test_bundle_show_tells_who_signed_and_verify_can_insist(

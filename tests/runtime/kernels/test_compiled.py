@@ -10,7 +10,7 @@ import pytest
 
 from dis2_edge import cli
 from dis2_runtime.kernels import CASES, building
-from dis2_runtime.kernels.building import FIRST_CLASS, PORTABLE, Built, build_all, names, put
+from dis2_runtime.kernels.building import FIRST_CLASS, PORTABLE, Built, build, build_all, names, put
 from dis2_runtime.kernels.compiler import OLDEST_PTX, find_compiler, number_of
 from dis2_runtime.kernels.rehearsing import Launch, launches_of
 from dis2_runtime.kernels.resources import blocks_an_sm
@@ -74,6 +74,16 @@ def test_every_kernel_is_launched_within_its_bounds_and_fits(built: list[Built],
             fits = blocks_an_sm(row, number_of(one.target), bounds[row.kernel], launch.shared_bytes)
             assert fits is not None, one.target
             assert fits >= 1, f"{row.kernel} for {one.target} does not fit"
+
+
+@needs_nvcc
+@pytest.mark.parametrize("target", ["sm_87", PORTABLE])
+def test_two_folders_get_the_same_bytes(target: str, tmp_path: Path) -> None:
+    """A bundle's kernels must be reproducible, wherever they are built."""
+    nvcc = find_compiler()
+    assert nvcc is not None
+    one, two = (build(nvcc, "decide", target, tmp_path / place).file for place in ("a", "b"))
+    assert one.read_bytes() == two.read_bytes()
 
 
 @needs_nvcc

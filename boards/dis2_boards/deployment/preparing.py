@@ -5,24 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 from dis2_boards.deployment import steps
+from dis2_boards.deployment.attempt import Attempt
 from dis2_boards.deployment.bundle_checks import BUNDLE_CHECKS, remarks
-from dis2_boards.deployment.case import BundleCase, Case, hold
+from dis2_boards.deployment.checks import BundleCase, Case, hold
 from dis2_boards.deployment.facts import facts_of
-from dis2_boards.deployment.labelled_tiles import make_tiles
 from dis2_boards.deployment.machine_checks import MACHINE_CHECKS
 from dis2_boards.deployment.order import Order
 from dis2_boards.deployment.packed import packed
 from dis2_boards.deployment.shipment import Shipment, shipment
-from dis2_boards.deployment.way import Way
 from dis2_boards.packing import quantized
 from dis2_boards.packing.locks import read_lock
-from dis2_boards.packing.stock import default_folder, path_of
+from dis2_boards.packing.stock import folder_of, path_of
 from dis2_boards.targets.session import Session
 from dis2_boards.trust.keys import load_private
 from dis2_edge.bundle import MANIFEST, Bundle
 from dis2_edge.dataset import open_dataset
 from dis2_edge.errors import RecipeError
 from dis2_edge.files import read_toml
+from dis2_edge.labelled import Images
+from dis2_edge.tiles_file import write_tiles
 
 
 def look_here(order: Order) -> None:
@@ -37,33 +38,37 @@ def look_here(order: Order) -> None:
         open_dataset(order.data, order.describe)
 
 
-def checked(way: Way, session: Session, scratch: Path) -> BundleCase:
+def checked(attempt: Attempt, session: Session, scratch: Path) -> BundleCase:
     """The bundle on its board, once everything that must hold there does."""
     facts = facts_of(session.hello)
-    way.facts = facts
-    hold(Case(way.order, facts, session.ahead_s), MACHINE_CHECKS)
-    with way.step(steps.PACK):
-        bundle, board = packed(way.order, facts, scratch)
-    with way.step(steps.CHECK):
+    attempt.facts = facts
+    hold(Case(attempt.order, facts, session.ahead_s), MACHINE_CHECKS)
+    with attempt.step(steps.PACK):
+        bundle, board = packed(attempt.order, scratch, facts.fitting, (facts.tag, *attempt.order.tags))
+    with attempt.step(steps.CHECK):
         keys = frozenset(session.ask("trusted").get("ids", {}).values())
-        case = BundleCase(way.order, facts, session.ahead_s, bundle, board, keys)
+        case = BundleCase(attempt.order, facts, session.ahead_s, bundle, board, keys)
         hold(case, BUNDLE_CHECKS)
     for text in remarks(case):
-        way.telling.remark(text)
+        attempt.telling.remark(text)
     return case
 
 
-def loaded(way: Way, case: BundleCase, scratch: Path) -> Shipment:
+def loaded(attempt: Attempt, case: BundleCase, scratch: Path) -> Shipment:
     """What travels for it."""
-    tiles = None
-    if way.order.data is not None:
-        with way.step(steps.TILES):
-            tiles = make_tiles(way.order, case.bundle, scratch / "tiles.npz")
-    return _shipment(way, case.bundle, case.facts.tag, tiles)
-
-
-def _shipment(way: Way, bundle: Bundle, tag: str, tiles: Path | None) -> Shipment:
-    wheels = tuple(read_lock(bundle, tag))
-    stock = way.order.wheels or default_folder()
+    tiles = _tiles(attempt, case.bundle, scratch / "tiles.npz")
+    wheels = tuple(read_lock(case.bundle, case.facts.tag))
+    stock = folder_of(attempt.order.wheels)
     paths = {wheel.sha256: path_of(stock, wheel) for wheel in wheels}
-    return shipment(bundle, wheels, paths, tiles, way.order.rig)
+    return shipment(case.bundle, wheels, paths, tiles, attempt.order.rig)
+
+
+def _tiles(attempt: Attempt, bundle: Bundle, out: Path) -> Path | None:
+    """Labelled tiles on the bundle's grid, spread over the split, in one file that the board measures accuracy on."""
+    order = attempt.order
+    if order.data is None:
+        return None
+    with attempt.step(steps.TILES):
+        images = Images(bundle, open_dataset(order.data, order.describe), order.split, order.tiles)
+        write_tiles(out, (images.read(name) for name in images.names), bundle.manifest.task)
+    return out

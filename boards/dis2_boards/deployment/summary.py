@@ -28,7 +28,7 @@ def show(done: Deployed, order: Order) -> None:
     for path in done.reports:
         say(f"report: {path}")
     say("next:")
-    for verb in ("status", "rollback"):
+    for verb in ("status", *(["rollback"] if before else [])):
         say(f"  {order.ask(verb)}")
 
 

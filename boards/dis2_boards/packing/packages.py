@@ -1,11 +1,17 @@
-"""Which Pythons and machines a bundle locks packages for when no board is there to say its own."""
+"""Which packages a board carries: the groups that it needs, and the Pythons and machines that it may have."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dis2_boards.packing.pins import MACHINES, PYTHONS, pinned
 from dis2_boards.profile import Board
+
+
+def groups_for(board: Board, extras: Sequence[str] = ()) -> tuple[str, ...]:
+    """The groups of packages beside what every board carries: TensorRT needs a CUDA driver's package."""
+    return tuple(dict.fromkeys((*extras, *(["jetson"] if board.dialect == "trt" else []))))
 
 
 def tags_of_board(board: Board) -> tuple[str, ...]:
@@ -16,8 +22,8 @@ def tags_of_board(board: Board) -> tuple[str, ...]:
 
 
 def tags_in_stock(board: Board, stock: Path) -> tuple[str, ...]:
-    """Those of them whose wheels all lie in `stock`: locking them fetches nothing."""
-    extras = ("jetson",) if board.dialect == "trt" else ()
+    """Those of them whose wheels all lie in the folder `stock`: locking them fetches nothing."""
+    groups = groups_for(board)
     return tuple(
-        tag for tag in tags_of_board(board) if all((stock / wheel.filename).is_file() for wheel in pinned(tag, extras))
+        tag for tag in tags_of_board(board) if all((stock / wheel.filename).is_file() for wheel in pinned(tag, groups))
     )

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from dis2_boards.deployment.facts import Facts
 from dis2_boards.deployment.order import Order
 from dis2_boards.deployment.steps import HELLO, Step
-from dis2_boards.deployment.telling import Telling, told
+from dis2_boards.deployment.telling import Telling, timed
 from dis2_boards.targets.session import Session
 from dis2_edge.errors import BoardError, LostError, UserError
 
 
 @dataclass
-class Way:
-    """One deploy on its way."""
+class Attempt:
+    """One deploy that goes on."""
 
     order: Order
     """What is asked for."""
@@ -35,58 +35,59 @@ class Way:
     def step(self, step: Step) -> Iterator[None]:
         """Do `step` within."""
         self.at = step
-        with told(self.telling, step, self.seconds):
+        with timed(self.telling, step, self.seconds):
             yield
 
-    def still(self) -> str:
+    def still_runs(self) -> str:
         """What the board runs, as long as nothing was switched."""
         current = self.facts.current if self.facts else None
         return f"{self.order.target.name} still runs {current}" if current else "nothing runs there, as before"
 
 
-def aside(way: Way, error: UserError) -> UserError:
+def told_with_state(attempt: Attempt, error: UserError) -> UserError:
     """`error`, with what the board runs now."""
-    if not way.changes:
+    if not attempt.changes:
         return error
-    state = way.still() if way.at.after == "the old version" else asked_anew(way)
+    state = attempt.still_runs() if not attempt.at.switches else state_asked_anew(attempt)
     return BoardError(
         error.found, expected=error.expected, mend="; ".join(part for part in (error.mend, state) if part)
     )
 
 
-def taken(way: Way, error: LostError) -> UserError:
+def told_lost(attempt: Attempt, error: LostError) -> UserError:
     """`error` of a connection that was taken: what the board runs, asked anew if it can be, and how to go on."""
-    if way.facts is None:
+    if attempt.facts is None:
         return error
     return LostError(
-        f"{error.found}, while {way.at.sentence}",
+        f"{error.found}, while {attempt.at.sentence}",
         expected=error.expected,
-        mend=f"{asked_anew(way)}; the same command goes on where it stopped: {way.order.again()}",
+        mend=f"{state_asked_anew(attempt)}; the same command goes on where it stopped: {attempt.order.again()}",
     )
 
 
-def interrupted(way: Way) -> str:
+def told_interrupted(attempt: Attempt) -> str:
     """What is left of a deploy that the user ended."""
-    if way.facts is None or way.at.after == "the old version":
-        state = way.still() if way.facts else "nothing was sent"
+    if attempt.facts is None or not attempt.at.switches:
+        state = attempt.still_runs() if attempt.facts else "nothing was sent"
     else:
-        state = f"the board undoes a switch that nobody judged; see: {way.order.ask('status')}"
-    return f"interrupted while {way.at.sentence}: {state}; the same command goes on: {way.order.again()}"
+        state = f"the board undoes a switch that nobody judged; see: {attempt.order.ask('status')}"
+    return f"interrupted while {attempt.at.sentence}: {state}; the same command goes on: {attempt.order.again()}"
 
 
-def asked_anew(way: Way) -> str:
+def state_asked_anew(attempt: Attempt) -> str:
     """What the board runs, from a new connection; where none can be had, what it must be."""
-    name = way.order.target.name
+    name = attempt.order.target.name
     try:
-        with way.order.target.open() as session:
-            return f"asked anew: {running(name, session)}"
+        with attempt.order.target.open() as session:
+            return f"asked anew: {runs_now(name, session)}"
     except UserError:
-        if way.at.after == "the old version":
-            return f"{name} cannot be asked now; nothing was switched, so {way.still()}"
-        return f"{name} cannot be asked now; it runs {way.at.after}; see: {way.order.ask('status')}"
+        if not attempt.at.switches:
+            return f"{name} cannot be asked now; nothing was switched, so {attempt.still_runs()}"
+        whole = "the old version or the new one, whole"
+        return f"{name} cannot be asked now; it runs {whole}; see: {attempt.order.ask('status')}"
 
 
-def running(name: str, session: Session) -> str:
+def runs_now(name: str, session: Session) -> str:
     """What `status` says, as a sentence."""
     status = session.ask("status")
     current, pending = status.get("current"), status.get("pending")

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dis2_boards.agent import services
-from dis2_boards.agent.hello import free_bytes
-from dis2_boards.agent.places import Places, pointed, read_table
+from dis2_boards.agent.places import Places, free_bytes, pointed, read_table
 from dis2_boards.agent.session import Session
 
 STALE_S = 10.0
@@ -20,7 +19,7 @@ STALE_S = 10.0
 def status(session: Session) -> dict[str, Any]:
     """All that is known without changing anything."""
     places = session.at()
-    live, service, current = read_table(places.live), services.of(places).state(), pointed(places.current)
+    live, service, current = read_table(places.live), services.of(places).state(), places.flying()
     healthy, why = health(live, service, current)
     table = read_table(places.service) or {}
     return {
