@@ -32,7 +32,7 @@ def test_the_table_in_the_documentation_is_what_happens() -> None:
     ("where", "name", "fault", "model"),
     [
         (Writing, "sync", lambda self: None, "torn"),
-        (disk, "sync_folder", lambda path: None, "lost"),
+        (disk, "sync_folder", lambda path: None, "shallow"),
         (disk, "sync_all", lambda path: None, "lost"),
         (switching, "finish", lambda places: None, "kept"),
         (switching, "prepared", lambda places: (), "kept"),

@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from dis2_boards.agent import disk, launcher, places, standing
+from dis2_boards.agent import disk, launcher, places, status
 from dis2_boards.agent.places import Places, as_json, checked_root
 from dis2_boards.agent.services import State
 from dis2_boards.agent.services.process import ProcessService, _started
@@ -136,7 +136,7 @@ def test_a_damaged_way_of_starting_is_the_usual_one(root: Path, text: str) -> No
 @pytest.mark.parametrize("ahead_s", [-60.0, 60.0])
 def test_a_word_from_before_the_start_is_no_sign_of_life(ahead_s: float) -> None:
     live = {"bundle": OLD.id, "written_s": time.time() + ahead_s}
-    assert standing.health(live, State(True), OLD.id)[0] is False
+    assert status.health(live, State(True), OLD.id)[0] is False
 
 
 def test_a_root_is_known_by_one_name(tmp_path: Path) -> None:

@@ -38,7 +38,10 @@ def placed(talk: Local, prove: str) -> str:
         ("other", "no usable proof"),
     ],
 )
-def test_a_proof_that_fails_is_told_and_chooses_nothing(talk: Local, how: str, why: str) -> None:
+def test_a_proof_that_fails_is_told_and_chooses_nothing(
+    talk: Local, how: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded, "_GRACE_S", 0.2)  # it hears no SIGTERM, however long it is asked
     name = placed(talk, how)
     with pytest.raises(AgentError, match=why):
         talk.ask("prove", id=name, limit_s=1 if how == "hang" else 60)

@@ -35,6 +35,7 @@ def test_a_rig_without_a_switch_goes_again(tmp_path: Path, before: bytes | None)
     assert not (tmp_path / ".rig.back").exists()
 
 
+@pytest.mark.usefixtures("copied_environments")
 def test_a_rig_that_is_kept_stays_and_one_that_is_not_goes(tmp_path: Path) -> None:
     (tmp_path / "rig.toml").write_bytes(OLD)
     fake = standin.version("one")
