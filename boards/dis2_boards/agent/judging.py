@@ -1,7 +1,8 @@
 """Judge a bundle before any file of it is placed: its seal, its listing, and whether a trusted key signed it.
 
 A board that trusts no key takes every bundle and says so; from the first key on it takes those alone that a trusted key
-signed.
+signed. Names, forms and ids are those of `dis2_edge.bundle` and `dis2_edge.signature`, which are not on the board yet;
+the tests hold both equal.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dis2_boards.agent.fault import RefusedError
 from dis2_boards.agent.places import Places, as_json, digest, read_table
 
 MANIFEST, SEAL, SIGNATURE = "manifest.json", "manifest.sha256", "manifest.sig"
-_SIGNATURE_FORM = re.compile(rb"ed25519 ([0-9a-f]{16}) ([A-Za-z0-9+/]{86}==)\n?")
+_SIGNATURE_FORM = re.compile(rb"ed25519 ([0-9a-f]{16}) ([A-Za-z0-9+/]{86}==)\n")
 _AGAIN = "deploy it again"
 Files = Mapping[str, tuple[str, int]]
 """Path in the bundle -> SHA-256 and bytes."""
