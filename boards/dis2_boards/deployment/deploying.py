@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from dis2_boards.deployment.deployed import Deployed
 from dis2_boards.deployment.order import Order
 from dis2_boards.deployment.telling import Telling
 from dis2_boards.targets.session import Session
-from dis2_edge.errors import LostError, UserError
+from dis2_edge.errors import BoardError, LostError, UserError
+from dis2_edge.files import read_json
 
 
 def deploy(order: Order, telling: Telling) -> Deployed:
@@ -72,18 +72,26 @@ def _already(attempt: Attempt, session: Session, case: BundleCase, scratch: Path
     well = (True, None) if order.only_new else (True,)  # None: nobody can tell, as it is started by others
     if status.get("healthy") not in well or status.get("pending"):
         return None
-    proof = _proof(session, case.bundle.id, scratch)
-    name, why = attempt.order.target.name, "it flies already: nothing was touched"
-    return Deployed(case.bundle, name, case.bundle.id, proof, why, True, 0, 0, attempt.seconds)
+    return Deployed(
+        bundle=case.bundle,
+        target=order.target.name,
+        before=case.bundle.id,
+        proof=_proof(session, case.bundle.id, scratch),
+        why="it flies already: nothing was touched",
+        already=True,
+        sent_bytes=0,
+        total_bytes=0,
+        seconds=attempt.seconds,
+    )
 
 
 def _proof(session: Session, name: str, scratch: Path) -> dict[str, Any]:
     """What the board proved of version `name` when it came; empty where that cannot be had."""
     try:
         session.fetch(f"versions/{name}/proof.json", scratch / "proof.json")
-        proof = json.loads((scratch / "proof.json").read_text("utf-8"))
+        proof = read_json(scratch / "proof.json", BoardError)
     except LostError:
         raise
-    except (UserError, ValueError):
+    except UserError:
         return {}
     return proof if isinstance(proof, dict) else {}

@@ -20,7 +20,7 @@ class Saying:
     def run(self, frames):
         from dis2_runtime.engine import Answer
 
-        mask = self.change(frames["truth"][..., 0].copy())
+        mask = self.change(frames["shown"][..., 0].copy())
         return Answer(mask, np.full_like(mask, 255))
 
 
