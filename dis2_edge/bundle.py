@@ -77,7 +77,8 @@ def read(path: Path) -> Bundle:
         raise BundleError(f"{cause.filename or path} cannot be read ({cause.strerror})") from cause
     for name in (MANIFEST, SEAL):
         if name not in present:
-            raise BundleError(f"{name} is missing in {path}", mend="deploy the bundle again")
+            mend = "deploy the bundle again, or make one of a quantised run: dis2-edge deploy QRUN --out BUNDLE"
+            raise BundleError(f"{name} is missing in {path}", expected="a folder that dis2-edge deploy made", mend=mend)
     text = _sealed_text(path, present)
     manifest = parse(text)
     _check_listing(manifest, present)

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from dis2_edge import strict_json
 from dis2_edge.bundle_paths import check_twins, safe_path
@@ -20,6 +20,8 @@ FORMAT = 2
 """Version of the manifest's shape; a reader refuses every other one."""
 
 Precision = Literal["fp32", "fp16", "int8"]
+BY_EXACTNESS: tuple[Precision, ...] = get_args(Precision)
+"""Number formats, the most exact first."""
 Dialect = Literal["ort", "trt"]
 Io = Literal["frame", "tensor"]
 Judge = Literal["onnxruntime", "simulation"]

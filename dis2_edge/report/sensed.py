@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 class Sensed:
     """The machine over the time of the measurement; what was not measured is None or absent."""
 
-    seconds: float
+    seconds: float = 0.0
     """From the first reading to the last."""
-    readings: int
+    readings: int = 0
     """How many there were."""
     power_w: float | None = None
-    """Mean power in watts."""
+    """Mean power in watts; None when not measured."""
     most_power_w: float | None = None
     """The highest power read, in watts."""
     temperatures_c: dict[str, tuple[float, float]] = field(default_factory=dict)

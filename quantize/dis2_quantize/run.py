@@ -11,7 +11,7 @@ from dis2_boards.packing.quantized import INDEX
 from dis2_edge.dataset import DataSet
 from dis2_edge.errors import CheckpointError, DataError, RecipeError
 from dis2_edge.files import new_folder
-from dis2_edge.manifest import Precision
+from dis2_edge.manifest import BY_EXACTNESS
 from dis2_edge.recipe import Recipe
 from dis2_edge.timing import usable_cores
 from dis2_quantize.choosing.choice import Choice
@@ -29,8 +29,6 @@ from dis2_quantize.making import networks_of, write_files
 from dis2_quantize.typed import FILES, overflows, write_placement, write_ranges
 from dis2_train.checkpoint import Checkpoint
 from dis2_train.judging.match import check_task
-
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True)
@@ -89,9 +87,9 @@ def quantize(
 def check(run: Checkpoint, data: DataSet, precisions: Sequence[str], dialects: Sequence[str] = ("ort",)) -> None:
     """Refuse what cannot be quantised, before anything is computed."""
     refuse_quantised(run.path)
-    unknown = [name for name in precisions if name not in PRECISIONS]
+    unknown = [name for name in precisions if name not in BY_EXACTNESS]
     if unknown or not precisions:
-        raise RecipeError(f"precision {','.join(unknown) or 'none'!r}", expected=f"some of {', '.join(PRECISIONS)}")
+        raise RecipeError(f"precision {','.join(unknown) or 'none'!r}", expected=f"some of {', '.join(BY_EXACTNESS)}")
     foreign = [name for name in dialects if name not in FILES]
     if foreign or not dialects:
         raise RecipeError(f"dialect {','.join(foreign) or 'none'!r}", expected=f"some of {', '.join(FILES)}")

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from dis2_boards.telemetry import Watch
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle, Policy
+from dis2_edge.engine_names import Wanted
 from dis2_edge.errors import SourceError
 from dis2_edge.files import check_free, refuse_within, write_json
 from dis2_edge.manifest import Precision
@@ -23,7 +24,7 @@ from dis2_runtime import sources as source_uris
 from dis2_runtime.align.aligner import Aligner
 from dis2_runtime.align.tiler import output_task, tiled
 from dis2_runtime.clock import RunClock
-from dis2_runtime.engines import Wanted, rungs
+from dis2_runtime.engines import rungs
 from dis2_runtime.faults import FaultedSource, FaultPlan
 from dis2_runtime.feed import Feed, LiveFeed, SteppedFeed, close_sources
 from dis2_runtime.flights import QUOTA_MB, Quota, new_flight

@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Mapping
 
 from dis2_edge.bundle import Manifest, Policy
+from dis2_edge.engine_names import FILES
 from dis2_edge.scenario import BLIND
 from dis2_edge.task import Task
 from dis2_runtime.align.aligner import Aligned
-from dis2_runtime.engines.rows import FILES, rung_name
+from dis2_runtime.engines.rows import rung_name
 from dis2_runtime.inference import Result
 from dis2_runtime.outcome import LastMask, Outcome, SensorNote
 from dis2_runtime.poses.track import PoseTrack, pose_of

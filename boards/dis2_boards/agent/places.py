@@ -14,7 +14,6 @@ from dis2_boards.agent import disk
 from dis2_boards.agent.fault import RefusedError
 
 ID = re.compile(r"[0-9a-f]{12}")
-SHA256 = re.compile(r"[0-9a-f]{64}")
 JSON_LIMIT = 16 << 20
 """Largest JSON file, in bytes, that is read at all."""
 USUAL_ROOT = "~/dis2-edge"
@@ -148,20 +147,20 @@ def pointed(link: Path) -> str | None:
     return name
 
 
-def leads_elsewhere(link: Path) -> bool:
-    """Whether `link` is something that is there and no version of ours: nothing could go back to it."""
-    if not os.path.lexists(link):
-        return False
-    inside = os.path.dirname(os.path.realpath(link)) == os.path.realpath(link.parent / "versions")
-    return not link.is_symlink() or (os.path.exists(link) and not inside)
-
-
 def free_bytes(path: Path) -> int:
     """Bytes that a user may still write where `path` is, or would be."""
     while not path.exists() and path != path.parent:
         path = path.parent
     state = os.statvfs(path)
     return state.f_bavail * state.f_frsize
+
+
+def leads_elsewhere(link: Path) -> bool:
+    """Whether `link` is something that is there and no version of ours: nothing could go back to it."""
+    if not os.path.lexists(link):
+        return False
+    inside = os.path.dirname(os.path.realpath(link)) == os.path.realpath(link.parent / "versions")
+    return not link.is_symlink() or (os.path.exists(link) and not inside)
 
 
 def read_table(path: Path) -> dict[str, Any] | None:

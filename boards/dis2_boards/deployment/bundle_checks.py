@@ -8,7 +8,9 @@ from dis2_boards.deployment.wheels import glibc_of
 from dis2_boards.packing.locks import read_lock, tags_of
 from dis2_boards.profile import known_boards, only_on
 from dis2_edge.errors import BoardError
+from dis2_edge.files import read_toml
 from dis2_edge.quantities import megabytes
+from dis2_edge.settings import nearest
 
 
 def _board(case: BundleCase) -> BoardError | None:
@@ -23,6 +25,21 @@ def _board(case: BundleCase) -> BoardError | None:
         expected=f"a bundle for {fitting}",
         mend=f"deploy the quantised run for it: dis2-edge deploy QRUN --board {fitting} "
         f"{' '.join(case.order.target.words)}",
+    )
+
+
+def _rig(case: BundleCase) -> BoardError | None:
+    """What a rig's keys mean the runtime judges on the board; that it is of other sensors can be told here."""
+    if case.order.rig is None:
+        return None
+    told, known = read_toml(case.order.rig, BoardError).get("sensors"), case.bundle.manifest.task.sensor_names
+    strange = [name for name in told if name not in known] if isinstance(told, dict) else []
+    if not strange:
+        return None
+    return BoardError(
+        f"{case.order.rig} describes a sensor {strange[0]!r}",
+        expected=f"those of the bundle: {', '.join(known)}",
+        mend=nearest(strange[0], known),
     )
 
 
@@ -113,6 +130,7 @@ BUNDLE_CHECKS = (
     Check("TensorRT", _tensorrt),
     Check("memory", _memory),
     Check("signature", _trust),
+    Check("rig", _rig),
 )
 """Held once there is a bundle, before anything is sent."""
 

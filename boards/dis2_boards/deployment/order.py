@@ -5,13 +5,10 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
+from dis2_boards.agent.services import Kind
 from dis2_boards.targets.target import Target
-
-Engine = Literal["auto", "onnxruntime", "tensorrt"]
-KINDS = ("systemd-user", "systemd", "process", "none")
-"""How a board can start what flies."""
+from dis2_edge.engine_names import Wanted
 
 
 @dataclass(frozen=True)
@@ -36,9 +33,9 @@ class Order:
     """Folder of built CUDA kernels; None: built here, where nvcc is."""
     key: Path | None = None
     """Private key that signs the bundle; None: it is not signed, or was already."""
-    engine: Engine = "auto"
+    engine: Wanted = "auto"
     """What is to fly there."""
-    service: str | None = None
+    service: Kind | None = None
     """How it is to be started; None: as the board has it."""
     rig: Path | None = None
     """The aircraft's rig for the board; None: as the board has it."""

@@ -6,8 +6,9 @@ import argparse
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from dis2_boards.agent.services import Kind
 from dis2_boards.targets import address
 from dis2_edge.errors import BoardError, UserError
 from dis2_edge.files import read_toml
@@ -28,8 +29,8 @@ class Member:
     """Folder of dis2-edge on the board; empty for the usual one."""
     rig: str = ""
     """The aircraft's rig file on this machine, relative to the fleet's file; empty leaves the board's own alone."""
-    service: Literal["", "systemd-user", "systemd", "process", "none"] = ""
-    """How the board starts what flies; empty for `deploy`'s own choice."""
+    service: Kind | None = None
+    """How the board starts what flies; None for `deploy`'s own choice."""
 
     @property
     def place(self) -> tuple[str, ...]:

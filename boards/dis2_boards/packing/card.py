@@ -9,7 +9,7 @@ from dis2_boards.packing.kernels import PackedKernels
 from dis2_boards.packing.licences import Licence
 from dis2_boards.packing.pins import Wheel
 from dis2_boards.profile import Board
-from dis2_edge.manifest import Manifest, ModelRow
+from dis2_edge.manifest import BY_EXACTNESS, Manifest, ModelRow
 from dis2_edge.quantities import percent
 
 
@@ -55,7 +55,7 @@ def _accuracy(manifest: Manifest, board: Board) -> str:
     """One line a scenario: mean IoU of each precision side by side, and what INT8 costs."""
     first = _flying(manifest, board)
     miou = {(row.scenario, str(row.precision)): row.miou for row in (*manifest.models, *first)}
-    precisions = [kind for kind in ("fp32", "fp16", "int8") if any(kind == row.precision for row in manifest.models)]
+    precisions = [kind for kind in BY_EXACTNESS if any(kind == row.precision for row in manifest.models)]
     rows = []
     for scenario in (name for name in manifest.task.scenarios if any(name == row.scenario for row in manifest.models)):
         before, after = miou.get((scenario, "fp32")), miou.get((scenario, "int8"))

@@ -9,9 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from dis2_edge.bundle import Bundle, ModelRow
+from dis2_edge.engine_names import FILES
 from dis2_edge.errors import BundleError
 
-ENGINES = {"ort": "onnxruntime", "trt": "tensorrt"}
+ENGINES = {dialect: engine for engine, (dialect, _) in FILES.items()}
 """The package that verifies, and flies, each dialect."""
 VERIFY_LIMIT_S = {"ort": 600.0, "trt": 7200.0}
 """How long a verification may take before it is ended, by dialect; under TensorRT it builds every engine."""

@@ -51,9 +51,6 @@ def why(target: Reached, code: int, said: str) -> UserError:
     return LostError(f"{target.name} ended the conversation: {last}", mend=f"try by hand: {target.by_hand()}")
 
 
-Hit = "re.Match[str] | None"
-
-
 def _host_key_changed(target: Reached, hit: re.Match[str] | None, said: str) -> UserError:
     file = re.search(r"Offending \S+ key in (\S+?):\d+", said)
     known = f" -f {file[1]}" if file else ""

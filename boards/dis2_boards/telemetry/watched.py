@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from dis2_boards.telemetry.reading import Reading
+from dis2_edge.report.sensed import Sensed
 
 FEWEST = 3
 """Readings of power that an energy is taken from, at least."""
 
 
 @dataclass(frozen=True)
-class Watched:
-    """A span of time as telemetry saw it."""
-
-    seconds: float = 0.0
-    """From the first reading to the last."""
-    readings: int = 0
-    """How many there were."""
-    power_w: float | None = None
-    """Mean power over that time; None when not measured."""
-    most_power_w: float | None = None
-    """The highest power read."""
-    temperatures_c: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Lowest and highest temperature of each zone, in degrees Celsius."""
-    clocks_mhz: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Lowest and highest clock of each part, in MHz."""
-    gpu_load: float | None = None
-    """Mean share of time that the GPU was busy, 0..1."""
-    power_modes: tuple[str, ...] = ()
-    """Names of the power modes that were set, in the order in which they were met."""
-    source: str = ""
-    """What was asked: sysfs, jtop or none."""
-    why: str = ""
-    """What the power is made of, or why there is none."""
+class Watched(Sensed):
+    """A span of time as telemetry saw it: what a report keeps of it, not rounded yet, and what follows from that."""
 
     def joules_a_frame(self, frames: int, seconds: float | None = None) -> float | None:
         """Energy of one of `frames` frames that took `seconds` together (by default the span); None: not measured."""

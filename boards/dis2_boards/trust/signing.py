@@ -28,14 +28,16 @@ def signature_of(data: bytes, key: PrivateKey) -> Signature:
 def verify(bundle: Bundle, trusted: Iterable[PublicKey]) -> PublicKey:
     """The key of `trusted` that signed the bundle; BundleError if none did, or the signature is not of its manifest."""
     keys = {key.id: key for key in trusted}
-    known = ", ".join(sorted(f"{key.name or 'key'} {key.id}" for key in keys.values())) or "none"
+    known = ", ".join(sorted(f"{key.name or 'key'} {key.id}" for key in keys.values())) or "none is at hand"
     if bundle.signature is None:
         mend = "deploy it with --key"
         raise BundleError(f"{bundle.path} is not signed", expected=f"a signature by a trusted key: {known}", mend=mend)
     key = keys.get(bundle.signature.key_id)
     if key is None:
         mend = "trust that key: dis2-edge key trust FILE; or deploy it with a trusted one"
-        raise BundleError(f"{bundle.path} is signed by key {bundle.signature.key_id}", expected=known, mend=mend)
+        raise BundleError(
+            f"{bundle.path} is signed by key {bundle.signature.key_id}", expected=f"a trusted key: {known}", mend=mend
+        )
     if not is_of(bundle.signature, (bundle.path / MANIFEST).read_bytes(), key):
         raise BundleError(
             f"{SIGNATURE} in {bundle.path} is no signature of {MANIFEST} by {key.id}", mend="deploy it again"

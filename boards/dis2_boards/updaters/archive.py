@@ -27,7 +27,7 @@ from dis2_edge.files import check_free, sha256, storage_errors
 
 UPDATER = "updater.pyz"
 _HERE = Path(__file__).parent
-_ON_BOARD = ("__init__.py", "install.py", "payload.py", "settings.py", "talking.py", "told.py")
+_ON_BOARD = ("__init__.py", "install.py", "payload.py", "settings.py", "talking.py", "messages.py")
 _MAIN = b"""import sys
 
 from dis2_boards.updaters.install import main

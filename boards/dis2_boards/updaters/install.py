@@ -15,13 +15,15 @@ from collections.abc import Callable
 from typing import Any
 
 from dis2_boards.updaters import settings
+from dis2_boards.updaters.messages import StoppedError, say
 from dis2_boards.updaters.payload import AGENT, BUNDLE, SOURCE, WHEELS, Payload
 from dis2_boards.updaters.settings import Settings
 from dis2_boards.updaters.talking import Agent
-from dis2_boards.updaters.told import StoppedError, say
 
-_MIN_TICKS = 5
-_MAX_DROP = 0.5
+MIN_TICKS = 5
+"""Ticks that a new version must have answered to be kept."""
+MAX_DROP = 0.5
+"""Points of mIoU that the faster precision may lose."""
 
 
 def install(payload: Payload, state: str, given: Settings) -> None:
@@ -124,13 +126,13 @@ def _bring_up(agent: Agent, payload: Payload, wheels: list[list[Any]], given: Se
     agent.ask("place", id=name, files=payload.contents["files"])
     system_packages = bool(payload.contents["tensorrt"]) and engine != "onnxruntime"
     agent.ask("install", id=name, wheels=wheels, system_packages=system_packages)
-    proof = agent.ask("prove", id=name, engine=engine, limit_s=given.limit_s, max_drop=_MAX_DROP, tiles=None)["proof"]
+    proof = agent.ask("prove", id=name, engine=engine, limit_s=given.limit_s, max_drop=MAX_DROP, tiles=None)["proof"]
     if not proof.get("chosen"):
         raise StoppedError(f"no engine of {name} passed: {proof.get('why') or 'no reason was told'}")
     if given.service:
         agent.ask("service", kind=given.service, command=None)
     agent.ask("switch", id=name)
-    verdict = agent.ask("settle", wait_s=given.settle_s, min_ticks=_MIN_TICKS)
+    verdict = agent.ask("settle", wait_s=given.settle_s, min_ticks=MIN_TICKS)
     if not verdict.get("kept"):
         raise StoppedError(f"{name} was not kept, what flew before flies: {verdict.get('why')}")
     say(f"{name} flies: {proof['chosen']['engine']} {proof['chosen']['precision']}")

@@ -11,7 +11,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import Any
 
-from dis2_boards.updaters.told import StoppedError
+from dis2_boards.updaters.messages import StoppedError
 
 FORMAT = 1
 CONTENTS, SOURCE, AGENT = "contents.json", "agent/source.py", "agent/agent.zip"
@@ -80,7 +80,7 @@ class Payload:
 
 
 def rows_of(lock: bytes) -> list[list[Any]]:
-    """File name, SHA-256 and bytes of each line of a lock."""
+    """File name, SHA-256 and bytes of each line of a lock, read as `packing.locks` reads it on the workstation."""
     hits = [_LINE.fullmatch(line) for line in lock.decode("ascii", "replace").splitlines()]
     if not all(hits):
         raise StoppedError("a lock of wheels has a line that is none", "SHA256  BYTES  FILENAME")

@@ -8,6 +8,8 @@ DIS2_EDGE_WAIT_S    seconds to wait for somebody else's deploy; else 0
 DIS2_EDGE_SETTLE_S  seconds in which the new version must show that it is healthy; else 30
 DIS2_EDGE_LIMIT_S   seconds that building and proving may take; else 3600
 DIS2_EDGE_PYTHON    Python 3.10 or newer; else python3 (read by the scripts)
+
+Nothing of dis2-edge is on the board yet: names and defaults of `deploy` stand here again, held equal by the tests.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dis2_boards.updaters.told import StoppedError
+from dis2_boards.updaters.messages import StoppedError
+
+SERVICES = ("systemd-user", "systemd", "process", "none")
+ENGINES = ("auto", "onnxruntime", "tensorrt")
 
 _MEND = "set it in /etc/default/dis2-edge"
 
@@ -49,8 +54,8 @@ def read(environment: Mapping[str, str]) -> Settings:
     return Settings(
         given["ROOT"],
         given["USER"],
-        _one_of("SERVICE", given["SERVICE"], ("", "systemd-user", "systemd", "process", "none")),
-        _one_of("ENGINE", given["ENGINE"] or "auto", ("auto", "onnxruntime", "tensorrt")),
+        _one_of("SERVICE", given["SERVICE"], ("", *SERVICES)),
+        _one_of("ENGINE", given["ENGINE"] or "auto", ENGINES),
         _seconds(environment, "WAIT_S", 0),
         _seconds(environment, "SETTLE_S", 30),
         _seconds(environment, "LIMIT_S", 3600),

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import IO, Any, cast
 
-from dis2_boards.updaters.told import StoppedError, say
+from dis2_boards.updaters.messages import StoppedError, say
 
 
 class Agent:

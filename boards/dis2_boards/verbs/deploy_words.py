@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from dataclasses import fields
 from pathlib import Path
-from typing import get_args
 
-from dis2_boards.deployment.order import KINDS, Engine, Order
+from dis2_boards.agent.services import KINDS
+from dis2_boards.deployment.order import Order
 from dis2_boards.packing.pins import check_tag
 from dis2_boards.targets import address
+from dis2_edge.engine_names import WANTED
 from dis2_edge.errors import UserError
 
 _OF_PACKING = {"board": "--board", "out": "--out", "wheels": "--wheels", "kernels": "--kernels", "key": "--key"}
 _OF_A_TARGET = {
-    "engine": ("auto", "--engine"),
-    "service": (None, "--service"),
-    "rig": (None, "--rig"),
-    "data": (None, "--eval"),
-    "describe": (None, "--describe"),
-    "split": ("test", "--split"),
-    "tiles": (32, "--tiles"),
-    "report": (None, "--report"),
-    "max_drop": (0.5, "--max-drop"),
-    "limit": (3600.0, "--limit"),
-    "settle": (30.0, "--settle"),
-    "wait": (0.0, "--wait"),
-    "record": (None, "--record"),
+    "engine": "--engine",
+    "service": "--service",
+    "rig": "--rig",
+    "data": "--eval",
+    "describe": "--describe",
+    "split": "--split",
+    "tiles": "--tiles",
+    "report": "--report",
+    "max_drop": "--max-drop",
+    "limit": "--limit",
+    "settle": "--settle",
+    "wait": "--wait",
+    "record": "--record",
 }
-"""Arguments that mean something with `--target` only: their default, and how they are written."""
+"""Arguments that mean something with `--target` only, and how they are written."""
+_DEFAULTS = {row.name.removesuffix("_s"): row.default for row in fields(Order)}
+"""What an argument is where it was not given: the order's own default."""
 _RANGES = {
     "tiles": (1, 4096, "tiles"),
     "max_drop": (0, 100, "points of mIoU"),
@@ -45,20 +49,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _of_packing(parser.add_argument_group("packing"))
     _of_the_board(parser.add_argument_group("on the board"))
     _of_accuracy(parser.add_argument_group("accuracy, measured by the board's own engine"))
+    parser.set_defaults(**{name: _DEFAULTS.get(name) for name in _OF_A_TARGET})
 
 
 def check(args: argparse.Namespace) -> None:
     """Refuse words that are out of range, or mean nothing without another one."""
     for name, (low, high, unit) in _RANGES.items():
         if not low <= getattr(args, name) <= high:
-            raise UserError(f"{_OF_A_TARGET[name][1]} is {getattr(args, name):g}", expected=f"{low} to {high} {unit}")
+            raise UserError(f"{_OF_A_TARGET[name]} is {getattr(args, name):g}", expected=f"{low} to {high} {unit}")
     for name in ("describe", "split", "tiles", "report"):
-        default, flag = _OF_A_TARGET[name]
-        if getattr(args, name) != default and args.data is None:
+        if getattr(args, name) != _DEFAULTS[name] and args.data is None:
+            flag = _OF_A_TARGET[name]
             raise UserError(f"{flag} without --eval", expected="the labelled data that it is about: --eval DATA")
     if args.target is None and args.fleet is None:
-        for name, (default, flag) in _OF_A_TARGET.items():
-            if getattr(args, name) != default:
+        for name, flag in _OF_A_TARGET.items():
+            if getattr(args, name) != _DEFAULTS.get(name):
                 raise UserError(f"{flag} without --target", expected="the board that it is about", mend=address.FORMS)
 
 
@@ -109,8 +114,8 @@ def words_of(args: argparse.Namespace) -> tuple[str, ...]:
         if getattr(args, name) is not None:
             words += [flag, shlex.quote(str(getattr(args, name)))]
     words += [*(["--tags", args.tags] if args.tags else []), *(["--stream"] if args.stream else [])]
-    for name, (default, flag) in _OF_A_TARGET.items():
-        if getattr(args, name) != default and name != "record":
+    for name, flag in _OF_A_TARGET.items():
+        if getattr(args, name) != _DEFAULTS.get(name) and name != "record":
             words += [flag, shlex.quote(f"{getattr(args, name)}")]
     return (*words, *(["--yes-workstation"] if args.yes_workstation else []))
 
@@ -137,12 +142,12 @@ def _of_packing(group: argparse._ArgumentGroup) -> None:
 
 
 def _of_the_board(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--engine", choices=get_args(Engine), default="auto", help="what is to fly there (auto)")
+    group.add_argument("--engine", choices=WANTED, help="what is to fly there (%(default)s)")
     group.add_argument("--service", choices=KINDS, help="how it is started there (default: as it was)")
     group.add_argument("--rig", type=Path, metavar="FILE", help="the aircraft's rig (default: as it was)")
-    group.add_argument("--wait", type=float, default=0.0, metavar="S", help="seconds to wait for another deploy (0)")
-    group.add_argument("--limit", type=float, default=3600.0, metavar="S", help="seconds that proving may take (3600)")
-    group.add_argument("--settle", type=float, default=30.0, metavar="S", help="seconds to show that it is well (30)")
+    group.add_argument("--wait", type=float, metavar="S", help="seconds to wait for another deploy (%(default)g)")
+    group.add_argument("--limit", type=float, metavar="S", help="seconds that proving may take (%(default)g)")
+    group.add_argument("--settle", type=float, metavar="S", help="seconds to show that it is well (%(default)g)")
     group.add_argument("--yes-workstation", action="store_true", help="the target is a workstation, and is meant")
     group.add_argument("--unless-flying", action="store_true", help="touch nothing where the bundle flies already")
     group.add_argument("--record", type=Path, metavar="FILE", help="write what became of it there, as JSON")
@@ -151,7 +156,7 @@ def _of_the_board(group: argparse._ArgumentGroup) -> None:
 def _of_accuracy(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--eval", type=Path, dest="data", metavar="DATA", help="labelled data of which tiles are sent")
     group.add_argument("--describe", type=Path, metavar="FILE", help="its description (default: DATA/dataset.toml)")
-    group.add_argument("--split", default="test", help="its split (test)")
-    group.add_argument("--tiles", type=int, default=32, metavar="N", help="how many tiles are sent (32)")
+    group.add_argument("--split", help="its split (%(default)s)")
+    group.add_argument("--tiles", type=int, metavar="N", help="how many tiles are sent (%(default)s)")
     group.add_argument("--report", type=Path, metavar="DIR", help="folder for the board's report (default: none)")
-    group.add_argument("--max-drop", type=float, default=0.5, help="points of mIoU that the faster may lose (0.5)")
+    group.add_argument("--max-drop", type=float, help="points of mIoU that the faster may lose (%(default)g)")

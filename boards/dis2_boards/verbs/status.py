@@ -32,10 +32,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(target.name, status, now_s)
     if status.get("healthy") is False:
-        raise BoardError(
-            f"{target.name} is not healthy: {status.get('why')}",
-            mend=f"go back to the version before: {' '.join(['dis2-edge rollback', *target.words])}",
-        )
+        mend = "the same deploy again starts it anew"
+        if status.get("previous"):
+            mend += f"; the version before flies again with: {' '.join(['dis2-edge rollback', *target.words])}"
+        raise BoardError(f"{target.name} is not healthy: {status.get('why')}", mend=mend)
     return 0
 
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 from dis2_edge.bundle import Bundle
+from dis2_edge.engine_names import EngineName, Wanted
 from dis2_edge.errors import EngineError
 from dis2_edge.manifest import Precision
 from dis2_edge.terminal import warn
 from dis2_runtime.driver import DRIVERS
 from dis2_runtime.engine import Engine
-from dis2_runtime.engines.rows import EngineName, rows_of, rung_name
+from dis2_runtime.engines.rows import rows_of, rung_name
 from dis2_runtime.guard import Rung
 
-__all__ = ["ENGINES", "PRECISIONS", "EngineName", "Wanted", "can_tensorrt", "open_engine", "precisions_for", "rungs"]
+__all__ = ["PRECISIONS", "can_tensorrt", "open_engine", "precisions_for", "rungs"]
 
-Wanted = Literal["auto", "onnxruntime", "tensorrt"]
-ENGINES: tuple[Wanted, ...] = ("auto", "tensorrt", "onnxruntime")
-"""What may be asked for: auto is TensorRT where bundle and machine have it, else ONNX Runtime."""
 PRECISIONS: tuple[Precision, ...] = ("int8", "fp16", "fp32")
 """Number formats that an engine computes in, best liked first."""
 _JETPACK = "make the environment with `python3 -m venv --system-site-packages` and install dis2-edge[jetson,host]"

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from dis2_edge.bundle import Bundle, ModelRow
+from dis2_edge.engine_names import FILES, FOR_PEOPLE, EngineName
 from dis2_edge.errors import EngineError
-from dis2_edge.manifest import Dialect, Io, Precision
+from dis2_edge.manifest import Precision
 
-EngineName = Literal["onnxruntime", "tensorrt"]
-FILES: dict[EngineName, tuple[Dialect, Io]] = {"onnxruntime": ("ort", "frame"), "tensorrt": ("trt", "tensor")}
-"""The model files that an engine flies."""
-_TOLD: dict[EngineName, tuple[str, str]] = {
-    "onnxruntime": ("ONNX Runtime", "deploy it for --board host"),
-    "tensorrt": ("TensorRT", "deploy it for a Jetson"),
-}
-"""The engine's own name, and what mends a bundle that holds nothing for it."""
+_MENDS: dict[EngineName, str] = {"onnxruntime": "deploy it for --board host", "tensorrt": "deploy it for a Jetson"}
+"""What mends a bundle that holds nothing for an engine."""
 
 
 def rung_name(engine: EngineName, precision: Precision) -> str:
@@ -39,8 +32,7 @@ def rows_at(bundle: Bundle, engine: EngineName, precision: str) -> list[ModelRow
     usable = rows_of(bundle, engine)
     rows = [row for row in usable if row.precision == precision]
     if not rows:
-        name, otherwise = _TOLD[engine]
         held = sorted({row.precision for row in usable})
-        found = f"{bundle.path} holds no {precision} model for {name}"
-        raise EngineError(found, mend=f"try --precision {' or '.join(held)}" if held else otherwise)
+        found = f"{bundle.path} holds no {precision} model for {FOR_PEOPLE[engine]}"
+        raise EngineError(found, mend=f"try --precision {' or '.join(held)}" if held else _MENDS[engine])
     return rows

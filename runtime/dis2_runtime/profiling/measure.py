@@ -12,6 +12,7 @@ import numpy as np
 
 from dis2_boards.telemetry import Tally, Watch, Watched
 from dis2_edge.bundle import Bundle
+from dis2_edge.engine_names import Wanted
 from dis2_edge.labelled import Images, Labelled
 from dis2_edge.manifest import Precision
 from dis2_edge.report.pictures import error_share
@@ -20,7 +21,7 @@ from dis2_edge.scores import Counts, confusion
 from dis2_edge.terminal import progress
 from dis2_edge.timing import Latency, summarise, time_ms
 from dis2_runtime.engine import Answer, Engine, Frames
-from dis2_runtime.engines import Wanted, open_engine
+from dis2_runtime.engines import open_engine
 
 WARM_UP = 10
 """Calls before timing starts, beyond those with which an engine opens."""

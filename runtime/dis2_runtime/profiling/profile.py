@@ -12,10 +12,11 @@ from dis2_edge import __version__
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
 from dis2_edge.dataset import DataSet, open_dataset
+from dis2_edge.engine_names import EngineName, Wanted
 from dis2_edge.errors import BundleError, EngineError
 from dis2_edge.files import new_folder
 from dis2_edge.labelled import Images
-from dis2_edge.manifest import Precision
+from dis2_edge.manifest import BY_EXACTNESS, Precision
 from dis2_edge.percentiles import Spread
 from dis2_edge.report import page
 from dis2_edge.report.schema import Profiled, Report
@@ -25,7 +26,7 @@ from dis2_edge.report.through import Through
 from dis2_edge.report.write import write
 from dis2_edge.settings import from_table
 from dis2_edge.timing import describe_machine, usable_cores
-from dis2_runtime.engines import EngineName, Wanted, can_tensorrt, precisions_for
+from dis2_runtime.engines import can_tensorrt, precisions_for
 from dis2_runtime.profiling.measure import Findings, measure_bundle
 from dis2_runtime.profiling.showcase import show, telling
 from dis2_runtime.profiling.through import fly_through
@@ -182,4 +183,4 @@ def _precisions(bundle: Bundle, choices: Choices) -> tuple[str, ...]:
     for precision in choices.precisions:
         if precision not in held:
             raise EngineError(f"{bundle.path} holds no {precision} model", expected=f"one of {', '.join(sorted(held))}")
-    return tuple(kind for kind in ("fp32", "fp16", "int8") if kind in (choices.precisions or held))
+    return tuple(kind for kind in BY_EXACTNESS if kind in (choices.precisions or held))

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from dis2_edge.bundle import Bundle
+from dis2_edge.engine_names import Wanted
 from dis2_edge.images import write_png
 from dis2_edge.labelled import Images, Labelled
 from dis2_edge.manifest import Precision
 from dis2_edge.report import pictures
 from dis2_edge.report.schema import Picture, Tile
 from dis2_runtime.engine import Engine
-from dis2_runtime.engines import Wanted, open_engine
+from dis2_runtime.engines import open_engine
 
 WIDEST = 384
 """Pictures wider or higher than this are thinned by a whole factor, so that the page stays light."""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dis2_edge.bundle import Bundle
+from dis2_edge.engine_names import Wanted
 from dis2_edge.labelled import Images, Labelled
 from dis2_edge.manifest import Precision
 from dis2_edge.percentiles import Spread
@@ -21,7 +22,7 @@ from dis2_edge.scores import confusion
 from dis2_edge.sensors import IDENTITY, Sensor
 from dis2_edge.task import Task
 from dis2_edge.terminal import progress
-from dis2_runtime.engines import Wanted, rungs
+from dis2_runtime.engines import rungs
 from dis2_runtime.faults import KINDS, Fault, FaultedSource, FaultPlan
 from dis2_runtime.feed import SteppedFeed
 from dis2_runtime.frames import Delivery, Frame

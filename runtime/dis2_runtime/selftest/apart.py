@@ -18,11 +18,11 @@ from pathlib import Path
 from dis2_edge import bundle as bundles
 from dis2_edge import terminal
 from dis2_edge.bundle import Bundle
+from dis2_edge.engine_names import EngineName
 from dis2_edge.errors import EngineError, told
 from dis2_edge.files import read_json, write_json
 from dis2_edge.manifest import Precision
 from dis2_edge.settings import from_table
-from dis2_runtime.engines.rows import EngineName
 from dis2_runtime.own_python import expendable, own_python
 from dis2_runtime.selftest.precision import How, prove_precision
 from dis2_runtime.selftest.rows import Row

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dis2_edge.bundle import Bundle
-from dis2_edge.manifest import Precision
+from dis2_edge.engine_names import EngineName
+from dis2_edge.manifest import BY_EXACTNESS, Precision
 from dis2_edge.scores import known
 from dis2_runtime.engines import PRECISIONS
-from dis2_runtime.engines.rows import EngineName, rows_of
+from dis2_runtime.engines.rows import rows_of
 from dis2_runtime.selftest.rows import Row
 
 __all__ = ["Choice", "choose", "tick_ms"]
 
-_EXACTNESS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 _SLACK = 1e-9
 
 
@@ -40,7 +40,7 @@ def choose(bundle: Bundle, engine: EngineName, rows: Sequence[Row], max_drop: fl
     whole = _whole(engine, rows)
     if not whole:
         return Choice(engine, None, _problems(engine, rows))
-    exact = min(whole, key=_EXACTNESS.index)
+    exact = min(whole, key=BY_EXACTNESS.index)
     drops = _drops(_mious(bundle, engine, whole), exact)
     fitting = {name: found for name, found in whole.items() if _fits(drops[name], max_drop, name == exact)}
     if not fitting:

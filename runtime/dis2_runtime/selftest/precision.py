@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from dis2_edge.bundle import Bundle, ModelRow
+from dis2_edge.engine_names import EngineName
 from dis2_edge.errors import BundleError
 from dis2_edge.goldens import Arrays
 from dis2_edge.manifest import Precision
@@ -17,7 +18,7 @@ from dis2_edge.terminal import progress
 from dis2_edge.tiles_file import read_tiles
 from dis2_runtime.engine import Engine, Frames
 from dis2_runtime.engines import open_engine
-from dis2_runtime.engines.rows import EngineName, rows_at
+from dis2_runtime.engines.rows import rows_at
 from dis2_runtime.profiling.measure import count_images, count_table, time_scenario
 from dis2_runtime.selftest.goldens import check_row, read_goldens
 from dis2_runtime.selftest.rows import Row, failed

@@ -10,13 +10,14 @@ from typing import Any
 from dis2_boards.telemetry import open_telemetry
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
+from dis2_edge.engine_names import EngineName, Wanted
 from dis2_edge.errors import BundleError, UserError, told
 from dis2_edge.manifest import Precision
 from dis2_edge.terminal import note
 from dis2_edge.tiles_file import read_tiles
 from dis2_edge.timing import describe_machine
-from dis2_runtime.engines import Wanted, can_tensorrt, precisions_for
-from dis2_runtime.engines.rows import EngineName, rows_at
+from dis2_runtime.engines import can_tensorrt, precisions_for
+from dis2_runtime.engines.rows import rows_at
 from dis2_runtime.selftest.apart import prove_apart
 from dis2_runtime.selftest.choosing import Choice, choose
 from dis2_runtime.selftest.precision import How

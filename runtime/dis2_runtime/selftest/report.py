@@ -7,17 +7,15 @@ from pathlib import Path
 
 from dis2_edge import __version__
 from dis2_edge.bundle import Bundle
+from dis2_edge.engine_names import FOR_PEOPLE, EngineName
 from dis2_edge.files import check_free, new_folder, write_json
 from dis2_edge.report.schema import Profiled, Report
 from dis2_edge.report.write import HTML, JSON, draw
 from dis2_edge.terminal import note
 from dis2_edge.timing import describe_machine, usable_cores
-from dis2_runtime.engines.rows import EngineName
 from dis2_runtime.selftest.prove import PACKAGES, Proof
 
 __all__ = ["check_report", "report_of", "write_report"]
-
-_TOLD: dict[EngineName, str] = {"tensorrt": "TensorRT", "onnxruntime": "ONNX Runtime"}
 
 
 def check_report(folder: Path) -> None:
@@ -65,7 +63,7 @@ def _profiled(bundle: Bundle, proof: Proof, engine: EngineName) -> Profiled:
     manifest, task = bundle.manifest, bundle.manifest.task
     return Profiled(
         id=bundle.id,
-        name=f"{manifest.name} under {_TOLD[engine]}",
+        name=f"{manifest.name} under {FOR_PEOPLE[engine]}",
         network=manifest.network,
         board=manifest.board,
         recipe_hash=manifest.recipe_hash,

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from dis2_edge.bundle import ModelRow
+from dis2_edge.engine_names import EngineName
 from dis2_edge.manifest import Dialect, Precision
 from dis2_edge.report.schema import Measured, number
 from dis2_edge.scores import Scores, scores
 from dis2_edge.timing import Latency
-from dis2_runtime.engines.rows import EngineName
 
 __all__ = ["Row", "failed"]
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle, ModelRow
+from dis2_edge.engine_names import FILES, EngineName, Wanted
 from dis2_edge.errors import BundleError, EngineError
 from dis2_edge.scenario import sensors_of
 from dis2_edge.terminal import progress
-from dis2_runtime.engines import Wanted, can_tensorrt
+from dis2_runtime.engines import can_tensorrt
 from dis2_runtime.engines.onnx_runtime import OnnxModel, open_model
-from dis2_runtime.engines.rows import FILES, EngineName, rows_of
+from dis2_runtime.engines.rows import rows_of
 from dis2_runtime.selftest.goldens import Check, check_row, read_goldens
 
 __all__ = ["Check", "verify"]

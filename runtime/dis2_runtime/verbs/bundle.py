@@ -10,8 +10,8 @@ from dis2_boards.trust.signing import verify as verify_signature
 from dis2_boards.trust.trusted import ROOT, trusted
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
+from dis2_edge.engine_names import WANTED, Wanted
 from dis2_edge.terminal import say, table
-from dis2_runtime.engines import ENGINES, Wanted
 from dis2_runtime.verbs import bundle_prove
 
 EXAMPLE = "dis2-edge bundle verify bundles/ombria"
@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             action.add_argument("--threads", type=int, default=0, help="threads of the engine (default: all cores)")
             action.add_argument(
                 "--engine",
-                choices=ENGINES,
+                choices=WANTED,
                 default="auto",
                 help="prove only the models of that engine (auto: all; those for TensorRT are built, in minutes)",
             )

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Bundle
+from dis2_edge.engine_names import WANTED
 from dis2_edge.errors import EngineError, UserError
 from dis2_edge.files import refuse_within, write_json
 from dis2_edge.terminal import say, table, telling_programs
-from dis2_runtime.engines import ENGINES
 from dis2_runtime.selftest.precision import How
 from dis2_runtime.selftest.prove import Proof, prove
 from dis2_runtime.selftest.report import check_report, write_report
@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("proof.json"), metavar="FILE", help="what came of it, as JSON (proof.json)"
     )
-    parser.add_argument("--engine", choices=ENGINES, default="auto", help="what may run it (auto: all that is here)")
+    parser.add_argument("--engine", choices=WANTED, default="auto", help="what may run it (auto: all that is here)")
     parser.add_argument(
         "--engines", type=Path, metavar="DIR", help="folder of TensorRT's plans (default: .engines beside the bundle)"
     )

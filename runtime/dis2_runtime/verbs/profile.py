@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from dis2_boards.telemetry import PREFERENCES
+from dis2_edge.engine_names import WANTED
 from dis2_edge.errors import UserError
 from dis2_edge.report.page import exact_kind, percent, points, summary
 from dis2_edge.report.plots import ms
@@ -15,7 +16,6 @@ from dis2_edge.report.schema import PHASES, Report
 from dis2_edge.report.sensing import energies, sensed_rows
 from dis2_edge.report.waterfall import ORDER, TOTAL, bounded
 from dis2_edge.terminal import say, table
-from dis2_runtime.engines import ENGINES
 from dis2_runtime.profiling.profile import Choices, profile
 
 EXAMPLE = "dis2-edge profile bundles/ombria --data DATA --describe train/datasets/ombria.toml --out reports/ombria"
@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", help="split to measure on (default: test)")
     parser.add_argument("--images", type=int, default=0, metavar="N", help="at most N of its images (default: all)")
     parser.add_argument("--precision", default="", metavar="fp32,fp16,int8", help="default: all in the bundle")
-    parser.add_argument("--engine", choices=ENGINES, default="auto", help="what runs the models (auto)")
+    parser.add_argument("--engine", choices=WANTED, default="auto", help="what runs the models (auto)")
     parser.add_argument("--threads", type=int, default=0, help="threads of one inference (default: all cores)")
     parser.add_argument("--calls", type=int, default=200, help="timed calls of each model (default: 200)")
     parser.add_argument(

@@ -15,11 +15,12 @@ from typing import Any
 from dis2_boards.telemetry import PREFERENCES, Watch, open_telemetry
 from dis2_edge import bundle as bundles
 from dis2_edge.bundle import Manifest
+from dis2_edge.engine_names import WANTED
 from dis2_edge.errors import SourceError, UserError
 from dis2_edge.files import refuse_within
 from dis2_edge.terminal import say, table
 from dis2_runtime import faults, rig
-from dis2_runtime.engines import ENGINES, PRECISIONS
+from dis2_runtime.engines import PRECISIONS
 from dis2_runtime.fly import Flight, fly
 from dis2_runtime.live_state import LiveState
 from dis2_runtime.sources import SCHEMES
@@ -65,7 +66,7 @@ def engine_words(parser: argparse.ArgumentParser) -> None:
     """Which models fly, and what runs them: for every verb that flies."""
     parser.add_argument("--precision", choices=PRECISIONS, default="int8", help="which models fly (int8)")
     parser.add_argument(
-        "--engine", choices=ENGINES, default="auto", help="what runs them (auto: TensorRT where it is, for its files)"
+        "--engine", choices=WANTED, default="auto", help="what runs them (auto: TensorRT where it is, for its files)"
     )
     parser.add_argument("--threads", type=int, default=0, help="threads of one inference; 0: all cores")
 

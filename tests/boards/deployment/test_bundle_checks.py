@@ -57,6 +57,18 @@ def test_a_bundle_that_fits_passes(make: Any) -> None:
     hold(make(), BUNDLE_CHECKS)
 
 
+def test_a_rig_of_other_sensors(make: Any, tmp_path: Path) -> None:
+    rig = tmp_path / "rig.toml"
+    rig.write_text('[sensors.rgbb]\nsource = "folder:x"\n')
+    told = complaint(make(ask={"rig": rig}))
+    assert "rig.toml describes a sensor 'rgbb'; expected those of the bundle: " in told
+    sensor = make().bundle.manifest.task.sensor_names[0]
+    rig.write_text(f'[sensors.{sensor}]\nsource = "folder:x"\n')
+    hold(make(ask={"rig": rig}), BUNDLE_CHECKS)
+    rig.write_text("sensors = 3\n")
+    hold(make(ask={"rig": rig}), BUNDLE_CHECKS)
+
+
 def test_a_bundle_for_another_board(make: Any) -> None:
     told = complaint(make(found=JETSON, board="orin-nx-16gb", dialect="trt", tag="cp310-aarch64"))
     assert "is orin-nano-8gb (NVIDIA Jetson Orin Nano), and the bundle is for orin-nx-16gb" in told

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_board import CutError, FakeBoard
-from shipped import make_shipped
 
 from dis2_boards.deployment.deploying import deploy
 from dis2_boards.deployment.order import Order
@@ -40,24 +38,6 @@ class Heard:
 
     def remark(self, text: str) -> None:
         self.remarks.append(text)
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
-    return make_shipped(tmp_path / "bundle", tmp_path / "wheels")
-
-
-@pytest.fixture
-def board() -> FakeBoard:
-    made = FakeBoard()
-    made.hello["trusted"] = []
-    return made
-
-
-@pytest.fixture
-def order(bundle: Bundle, board: FakeBoard, tmp_path: Path) -> Order:
-    words = ("bundle", *board.words)
-    return Order(source=bundle.path, target=board, wheels=tmp_path / "wheels", words=words)
 
 
 def test_everything_is_asked_in_its_order(order: Order, board: FakeBoard, bundle: Bundle) -> None:

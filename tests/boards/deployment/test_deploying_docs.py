@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from dis2_boards.agent.services import KINDS
 from dis2_boards.deployment.bundle_checks import BUNDLE_CHECKS
 from dis2_boards.deployment.machine_checks import MACHINE_CHECKS
-from dis2_boards.deployment.order import KINDS
 from dis2_boards.deployment.steps import STEPS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "deploying.md").read_text("utf-8")

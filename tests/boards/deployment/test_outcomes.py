@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from fake_board import CutError, FakeBoard
 from proven_bundle import make_data
-from shipped import make_shipped
 
 from dis2_boards.deployment import recorded
 from dis2_boards.deployment.deploying import deploy
@@ -24,23 +23,6 @@ from dis2_edge.tiles_file import read_tiles
 
 Capture = pytest.CaptureFixture[str]
 WELL = {"answer": {"healthy": True, "pending": None, "free_bytes": 10**11}}
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
-    return make_shipped(tmp_path / "bundle", tmp_path / "wheels")
-
-
-@pytest.fixture
-def board() -> FakeBoard:
-    made = FakeBoard()
-    made.hello["trusted"] = []
-    return made
-
-
-@pytest.fixture
-def order(bundle: Bundle, board: FakeBoard, tmp_path: Path) -> Order:
-    return Order(source=bundle.path, target=board, wheels=tmp_path / "wheels", words=("b",))
 
 
 def test_the_table_says_agreement_and_never_accuracy(order: Order, bundle: Bundle, capsys: Capture) -> None:

@@ -64,6 +64,10 @@ def test_power_that_nobody_measures_is_said_so() -> None:
 
 def test_a_board_that_is_not_well_ends_with_2_and_the_way_back(board: FakeBoard, capsys: Capture) -> None:
     told = {"current": "b" * 12, "healthy": False, "why": "it last told of itself 40 s ago", "live": LIVE}
+    board.faults["status"] = {"answer": {**told, "versions": [], "previous": None}}
+    assert main(["status"]) == 2
+    assert "rollback" not in capsys.readouterr().err
+    told["previous"] = "a" * 12
     board.faults["status"] = {"answer": {**told, "versions": [], "service": {"kind": "process"}, "pending": "c" * 12}}
     assert main(["status"]) == 2
     said = capsys.readouterr()

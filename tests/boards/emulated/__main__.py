@@ -59,9 +59,9 @@ def _with_board(args: argparse.Namespace, folder: Path, root: Path) -> int:
             scene.on()
             scene.equip()
             steps = flow.run(scene)
-        rows = [] if args.only == "flow" else chaos.run(scene, folder / args.suite / "chaos.json", args)
+        rows, listed = ([], 0) if args.only == "flow" else chaos.run(scene, folder / args.suite / "chaos.json", args)
         if args.docs:
-            table.write(steps, rows, args.suite, base.python_of(root))
+            table.write(steps, rows, listed, args.suite, base.python_of(root))
         return 1 if any(row.bad for row in rows) else 0
     finally:
         scene.board.off()

@@ -131,12 +131,12 @@ KINDS = (
 def moments_of(kind: Kind, moments: Sequence[str]) -> list[str]:
     """The moments of a rehearsed deploy at which `kind` is struck.
 
-    Of the many files that are sent, the first, the middle and the last; of many words of progress, the middle one.
+    Of the many files that are sent, one in the middle and the last; of many words of progress, the middle one.
     """
     chosen = []
     for verb in kind.verbs:
         numbers = sorted({int(m.split()[1]) for m in moments if m.split()[0] == verb})
-        for number in {numbers[i]: None for i in (0, len(numbers) // 2, -1)} if numbers else {}:
+        for number in {numbers[i]: None for i in (len(numbers) // 2, -1)} if numbers else {}:
             of_it = [m for m in moments if m.split()[:2] == [verb, str(number)]]
             for when in kind.when:
                 at = [m for m in of_it if m.split()[2] == when]

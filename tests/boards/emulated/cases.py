@@ -28,7 +28,7 @@ TURN = ("pending.json", ".pending.ticket", ".current.back", ".previous.next", ".
 QUICK = {
     "the deploy is killed": ("install 1 before",),
     "the board's agent is killed": ("place 1 before",),
-    "the board's power is cut": ("put 1 amid", "settle 1 before"),
+    "the board's power is cut": ("install 1 before", "settle 1 before"),
     "the cable is pulled": ("switch 1 after",),
     "what flies is killed": ("switch 1 after",),
     "the disk is full": ("place 1 before",),

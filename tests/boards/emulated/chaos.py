@@ -55,8 +55,8 @@ class Row:
         return bool(self.faults or self.proven or self.next not in ("", "-"))
 
 
-def run(scene: Scene, log: Path, args: argparse.Namespace) -> list[Row]:
-    """Strike every blow that is wanted, and keep the table in `log` after each."""
+def run(scene: Scene, log: Path, args: argparse.Namespace) -> tuple[list[Row], int]:
+    """Strike every blow that is wanted, and keep the table in `log` after each; the rows, and how many are listed."""
     every = _start(scene)
     until = time.monotonic() + args.minutes * 60
     rows = _rows(log) if args.go_on else []
@@ -72,7 +72,7 @@ def run(scene: Scene, log: Path, args: argparse.Namespace) -> list[Row]:
         again.add(case.blow)
         write_json(log, [asdict(row) for row in rows])
         say(told(rows[-1]))
-    return rows
+    return rows, len(every)
 
 
 def _wanted(args: argparse.Namespace, had: bool) -> bool:

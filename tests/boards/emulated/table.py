@@ -16,15 +16,17 @@ PAGE = Path(__file__).parents[3] / "docs" / "deploying" / "board.md"
 FLOW, CHAOS = "flow", "chaos"
 
 
-def write(steps: Sequence[Done], rows: Sequence[Row], suite: str, python: str) -> None:
-    """Put what was found into the page; a part that did not run keeps what it says."""
+def write(steps: Sequence[Done], rows: Sequence[Row], listed: int, suite: str, python: str) -> None:
+    """Put what was found into the page, `listed` being how many blows there are; a part that did not run stays."""
     text = PAGE.read_text("utf-8")
     if steps:
         text = filled(text, FLOW, flow_table(steps))
     if rows:
-        text = filled(text, CHAOS, chaos_table(rows))
+        text = filled(text, CHAOS, chaos_table(rows, listed))
         machine = f"{platform.machine()}, board: aarch64 under QEMU, {suite}, Python {python}"
-        write_json(PAGE.with_suffix(".json"), {"machine": machine, "rows": [asdict(row) for row in rows]})
+        write_json(
+            PAGE.with_suffix(".json"), {"machine": machine, "listed": listed, "rows": [asdict(row) for row in rows]}
+        )
     write_text(PAGE, text)
 
 
@@ -42,12 +44,13 @@ def flow_table(steps: Sequence[Done]) -> str:
     return "\n".join([*lines, *(f"| {_cell(step.what)} | {_cell(step.found)} |" for step in steps)])
 
 
-def chaos_table(rows: Sequence[Row]) -> str:
+def chaos_table(rows: Sequence[Row], listed: int) -> str:
     """Each blow and moment; what came of those that came to the same is one line."""
     groups: dict[tuple[str, str, str, str], list[str]] = {}
     for row in rows:
         groups.setdefault((row.blow, row.runs, row.flies, _verdict(row)), []).append(row.moment)
-    count = f"{len(rows)} blows, {sum(row.bad for row in rows)} of them left a board that was neither."
+    bad = sum(row.bad for row in rows)
+    count = f"{len(rows)} of {listed} listed blows were struck; {bad} of them left a board that was neither."
     lines = [count, "", "| blow | moments | n | runs | flies | verdict |", "|---|---|---|---|---|---|"]
     for (blow, runs, flies, verdict), moments in sorted(groups.items()):
         lines.append(f"| {blow} | {_cell(', '.join(moments))} | {len(moments)} | {runs} | {flies} | {verdict} |")

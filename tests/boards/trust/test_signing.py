@@ -65,8 +65,10 @@ def test_signing_changes_no_id_and_is_done_alike_each_time(signed: Bundle, key: 
 
 
 def test_an_unsigned_one_is_refused_and_one_of_another_key(signed: Bundle, ann: PublicKey, bob: PublicKey) -> None:
-    with pytest.raises(BundleError, match=rf"is signed by key {ann.id}; expected bob {bob.id}; trust that key"):
+    with pytest.raises(BundleError, match=rf"is signed by key {ann.id}; expected a trusted key: bob {bob.id}; trust"):
         verify(signed, [bob])
+    with pytest.raises(BundleError, match="expected a trusted key: none is at hand"):
+        verify(signed, [])
     (signed.path / SIGNATURE).unlink()
     with pytest.raises(BundleError, match="is not signed"):
         verify(bundles.read(signed.path), [ann])

@@ -60,7 +60,7 @@ def test_what_runs_on_the_board_needs_the_standard_library_alone(tmp_path: Path,
             "dis2_boards/__init__.py",
             *(
                 f"dis2_boards/updaters/{name}.py"
-                for name in ("__init__", "install", "payload", "settings", "talking", "told")
+                for name in ("__init__", "install", "payload", "settings", "talking", "messages")
             ),
         }
     words = [sys.executable, "-I", "-S", str(tmp_path / "updater.pyz")]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dis2_boards.updaters.messages import StoppedError
 from dis2_boards.updaters.talking import _identity
-from dis2_boards.updaters.told import StoppedError
 
 
 def test_the_owner_of_root_is_whom_the_agent_runs_as(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from dis2_quantize.judging.goldens import place_of
 from dis2_quantize.judging.judge import Candidate, judge
 from dis2_quantize.judging.worst import OTHERWISE, RIGHT_NOW, SAME, WRONG_NOW, differences, draw_worst, worst_tiles
 
-TASK = Task((Sensor("truth", "optical", 1, "uint8", "DN", 0, 255),), ("dry", "flood"), ("#c8b88a", "#1f6feb"), (16, 32))
+TASK = Task((Sensor("shown", "optical", 1, "uint8", "DN", 0, 255),), ("dry", "flood"), ("#c8b88a", "#1f6feb"), (16, 32))
 
 
 class Tiles:
@@ -29,7 +29,7 @@ class Tiles:
 
     def read(self, split, name):
         label = self.labels[self.ids(split).index(name)]
-        return Sample(name, {"truth": label[..., None]}, label)
+        return Sample(name, {"shown": label[..., None]}, label)
 
     def on_grid(self, sample, task):
         return sample
@@ -60,7 +60,7 @@ def wrong_columns(count):
 
 def test_each_file_is_held_against_the_fp32_file_of_its_scenario_wherever_that_stands(tmp_path, tiles):
     small, trt, full, lone = candidates(
-        tmp_path, ("truth", "int8", "ort"), ("truth", "int8", "trt"), ("truth", "fp32", "ort"), ("x", "int8", "ort")
+        tmp_path, ("shown", "int8", "ort"), ("shown", "int8", "trt"), ("shown", "fp32", "ort"), ("x", "int8", "ort")
     )
     models = {
         small: Saying(wrong_columns(8)),
@@ -78,7 +78,7 @@ def test_each_file_is_held_against_the_fp32_file_of_its_scenario_wherever_that_s
     assert (found[small].counts.sum((1, 2)) == 16 * 32).all()
     assert found[small].scores.oa == pytest.approx(24 / 32)
     assert [candidate.flies_on_host for candidate in models] == [True, False, True, True]
-    assert {place_of(candidate) for candidate in models} == {"truth/int8", "truth/int8/trt", "truth/fp32", "x/int8"}
+    assert {place_of(candidate) for candidate in models} == {"shown/int8", "shown/int8/trt", "shown/fp32", "x/int8"}
 
 
 def test_an_image_without_a_label_is_named(tmp_path, tiles):
@@ -86,7 +86,7 @@ def test_an_image_without_a_label_is_named(tmp_path, tiles):
         def read(self, split, name):
             return dataclasses.replace(super().read(split, name), label=None)
 
-    (full,) = candidates(tmp_path, ("truth", "fp32", "ort"))
+    (full,) = candidates(tmp_path, ("shown", "fp32", "ort"))
     with pytest.raises(DataError, match="test/tile 0 has no label"):
         judge({full: Saying(wrong_columns(0))}, Bare(tiles), TASK, "test")
 
@@ -102,7 +102,7 @@ def spoiled(by_tile):
 
 
 def test_the_worst_tiles_are_those_on_which_most_turned_wrong(tmp_path, tiles):
-    full, small = candidates(tmp_path, ("truth", "fp32", "ort"), ("truth", "int8", "ort"))
+    full, small = candidates(tmp_path, ("shown", "fp32", "ort"), ("shown", "int8", "ort"))
     by_tile = {label.tobytes(): columns for label, columns in zip(tiles, (0, 3, 1, 9, 2), strict=True)}
     models = {full: Saying(wrong_columns(0)), small: Saying(spoiled(by_tile))}
     judged = judge(models, Tiles(tiles), TASK, "test")
@@ -113,7 +113,7 @@ def test_the_worst_tiles_are_those_on_which_most_turned_wrong(tmp_path, tiles):
     assert worst_tiles(judged[0], judged[0]) == []
     assert worst_tiles(judged[1], None) == []
     drawn = draw_worst(judged, models, Tiles(tiles), TASK, "test", tmp_path)
-    assert drawn == {small: "worst/truth-int8-ort.png"}
+    assert drawn == {small: "worst/shown-int8-ort.png"}
     sheet = read_image(tmp_path / drawn[small])
     assert sheet.shape[2] == 3
     for colour in (SAME, WRONG_NOW, bytes.fromhex("1f6feb"), bytes.fromhex("c8b88a")):

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dis2_boards.agent.places import Places, read_table
-from dis2_boards.agent.services.kinds import NoService, Service, State
+from dis2_boards.agent.services.kinds import KINDS, Kind, NoService, Service, State
 from dis2_boards.agent.services.process import ProcessService
 from dis2_boards.agent.services.systemd import SystemdService
 
-__all__ = ["KINDS", "Service", "State", "kind_of", "of"]
-
-KINDS = ("systemd-user", "systemd", "process", "none")
+__all__ = ["KINDS", "Kind", "Service", "State", "kind_of", "of"]
 
 
 def kind_of(places: Places) -> str:

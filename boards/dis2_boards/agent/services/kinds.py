@@ -1,9 +1,12 @@
-"""What every kind of service can do."""
+"""The ways in which what flies can be started, and what each kind of service can do."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, get_args
+
+Kind = Literal["systemd-user", "systemd", "process", "none"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)

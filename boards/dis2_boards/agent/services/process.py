@@ -20,6 +20,8 @@ from dis2_boards.agent.system import base_python
 MARK = "DIS2_EDGE_SERVICE"
 STOP_S = 20.0
 """How long it has for ending gently: a flight closes its recording and writes its summary."""
+_SHOWS_S = 10.0
+"""How long a process that was just started may take to carry the mark."""
 _SIGNALS = [signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGPIPE]
 
 _started: set[int] = set()
@@ -48,6 +50,10 @@ class ProcessService:
             command[0], command, marked, file_actions=null, setsid=True, setsigmask=[], setsigdef=_SIGNALS
         )
         _started.add(pid)
+        # QEMU's user emulation returns from the spawn before the child is the launcher, and so before it has the mark.
+        end = time.monotonic() + _SHOWS_S
+        while not self._ours(pid) and not _ended(pid) and time.monotonic() < end:
+            time.sleep(0.02)
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL where that did not help in time."""
@@ -86,6 +92,14 @@ class ProcessService:
         with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
             return f"{MARK}={self._places.root}".encode() in file.read().split(b"\0")
         return False
+
+
+def _ended(pid: int) -> bool:
+    """Whether a child has ended; it is not reaped here."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
 
 
 def _pids() -> list[int]:
