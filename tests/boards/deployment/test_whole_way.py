@@ -64,24 +64,38 @@ def status(root: Path, capsys: Capture) -> dict[str, Any]:
 
 
 def test_two_versions_a_bad_one_and_back(
-    make: Callable[..., tuple[str, str]], deploy: Callable[..., Any], root: Path, tmp_path: Path, capsys: Capture
+    make: Callable[..., tuple[str, str]],
+    deploy: Callable[..., Any],
+    root: Path,
+    tmp_path: Path,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """The first deploy goes through `ssh`, the others into the same folder: each environment costs seconds."""
     first, old = make("first")
     second, new = make("second")
     bad, worse = make("bad", run="crash")
     (tmp_path / "rig.toml").write_text('sinks = ["png"]\n')
     (tmp_path / "other.toml").write_text('sinks = ["mcap"]\n')
 
-    code, said, record = deploy(first, "--service", "process", "--rig", str(tmp_path / "rig.toml"))
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", path_with(make_stand_in(tmp_path / "bin")))
+        code, said, record = deploy(first, "--root", str(root), target="ssh://pilot@drone")
     assert (code, record["state"], record["before"], record["after"]) == (0, "kept", None, old), said
-    assert "dis2-edge status --target" in said
+    assert f"dis2-edge status --target ssh://pilot@drone --root {root}" in said
+    assert "dis2-edge rollback" not in said, "there is nothing to go back to"
     assert "agreement with goldens" in said
+    assert "no service starts it" in said
+
+    code, said, record = deploy(first, "--service", "process", "--rig", str(tmp_path / "rig.toml"))
+    assert (code, record["state"], record["before"], record["after"]) == (0, "kept", old, old), said
 
     code, said, record = deploy(first)
     assert (code, record["state"]) == (0, "flew already"), said
 
     code, said, record = deploy(second)
     assert (code, record["state"], record["before"]) == (0, "kept", old), said
+    assert "dis2-edge rollback" in said
 
     code, said, record = deploy(bad, "--rig", str(tmp_path / "other.toml"))
     assert (code, record["state"]) == (2, "rolled back"), said
@@ -100,23 +114,6 @@ def test_two_versions_a_bad_one_and_back(
     told = capsys.readouterr().out
     assert "health: healthy" in told
     assert f"{old}  tiny" in told
-
-
-def test_the_same_through_ssh(
-    make: Callable[..., tuple[str, str]],
-    deploy: Callable[..., Any],
-    root: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    room = make_stand_in(tmp_path / "bin")
-    monkeypatch.setenv("PATH", path_with(room))
-    bundle, new = make("first")
-    code, said, record = deploy(bundle, "--root", str(root), target="ssh://pilot@drone")
-    assert (code, record["after"]) == (0, new), said
-    assert f"dis2-edge rollback --target ssh://pilot@drone --root {root}" in said
-    assert "no service starts it" in said
-    assert (root / "current").resolve().name == new
 
 
 def test_a_second_deploy_is_told_who_holds_the_board(

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 from pathlib import Path
 
-from dis2_edge.errors import DisError, WheelError
+from dis2_edge.errors import DisError, InternalError, WheelError
 from dis2_edge.terminal import say
-from tests.boards.emulated import base, chaos, flow, means, table
+from tests.boards.emulated import base, chaos, flow, means, scene, table
+from tests.boards.emulated.machine import Board
 from tests.boards.emulated.scene import Scene
 from tests.boards.emulated.wire import Wire
 
@@ -26,18 +28,19 @@ OWN = "BOARD_OWN_MOUNTS"
 def main(words: list[str]) -> int:
     """Do what was asked for."""
     args = _parser().parse_args(words)
+    folder, wire = args.folder.resolve(), Wire()
     try:
         means.check()
         if OWN not in os.environ:
             return _in_own_mounts(words)
         means.register()
-        folder = args.folder.resolve()
         root = base.make(folder / args.suite, args.suite, args.mirror, args.keyring)
+        _start_once(Board(folder / args.suite, root, wire, scene.DISK_MB))
     except means.LackingError as why:
         say(f"SKIPPED: no board can be made here: {why}")
         return 2 if args.must else 0
     try:
-        return _with_board(args, folder, root)
+        return _with_board(args, folder, root, wire)
     except WheelError as why:
         say(f"SKIPPED: the board's wheels cannot be had here: {why}")
         return 2 if args.must else 0
@@ -49,22 +52,32 @@ def main(words: list[str]) -> int:
         return 1
 
 
-def _with_board(args: argparse.Namespace, folder: Path, root: Path) -> int:
-    wire = Wire().open()
-    scene = Scene.opened(folder, args.suite, root, wire)
+def _start_once(board: Board) -> None:
+    """Start the board and switch it off; LackingError where this machine's kernel or its guards do not let it."""
     try:
-        say(f"a board: aarch64, {args.suite}, Python {base.python_of(root)}, at {scene.target}")
+        board.wire.open()
+        board.prepare()
+        board.on()
+        board.off()
+    except (OSError, InternalError, subprocess.SubprocessError) as why:
+        raise means.LackingError(f"a board was made and does not start ({why})") from why
+
+
+def _with_board(args: argparse.Namespace, folder: Path, root: Path, wire: Wire) -> int:
+    bench = Scene.opened(folder, args.suite, root, wire)
+    try:
+        say(f"a board: aarch64, {args.suite}, Python {base.python_of(root)}, at {bench.target}")
         steps: list[flow.Done] = []
         if args.only != "chaos":
-            scene.on()
-            scene.equip()
-            steps = flow.run(scene)
-        rows, listed = ([], 0) if args.only == "flow" else chaos.run(scene, folder / args.suite / "chaos.json", args)
+            bench.on()
+            bench.equip()
+            steps = flow.run(bench)
+        rows, listed = ([], 0) if args.only == "flow" else chaos.run(bench, folder / args.suite / "chaos.json", args)
         if args.docs:
             table.write(steps, rows, listed, args.suite, base.python_of(root))
         return 1 if any(row.bad for row in rows) else 0
     finally:
-        scene.board.off()
+        bench.board.off()
         wire.close()
 
 
