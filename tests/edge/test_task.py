@@ -45,8 +45,9 @@ def test_a_task_that_cannot_be_meant_is_refused(changes: dict[str, Any], message
     [
         ({"name": "RGB"}, "bad name"),
         ({"name": "a+b"}, "bad name"),
-        ({"name": "blind"}, "bad name"),
-        ({"name": "mask"}, "bad name"),
+        ({"name": "blind"}, "the name is taken"),
+        ({"name": "mask"}, "the name is taken"),
+        ({"name": "truth"}, "the name is taken"),
         ({"channels": 0}, "channels is 0"),
         ({"valid_min": 255.0}, "expected min below max"),
         ({"valid_min": float("nan")}, "expected min below max"),
