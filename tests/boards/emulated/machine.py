@@ -24,6 +24,8 @@ EXT4_SHUTDOWN, WITHOUT_FLUSH = 0x8004587D, 2
 """The file system's own power switch: from now on nothing reaches the disk, not even the journal of what is done."""
 MADE_ON_POWER = ("host_key", "other_key", "pilot_key")
 START_LIMIT_S = 120.0
+_BLOCK = 4096
+"""Bytes of the least piece that a disk gives."""
 UNMOUNT_TRIES = 50
 """A mount of a namespace that ends lets go of the disk a moment later."""
 SSHD = f"""Port 22
@@ -186,11 +188,22 @@ class Board:
         return len(hit)
 
     def fill(self, left_bytes: int) -> None:
-        """Fill the disk until only `left_bytes` are left on it."""
+        """Fill the disk until only `left_bytes` are left on it: by pieces, as their list takes room too."""
+        handle = os.open(self.disk / "filler", os.O_CREAT | os.O_WRONLY, 0o600)
+        try:
+            at, piece = 0, self._room() - left_bytes
+            while (piece := min(piece, self._room() - left_bytes)) >= _BLOCK:
+                try:
+                    os.posix_fallocate(handle, at, piece)
+                    at += piece
+                except OSError:
+                    piece //= 2
+        finally:
+            os.close(handle)
+
+    def _room(self) -> int:
         room = os.statvfs(self.disk)
-        size = room.f_bavail * room.f_frsize - left_bytes
-        if size > 0:
-            _do("fallocate", "--length", str(size), str(self.disk / "filler"))
+        return room.f_bavail * room.f_frsize
 
     def unfill(self) -> None:
         """Give the room back."""
