@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,7 +21,7 @@ from dis2_boards.updaters.payload import AGENT, BUNDLE, CONTENTS, FORMAT, SOURCE
 from dis2_edge import __version__
 from dis2_edge.bundle import BESIDE, Bundle, verify_hashes
 from dis2_edge.errors import BundleError
-from dis2_edge.files import check_free, sha256, storage_errors
+from dis2_edge.files import check_free, new_file, sha256
 
 UPDATER = "updater.pyz"
 _HERE = Path(__file__).parent
@@ -46,19 +44,8 @@ def write(bundle: Bundle, wheels: Path, out: Path) -> None:
     check_free(out)
     verify_hashes(bundle)
     found = dict(_wheels(bundle, wheels))
-    with storage_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                _fill(file, bundle, found)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, out)
-        except BaseException:
-            os.unlink(name)
-            raise
+    with new_file(out) as file:
+        _fill(file, bundle, found)
 
 
 def _fill(file: IO[bytes], bundle: Bundle, wheels: Mapping[str, Path]) -> None:
