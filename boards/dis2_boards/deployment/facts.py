@@ -34,8 +34,6 @@ class Facts:
     """Memory in all."""
     memory_free_bytes: int = 0
     """Memory that a new process can have."""
-    boot_id: str = ""
-    """Differs after each start of the machine."""
     writable: bool = True
     """Whether the root folder can be written."""
     sudo: bool = False
@@ -54,12 +52,8 @@ class Facts:
     """Whether it looks like a workstation."""
     detected: dict[str, Any] = field(default_factory=dict)
     """Which board it was found to be."""
-    versions: tuple[str, ...] = ()
-    """Ids of the versions that are there."""
     current: str | None = None
     """Id of the version that flies."""
-    previous: str | None = None
-    """Id of the version that flew before."""
     trusted: tuple[str, ...] = ()
     """Names of the keys that the board trusts; none: it takes every bundle."""
     service: str = "none"
