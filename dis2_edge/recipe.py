@@ -24,6 +24,9 @@ _ABOVE_ZERO = (
     "evaluate_every",
     "temperature",
     "calibration_images",
+    "contrast_temperature",
+    "contrast_share",
+    "contrast_bank",
 )
 _NOT_BELOW_ZERO = (
     "seed",
@@ -37,6 +40,10 @@ _NOT_BELOW_ZERO = (
     "disentangle_weight",
     "distill_weight",
     "distill_features",
+    "exchange_threshold",
+    "exchange_pressure",
+    "texture_weight",
+    "contrast_weight",
     "quantize_epochs",
     "quantize_learning_rate",
 )
@@ -46,10 +53,11 @@ _NOT_BELOW_ZERO = (
 class Recipe:
     """All that can be chosen about a run. The resolved recipe is written beside whatever it produced."""
 
-    network: Literal["dis2", "early_fusion", "feature_mean", "single"] = "dis2"
-    """dis2; early_fusion: one U-Net over all sensors, zeros for the missing one, sensor dropout in training;
-    feature_mean: shared and specific features, their mean for the missing sensor, sensor dropout; or single: DIS2's
-    parts on one sensor, at equal operations."""
+    network: Literal["dis2", "csknet", "early_fusion", "feature_mean", "single", "deeplabv3"] = "dis2"
+    """dis2; csknet: shared convolutions, feature exchange and an optical teacher, for optical and infrared;
+    early_fusion: one U-Net over all sensors, zeros for the missing one, sensor dropout in training;
+    feature_mean: shared and specific features, their mean for the missing sensor, sensor dropout; single: DIS2's
+    parts on one sensor, at equal operations; or deeplabv3 on one sensor: csknet's teacher and its baseline."""
     preset: Literal["default", "paper"] = "default"
     """Of dis2: default is made for integers; paper is the released model exactly, faults included."""
     width: float = 1.0
@@ -106,7 +114,7 @@ class Recipe:
     """Of dis2, default preset: what the scenarios of one sensor share with the full one: nothing; encoders of the
     sensors; branch: also the convolutions of fusion and decoder, norms apart."""
     every_scenario: bool = True
-    """Of dis2, default preset: each step trains every scenario; else the full one and one that is drawn."""
+    """Of dis2, default preset, and csknet: each step trains every scenario; else the full one and one that is drawn."""
     classwise: bool = True
     """Of dis2, default preset, and single: class-wise attention and decoding; false puts a plain decoder there."""
     hierarchical: bool = True
@@ -124,6 +132,42 @@ class Recipe:
     """Of dis2: share of the epochs that pass before distillation starts."""
     temperature: float = 2.0
     """Temperature of logits in distillation, in training and in quantisation."""
+
+    output_stride: Literal[8, 16] = 8
+    """Of csknet and deeplabv3: input pixels to one position of the encoder's last map; 8 dilates where 16 halves."""
+    pyramid_rates: tuple[int, ...] = (3, 6, 9)
+    """Of csknet and deeplabv3: dilation of the parallel 3x3 convolutions of the decoder's pyramid."""
+    optical: str = ""
+    """Of csknet: the sensor whose texture and classes the teacher knows; empty takes the one of kind optical."""
+    shared_convs: bool = True
+    """Of csknet: both sensors share the encoder's convolutions but the first; batch norms are apart."""
+    norms: Literal["scenario", "sensor", "shared"] = "scenario"
+    """Of csknet: batch norms apart for each sensor and, behind an exchange, for alone and both; for each sensor, and
+    trained side by side alone, as published; or one for both sensors."""
+    channel_exchange: tuple[int, ...] = (3, 4)
+    """Of csknet: stages of the encoder, 3 or 4, in whose blocks channels of a small batch norm scale are exchanged."""
+    exchange_threshold: float = 0.02
+    """Of csknet: size of a batch norm's scale below which the channel carries the other sensor's."""
+    exchange_pressure: float = 2e-4
+    """Of csknet: weight of the L1 pressure on the scales of channels that may be given up."""
+    strip_exchange: tuple[int, ...] = (2,)
+    """Of csknet: stages of the encoder, 2 or 3, behind which every other column is exchanged."""
+    gated_fusion: bool = True
+    """Of csknet: the gated spectral unit joins both decoders' maps; false takes their mean."""
+    texture_weight: float = 0.5
+    """Of csknet: weight of the distillation of the optical teacher's texture; 0 trains without it."""
+    texture: Literal["highpass", "gradient"] = "highpass"
+    """Of csknet: what texture is: a map less its mean over 3x3, or its gradient."""
+    texture_into: Literal["optical", "both"] = "optical"
+    """Of csknet: whose early maps learn texture: the optical branch's, or the infrared one's as well."""
+    contrast_weight: float = 0.1
+    """Of csknet: weight of the contrastive loss between the sensors' embeddings; 0 trains without it."""
+    contrast_temperature: float = 0.1
+    """Of csknet: temperature of that loss."""
+    contrast_share: float = 0.1
+    """Of csknet: share of negatives, nearest first, and of positives, farthest first, that an anchor meets."""
+    contrast_bank: int = 256
+    """Of csknet: embeddings of each class that are remembered from earlier steps."""
 
     tune_above: float = 0.1
     """Points of validation mIoU that calibration alone may cost a scenario; a student that lost more is tuned."""
@@ -157,6 +201,12 @@ class Recipe:
                 raise RecipeError(f"{key} is {getattr(self, key)}", expected="0 or more")
         if not 0 <= self.average_decay < 1:
             raise RecipeError(f"average_decay is {self.average_decay}", expected="0 or more and below 1")
+        for key, stages in (("channel_exchange", (3, 4)), ("strip_exchange", (2, 3))):
+            asked = getattr(self, key)
+            if not set(asked) <= set(stages) or len(set(asked)) != len(asked):
+                raise RecipeError(f"{key} is {list(asked)}", expected=f"some of {list(stages)}, each once")
+        if not self.pyramid_rates or min(self.pyramid_rates) < 1:
+            raise RecipeError(f"pyramid_rates is {list(self.pyramid_rates)}", expected="one rate or more, each above 0")
         if not 0 <= self.impulses <= 1:
             raise RecipeError(f"impulses is {self.impulses}", expected="0..1")
         if not 0 <= self.distill_after <= 1:

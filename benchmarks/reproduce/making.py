@@ -32,7 +32,19 @@ def words(plan: Plan, run: Run, threads: int, device: str = "auto", data: str = 
     changes = [*row.set, f"seed={run.seed}", f"threads={threads}"]
     place = ["--device", device] if device != "auto" else []
     sets = [word for change in changes for word in ("--set", change)]
-    return ["train", row.recipe, "--data", data, *described, *sets, *place, "--out", f"out/reproduce/{run.name}"]
+    taught = ["--teacher", f"out/reproduce/{_teacher(plan, run).name}"] if row.teacher else []
+    return [
+        "train",
+        row.recipe,
+        "--data",
+        data,
+        *described,
+        *sets,
+        *place,
+        *taught,
+        "--out",
+        f"out/reproduce/{run.name}",
+    ]
 
 
 def make(plan: Plan, run: Run, places: Places, *, threads: int, device: str, splits: Sequence[str]) -> int:
@@ -41,6 +53,8 @@ def make(plan: Plan, run: Run, places: Places, *, threads: int, device: str, spl
     line = words(plan, run, threads, device, str(places.data(run.row.data, data_plan)))
     line[line.index("--out") + 1] = str(places.run(run))
     line[1] = str(_from_root(line[1]))
+    if run.row.teacher:
+        line[line.index("--teacher") + 1] = str(places.run(_teacher(plan, run)))
     if data_plan.describe:
         line[line.index("--describe") + 1] = str(places.described(data_plan))
     code = cli.main([*line, "--resume"])
@@ -147,6 +161,11 @@ def _check_data(done: Checkpoint, data: DataSet, folder: Path) -> None:
             f"{folder} was trained on other data than {data.root}: sensors, classes, grid or statistics differ",
             mend="name the data set it was trained on, by --data-root or its variable",
         )
+
+
+def _teacher(plan: Plan, run: Run) -> Run:
+    """The run that teaches `run`."""
+    return plan.find(f"{run.row.data}/{run.row.teacher}-s{run.seed}")
 
 
 def _from_root(path: str) -> Path:

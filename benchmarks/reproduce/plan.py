@@ -36,7 +36,6 @@ Quantisation comes later, threads move the last digits only, workers nothing at 
 """
 OF_DIS2 = {
     "shared",
-    "every_scenario",
     "hierarchical",
     "disentangle_weight",
     "distill_weight",
@@ -45,6 +44,31 @@ OF_DIS2 = {
     "distill_after",
 }
 """Keys that no other network than DIS2 reads: what they say of another one is no difference."""
+OF_CSKNET = {
+    "optical",
+    "shared_convs",
+    "norms",
+    "channel_exchange",
+    "exchange_threshold",
+    "exchange_pressure",
+    "strip_exchange",
+    "gated_fusion",
+    "texture_weight",
+    "texture",
+    "texture_into",
+    "contrast_weight",
+    "contrast_temperature",
+    "contrast_share",
+    "contrast_bank",
+}
+"""Keys that no other network than CSK-Net reads."""
+_READ_BY = [
+    (OF_DIS2, {"dis2"}),
+    (OF_CSKNET, {"csknet"}),
+    ({"every_scenario"}, {"dis2", "csknet"}),
+    ({"output_stride", "pyramid_rates"}, {"csknet", "deeplabv3"}),
+]
+"""Keys, and the networks that read them."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +135,8 @@ class Row:
     """Of paper: the line that is held against it; empty takes ours."""
     stage: int = 1
     """Runs of an earlier stage are made first, all seeds of them."""
+    teacher: str = ""
+    """Row of the same data and an earlier stage whose run of the same seed teaches this one; empty trains a teacher."""
 
     def resolved(self, seed: int, threads: int = 0) -> Recipe:
         """The recipe of the run of `seed`."""
@@ -184,7 +210,7 @@ def differences(found: Mapping[str, Any], wanted: Recipe) -> list[str]:
     """What the recipe table `found` says of training otherwise than `wanted`; a key that it lacks has its default."""
     defaults = recipe_table(Recipe())
     asked = recipe_table(wanted)
-    unread = _NOT_TRAINING if wanted.network == "dis2" else _NOT_TRAINING | OF_DIS2
+    unread = _NOT_TRAINING.union(*(keys for keys, readers in _READ_BY if wanted.network not in readers))
     keys = [key for key in dict.fromkeys([*asked, *found]) if key not in unread]
     pairs = {key: (_listed(found.get(key, defaults.get(key))), asked.get(key)) for key in keys}
     return [f"{key} = {then!r}, not {now!r}" for key, (then, now) in pairs.items() if then != now]

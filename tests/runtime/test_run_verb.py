@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -193,7 +194,11 @@ def test_real_time_ticks_are_counted_against_the_clock(two: Bundle, scene, tmp_p
 def test_signal_ends_a_run_within_a_second_with_its_summary(two: Bundle, scene, tmp_path, number) -> None:
     out = tmp_path / "out"
     words = [sys.executable, "-m", "dis2_edge", "run", str(two.path), *flight_words(scene), "--out", str(out)]
-    process = subprocess.Popen([*words, "--threads", "1"], env=_environment(), stdout=subprocess.PIPE, text=True)
+    # Under nohup SIGHUP is ignored, and what is ignored is inherited: the flight is given the usual way back.
+    heard = partial(signal.signal, number, signal.SIG_DFL)
+    process = subprocess.Popen(
+        [*words, "--threads", "1"], env=_environment(), stdout=subprocess.PIPE, text=True, preexec_fn=heard
+    )
     try:
         deadline = time.monotonic() + 20
         while not list(out.glob("masks/0000000[3-9].png")) and time.monotonic() < deadline:

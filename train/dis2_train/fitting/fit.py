@@ -32,6 +32,8 @@ __all__ = ["check_out", "fit", "train"]
 if TYPE_CHECKING:
     from dis2_edge.dataset import DataSet
 
+TEACHER = "teacher"
+"""Folder within a run that holds the run of its teacher, where it has one."""
 SAVE_EVERY_S = 30.0
 """Least time between two resume states, which are written at the end of an epoch."""
 
@@ -46,24 +48,45 @@ def train(
     nodes: int = 0,
     resume: bool = False,
     init: Path | None = None,
+    teacher: Path | None = None,
     save_every_s: float = SAVE_EVERY_S,
 ) -> Checkpoint:
     """Train the recipe's network on `data` into the run folder `out`: sensors, statistics and network, then `fit`.
 
-    `init` is a model to start from (`dis2_train.fitting.start`); a resumed run goes on from its own state instead.
+    `init` is a model to start from (`dis2_train.fitting.start`); a resumed run goes on from its own state instead. A
+    network that wants a teacher has it trained first, into the folder `teacher` of the run, or is given a finished run.
     """
     with joined(device, recipe.precision, devices, nodes) as fabric:
-        begun = _check_once(fabric, out, recipe, resume)
-        if begun and checkpoint.is_finished(out):
-            return checkpoint.load(out)
-        data = data.narrowed(recipe.sensors or data.task.sensor_names, recipe.grid)
-        statistics = measure(data, "train")
-        network = networks.build(recipe, with_statistics(data.task, statistics))
-        start = start_from(network, recipe, init) if init and not begun else None
-        training = _training(fabric, network, data, recipe)
-        _open_run(out, training, recipe, statistics, begun, start)
-        training.run(out, save_every_s)
-        return _close_run(out, training, data, recipe, statistics)
+        return _train(fabric, recipe, data, out, resume, init, teacher, save_every_s)
+
+
+def _train(
+    fabric: Fabric,
+    recipe: Recipe,
+    data: DataSet,
+    out: Path,
+    resume: bool,
+    init: Path | None,
+    teacher: Path | None,
+    save_every_s: float,
+) -> Checkpoint:
+    begun = _check_once(fabric, out, recipe, resume)
+    if begun and checkpoint.is_finished(out):
+        return checkpoint.load(out)
+    seen = data.narrowed(recipe.sensors or data.task.sensor_names, recipe.grid)
+    statistics = measure(seen, "train")
+    network = networks.build(recipe, with_statistics(seen.task, statistics))
+    start = start_from(network, recipe, init) if init and not begun else None
+    training = _training(fabric, network, seen, recipe)
+    _open_run(out, training, recipe, statistics, begun, start)
+    lesson = network.taught_by()
+    if lesson:
+        if not teacher:
+            teacher = out / TEACHER
+            _train(fabric, lesson, data, teacher, True, None, None, save_every_s)
+        network.learn_from(checkpoint.load(teacher).network)
+    training.run(out, save_every_s)
+    return _close_run(out, training, seen, recipe, statistics)
 
 
 def fit(

@@ -30,6 +30,14 @@ def build(recipe: Recipe, task: Task) -> Network:
     _check_grid(task.grid)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
+        if recipe.network == "csknet":
+            from dis2_train.networks.csknet import CskNet
+
+            return CskNet(recipe, task)
+        if recipe.network == "deeplabv3":
+            from dis2_train.networks.deeplab import DeepLabV3
+
+            return DeepLabV3(recipe, task)
         if recipe.network == "early_fusion":
             from dis2_train.networks.early_fusion import EarlyFusion
 

@@ -10,17 +10,19 @@ from torch import Tensor, nn
 class ConvUnit(nn.Module):
     """Convolution with zero padding, batch norm, and a ReLU unless `act` is False; it becomes one integer operator."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, act: bool = True) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, act: bool = True, dilation: int = 1
+    ) -> None:
         super().__init__()
-        padding = (kernel - stride + 1) // 2
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
+        padding = (kernel - stride + 1) // 2 * dilation
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False)
         self.norm = nn.BatchNorm2d(outputs)
         self.act = nn.ReLU() if act else nn.Identity()
 
     @classmethod
-    def of(cls, conv: nn.Module, norm: nn.Module) -> ConvUnit:
-        """A unit with ReLU around a convolution and a batch norm that exist already."""
-        unit = cls(1, 1)
+    def of(cls, conv: nn.Module, norm: nn.Module, act: bool = True) -> ConvUnit:
+        """A unit around a convolution and a batch norm that exist already."""
+        unit = cls(1, 1, act=act)
         unit.conv, unit.norm = conv, norm  # type: ignore[assignment]
         return unit
 
@@ -28,6 +30,19 @@ class ConvUnit(nn.Module):
         """(B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
         out: Tensor = self.act(self.norm(self.conv(x)))
         return out
+
+
+class ScenarioUnit(nn.Module):
+    """A convolution shared by all scenarios, with a batch norm of each scenario's own."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, scenarios: tuple[str, ...]) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, (kernel - stride + 1) // 2, bias=False)
+        self.norms = nn.ModuleDict({scenario: nn.BatchNorm2d(outputs) for scenario in scenarios})
+
+    def at(self, scenario: str) -> ConvUnit:
+        """The plain unit of one scenario, sharing weights with this one."""
+        return ConvUnit.of(self.conv, self.norms[scenario])
 
 
 class Enlarge(nn.Module):
@@ -63,6 +78,28 @@ class Add(nn.Module):
             y = y.repeat_interleave(x.shape[0] // y.shape[0], dim=0)
         out: Tensor = self.act(x + y)
         return out
+
+
+class Strips(Concat):
+    """Columns of two maps in turn: even ones of the first, odd ones of the second. It moves numbers and makes none."""
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Two maps (B, C, H, W) to one; of the first the columns w with w mod 2 = 0."""
+        even, odd = maps
+        first = torch.arange(even.shape[3], device=even.device) % 2 == 0
+        return torch.where(first, even, odd)
+
+
+class Channels(nn.Module):
+    """A run of channels, `start` up to `stop`."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        super().__init__()
+        self.start, self.stop = start, stop
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, stop - start, H, W)."""
+        return x[:, self.start : self.stop]
 
 
 class Regroup(nn.Module):

@@ -12,7 +12,7 @@ from dis2_edge.errors import RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_edge.scenario import sensors_of
 from dis2_edge.task import Task
-from dis2_train.networks.blocks import Concat, ConvUnit, Enlarge
+from dis2_train.networks.blocks import Concat, ConvUnit, Enlarge, ScenarioUnit
 from dis2_train.networks.flight import MOST_SENSORS, flight
 from dis2_train.networks.losses import Truth, supervised
 from dis2_train.networks.seam import Frames, Network, Output
@@ -78,19 +78,6 @@ class EarlyFusion(Network):
         stem = units["stem"]
         units["stem"] = ConvUnit.of(PartialConv(stem.conv, channels), stem.norm)
         return UNet(units, self.head)
-
-
-class ScenarioUnit(nn.Module):
-    """A convolution shared by all scenarios, with a batch norm of each scenario's own."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, scenarios: tuple[str, ...]) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, (kernel - stride + 1) // 2, bias=False)
-        self.norms = nn.ModuleDict({scenario: nn.BatchNorm2d(outputs) for scenario in scenarios})
-
-    def at(self, scenario: str) -> ConvUnit:
-        """The plain unit of one scenario, sharing weights with this one."""
-        return ConvUnit.of(self.conv, self.norms[scenario])
 
 
 class PartialConv(nn.Module):

@@ -23,9 +23,8 @@ from dis2_edge.errors import RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_edge.scenario import sensors_of
 from dis2_edge.task import Task
-from dis2_train.networks.blocks import Add, Concat, ConvUnit, Enlarge
+from dis2_train.networks.blocks import Add, Concat, ConvUnit, Enlarge, ScenarioUnit
 from dis2_train.networks.dis2.encoder import Encoder, Levels
-from dis2_train.networks.early_fusion import ScenarioUnit
 from dis2_train.networks.flight import MOST_SENSORS, flight
 from dis2_train.networks.losses import Truth, supervised
 from dis2_train.networks.seam import Frames, Network, Output

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from dis2_edge.recipe import Recipe
 from dis2_edge.task import Task
 
 Frames = Mapping[str, Tensor]
@@ -61,3 +62,10 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def blocks(self, scenario: str) -> tuple[str, ...]:
         """Module names within `deployable(scenario)` that quantisation may keep in floating point as a whole."""
+
+    def taught_by(self) -> Recipe | None:
+        """The recipe of a network that is trained before this one, on the same data, and teaches it; mostly None."""
+        return None
+
+    def learn_from(self, teacher: Network) -> None:
+        """Take the trained network that `taught_by` asked for. It is no part of this one: nothing of it is saved."""

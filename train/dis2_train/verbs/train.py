@@ -29,6 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--nodes", type=int, default=0, metavar="N", help="nodes; found under torchrun or SLURM")
     parser.add_argument("--init", type=Path, metavar="MODEL", help="run or model whose weights are started from")
+    parser.add_argument(
+        "--teacher", type=Path, metavar="RUN", help="finished run that teaches a network which wants a teacher"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN; start it if there is none")
 
 
@@ -45,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         nodes=args.nodes,
         resume=args.resume,
         init=args.init,
+        teacher=args.teacher,
     )
     columns, rows = table_rows(done.metrics, done.task)
     table(f"{data.name}, split {done.metrics['split']}, {done.metrics['images']} images, per cent", columns, rows)

@@ -1,0 +1,129 @@
+"""Step 2 of the training: what the two-branch student is asked in one step, and the optical teacher that helps."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from dis2_edge.errors import CheckpointError
+from dis2_edge.recipe import Recipe
+from dis2_edge.task import Task
+from dis2_train.networks.csknet.contrast import MemoryBank, ProjectionHead, contrast
+from dis2_train.networks.csknet.exchange import pressure
+from dis2_train.networks.csknet.texture import texture_distance
+from dis2_train.networks.deeplab.encoder import Maps
+from dis2_train.networks.deeplab.plan import STAGES
+from dis2_train.networks.losses import Truth, supervised
+from dis2_train.networks.seam import Frames, Network
+
+if TYPE_CHECKING:
+    from dis2_train.networks.csknet.network import CskNet
+
+_TAUGHT = ("early", "penultimate")
+"""The teacher's maps whose texture is asked of the student: one of the encoder, one of the decoder."""
+
+
+class Lesson(nn.Module):
+    """The parts that only training has: projection head, memory bank, and the teacher, which is no child of it."""
+
+    def __init__(self, recipe: Recipe, task: Task, width: int, optical: str) -> None:
+        super().__init__()
+        self.recipe, self.task, self.optical = recipe, task, optical
+        self.projection = ProjectionHead(width)
+        self.bank = MemoryBank(len(task.classes), recipe.contrast_bank)
+        self._teacher = Outside()
+
+    @property
+    def teacher_recipe(self) -> Recipe | None:
+        """How the teacher is trained; None where nothing is asked of it."""
+        if not self.recipe.texture_weight:
+            return None
+        return dataclasses.replace(self.recipe, network="deeplabv3", sensors=(self.optical,), grid=self.task.grid)
+
+    def take(self, teacher: Network) -> None:
+        """Hold `teacher` against this task, and keep it."""
+        ours, (theirs, *more) = self.task.sensor(self.optical), teacher.task.sensors
+        if more or theirs != ours or teacher.task.classes != self.task.classes:
+            seen, told = ", ".join(teacher.task.sensor_names), ", ".join(teacher.task.classes)
+            raise CheckpointError(
+                f"the teacher sees {seen} and tells {told} apart",
+                expected=f"{self.optical} with the statistics of these data, and {', '.join(self.task.classes)}",
+                mend="leave --teacher out: it is then trained first",
+            )
+        self._teacher.network = teacher.eval().requires_grad_(False)
+
+    def terms(self, net: CskNet, frames: Frames, target: Tensor, scenario: str) -> dict[str, Tensor]:
+        """Weighted loss terms of a step; `scenario` is the lone one that is trained where not every one is."""
+        recipe, names = self.recipe, self.task.sensor_names
+        truth = Truth.of(target, len(self.task.classes), self.task.ignore)
+        both = net.both()
+        early = both.encoder.stages(both.encoder.stem([frames[name] for name in names]), STAGES[:1])
+        mixed = both.encoder.stages(early, STAGES[1:])
+        decoded = both.decode(mixed)
+        terms = {"full": supervised(net.heads[self.task.full](both.fuse(decoded)), truth)}
+        heads = [supervised(net.heads[name](x), truth) for name, x in zip(names, decoded, strict=True)]
+        terms["heads"] = torch.stack(heads).mean()
+        bottom, last = self._lone(net, early, scenario, mixed, decoded)
+        if recipe.norms == "scenario":
+            terms |= {name: supervised(net.heads[name](x), truth) for name, x in last.items()}
+        if recipe.texture_weight:
+            terms["texture"] = recipe.texture_weight * self._texture(frames, dict(zip(names, early, strict=True)), last)
+        if recipe.contrast_weight and len(bottom) == len(names):
+            terms["contrast"] = recipe.contrast_weight * self._contrast(bottom, target)
+        if recipe.channel_exchange:
+            terms["pressure"] = recipe.exchange_pressure * pressure(net.exchanged())
+        return terms
+
+    def _lone(
+        self, net: CskNet, early: Maps, scenario: str, mixed: Maps, decoded: Maps
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """By sensor the encoder's last maps and the decoder's: each sensor by itself, or as published side by side."""
+        names = self.task.sensor_names
+        if self.recipe.norms != "scenario":
+            return dict(zip(names, mixed, strict=True)), dict(zip(names, decoded, strict=True))
+        bottom, last = {}, {}
+        for name, x in zip(names, early, strict=True):
+            if self.recipe.every_scenario or name == scenario:
+                alone = net.lone(name)
+                (bottom[name],) = alone.encoder.stages([x], STAGES[1:])
+                last[name] = alone.decoder(bottom[name])
+        return bottom, last
+
+    def _texture(self, frames: Frames, early: dict[str, Tensor], last: dict[str, Tensor]) -> Tensor:
+        """Distance to the teacher's texture: early maps, and the optical decoder's where it was asked in this step."""
+        with torch.no_grad():
+            asked = self._teacher.of(frames[self.optical].device)(frames, self.optical, _TAUGHT).taps
+        names = self.task.sensor_names if self.recipe.texture_into == "both" else (self.optical,)
+        kind = self.recipe.texture
+        told = [texture_distance(early[name], asked["early"], kind) for name in names]
+        if self.optical in last:
+            told.append(texture_distance(last[self.optical], asked["penultimate"], kind))
+        return torch.stack(told).mean()
+
+    def _contrast(self, bottom: dict[str, Tensor], target: Tensor) -> Tensor:
+        """Contrast between the sensors' last maps, at the label in the middle of each position."""
+        first, second = (self.projection(bottom[name]) for name in self.task.sensor_names)
+        step = target.shape[1] // next(iter(bottom.values())).shape[2]
+        labels = target[:, step // 2 :: step, step // 2 :: step].flatten()
+        labels = torch.where(labels == self.task.ignore, -1, labels)
+        recipe = self.recipe
+        return contrast(first, second, labels, self.bank, recipe.contrast_temperature, recipe.contrast_share)
+
+
+class Outside:
+    """A network that is used and not owned: no weight of it is trained, saved, averaged or copied."""
+
+    def __init__(self) -> None:
+        self.network: Network | None = None
+
+    def of(self, device: torch.device) -> Network:
+        """The network, on `device`."""
+        if self.network is None:
+            raise CheckpointError("the two-branch network has no optical teacher yet", mend="train by: dis2-edge train")
+        return self.network.to(device)
+
+    def __deepcopy__(self, memo: object) -> Outside:
+        return self

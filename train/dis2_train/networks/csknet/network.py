@@ -1,0 +1,169 @@
+"""CSK-Net: two sensors through shared convolutions, with exchange between them, two decoders and three heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from dis2_edge.errors import RecipeError
+from dis2_edge.recipe import Recipe
+from dis2_edge.scenario import sensors_of
+from dis2_edge.task import Task
+from dis2_train.networks.blocks import ConvUnit
+from dis2_train.networks.csknet.branches import TwoBranches, frozen_encoder, full_blocks
+from dis2_train.networks.csknet.exchange import LiveExchange, Norms
+from dis2_train.networks.csknet.lesson import Lesson
+from dis2_train.networks.csknet.sharing import SharedUnit
+from dis2_train.networks.csknet.spectral import GatedSpectralUnit, PlainMean
+from dis2_train.networks.deeplab.decoder import Decoder, ImagePooling
+from dis2_train.networks.deeplab.encoder import Encoder
+from dis2_train.networks.deeplab.network import TAPS, Alone, lone_blocks
+from dis2_train.networks.deeplab.plan import STAGES, blocks_of, decoder_plan, encoder_plan, hidden_width
+from dis2_train.networks.flight import flight
+from dis2_train.networks.seam import Frames, Network, Output
+from dis2_train.networks.widths import scaled
+
+Units = dict[str, ConvUnit]
+
+
+class CskNet(Network):
+    """Two sensors, three scenarios; the scenario of one sensor is a plain DeepLabV3 on it."""
+
+    def __init__(self, recipe: Recipe, task: Task) -> None:
+        super().__init__()
+        if len(task.sensors) != 2:
+            found = (
+                f"csknet is a two-sensor network, and this task has {len(task.sensors)}: {', '.join(task.sensor_names)}"
+            )
+            raise RecipeError(found, expected="two sensors", mend='name two of them: --set \'sensors=["a", "b"]\'')
+        self.task, self.recipe = task, recipe
+        self.optical = optical_sensor(recipe, task)
+        names, hidden = task.sensor_names, hidden_width(recipe)
+        plans = {sensor.name: encoder_plan(recipe, sensor.channels) for sensor in task.sensors}
+        self.stems = nn.ModuleDict({name: plans[name]["stem"].unit() for name in names})
+        first = plans[names[0]]
+        exchanging = recipe.norms == "scenario" and bool(recipe.channel_exchange or recipe.strip_exchange)
+        self.encoder = nn.ModuleDict(
+            {
+                name: SharedUnit(
+                    shape,
+                    names,
+                    shared=recipe.shared_convs,
+                    apart=exchanging and not _is_early(name),
+                    one_norm=recipe.norms == "shared",
+                )
+                for name, shape in first.items()
+                if name != "stem"
+            }
+        )
+        self.decoders = nn.ModuleDict(
+            {
+                sensor: nn.ModuleDict(
+                    {
+                        name: SharedUnit(shape, (sensor,), shared=True, apart=exchanging)
+                        for name, shape in decoder_plan(recipe).items()
+                    }
+                )
+                for sensor in names
+            }
+        )
+        self.poolings = nn.ModuleDict({name: ImagePooling(scaled(recipe.width)[3], hidden) for name in names})
+        self.fusion = GatedSpectralUnit(hidden) if recipe.gated_fusion else PlainMean()
+        classes = len(task.classes)
+        self.heads = nn.ModuleDict({name: nn.Conv2d(hidden, classes, 1) for name in (*names, task.full)})
+        self.lesson = Lesson(recipe, task, scaled(recipe.width)[3], self.optical)
+
+    @property
+    def training_scenarios(self) -> tuple[str, ...]:
+        """The scenarios that miss a sensor; the full one is trained in every step."""
+        return self.task.scenarios[1:]
+
+    def forward(self, frames: Frames, scenario: str, taps: tuple[str, ...] = ()) -> Output:
+        """Logits at the size of `frames`; see `Network.forward`."""
+        seen = [frames[name] for name in sensors_of(scenario)]
+        found = self._net(scenario)(*seen)
+        return Output(found["logits"], {name: found[name] for name in taps})
+
+    def losses(self, frames: Frames, target: Tensor, scenario: str, progress: float) -> dict[str, Tensor]:
+        """Three heads, lone sensors, texture, contrast and pressure; see `dis2_train.networks.csknet.lesson`."""
+        return self.lesson.terms(self, frames, target, scenario)
+
+    def deployable(self, scenario: str, taps: tuple[str, ...] = ()) -> nn.Module:
+        """The lone sensor's plain DeepLabV3; or both branches with what is exchanged fixed as it is now."""
+        return flight(self._net(scenario, frozen=True), len(sensors_of(scenario)), taps)
+
+    def tap_names(self, scenario: str) -> tuple[str, ...]:
+        """The map at a quarter of the size, the encoder's last and the one before the head; of both, their mean."""
+        return TAPS
+
+    def blocks(self, scenario: str) -> tuple[str, ...]:
+        """Each stage of the encoders, each convolution of the decoders, the gates of the fusion."""
+        net = self._net(scenario)
+        return lone_blocks(net) if isinstance(net, Alone) else full_blocks(net)
+
+    def taught_by(self) -> Recipe | None:
+        """The optical teacher: DeepLabV3 on the optical sensor, by the same recipe."""
+        return self.lesson.teacher_recipe
+
+    def learn_from(self, teacher: Network) -> None:
+        """Take the trained optical teacher; it is kept apart from this network's own weights."""
+        self.lesson.take(teacher)
+
+    def lone(self, sensor: str) -> Alone:
+        """The plain DeepLabV3 of one sensor."""
+        encoder = Encoder([self._encoder_units(sensor, full=False)])
+        return Alone(encoder, self._decoder(sensor, full=False), self.heads[sensor], self.recipe.output_stride)
+
+    def both(self, frozen: bool = False) -> TwoBranches:
+        """Both branches, side by side; `frozen` cuts them to what flies."""
+        names, recipe = self.task.sensor_names, self.recipe
+        units = [self._encoder_units(name, full=True) for name in names]
+        if frozen:
+            encoder = frozen_encoder(units, self.exchanged(), recipe.exchange_threshold, recipe.strip_exchange)
+        else:
+            live = LiveExchange(self.exchanged(), recipe.exchange_threshold, recipe.strip_exchange)
+            encoder = Encoder(units, live)
+        decoders = [self._decoder(name, full=True) for name in names]
+        return TwoBranches(encoder, decoders, self.fusion, self.heads[self.task.full], recipe.output_stride)
+
+    def exchanged(self) -> Norms:
+        """The batch norms behind which channels are exchanged, by the name of their unit."""
+        sites = [inner for stage in self.recipe.channel_exchange for inner, _ in blocks_of(stage)]
+        names = self.task.sensor_names
+        return {site: [_unit(self.encoder[site]).at(name, full=True).norm for name in names] for site in sites}
+
+    def _net(self, scenario: str, frozen: bool = False) -> Alone | TwoBranches:
+        if scenario not in self.task.scenarios:
+            raise RecipeError(f"unknown scenario {scenario!r}", expected=" or ".join(self.task.scenarios))
+        return self.both(frozen) if scenario == self.task.full else self.lone(scenario)
+
+    def _encoder_units(self, sensor: str, full: bool) -> Mapping[str, nn.Module]:
+        shared = {name: _unit(unit).at(sensor, full) for name, unit in self.encoder.items()}
+        return {"stem": self.stems[sensor], **shared}
+
+    def _decoder(self, sensor: str, full: bool) -> Decoder:
+        units = {name: _unit(unit).at(sensor, full) for name, unit in self.decoders[sensor].items()}  # type: ignore[operator]
+        return Decoder(units, self.poolings[sensor])  # type: ignore[arg-type]
+
+
+def optical_sensor(recipe: Recipe, task: Task) -> str:
+    """The sensor that the teacher sees: the recipe's, else the one of kind optical; RecipeError where it is unclear."""
+    if recipe.optical:
+        return task.sensor(recipe.optical).name
+    found = [sensor.name for sensor in task.sensors if sensor.kind == "optical"]
+    if len(found) != 1:
+        kinds = ", ".join(f"{sensor.name} ({sensor.kind})" for sensor in task.sensors)
+        mend = f"name the one that the teacher sees: --set optical={task.sensor_names[0]}"
+        raise RecipeError(f"of the sensors {kinds} {len(found)} are optical", expected="one", mend=mend)
+    return found[0]
+
+
+def _is_early(name: str) -> bool:
+    """Whether a unit of the encoder comes before every exchange."""
+    return name[len(name.rstrip("0123456789_")) :].startswith(str(STAGES[0]))
+
+
+def _unit(module: nn.Module) -> SharedUnit:
+    assert isinstance(module, SharedUnit)
+    return module
