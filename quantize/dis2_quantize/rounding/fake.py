@@ -121,7 +121,7 @@ class QuantConvUnit(nn.Module):
         self.norm: nn.BatchNorm2d | None = None
         self.change: Change | None = None
         self._origin: tuple[ConvUnit, ...] = (unit,)  # in a tuple, so that it is no child: nothing of it is trained
-        self.stride, self.padding = unit.conv.stride, unit.conv.padding
+        self.stride, self.padding, self.dilation = unit.conv.stride, unit.conv.padding, unit.conv.dilation
         self.act = unit.act
         self.register_buffer("steps", torch.ones(len(weight)))
         self.register_buffer("zeros", torch.zeros(len(weight), dtype=torch.int32))
@@ -170,9 +170,10 @@ class QuantConvUnit(nn.Module):
         weight, bias = self.whole()
         weight = self._rounded(weight)
         if self.norm is not None and self.norm.training:
-            out = normalise_by_batch(nn.functional.conv2d(x, weight, None, self.stride, self.padding), self.norm)
+            plain = nn.functional.conv2d(x, weight, None, self.stride, self.padding, self.dilation)
+            out = normalise_by_batch(plain, self.norm)
         else:
-            out = nn.functional.conv2d(x, weight, bias, self.stride, self.padding)
+            out = nn.functional.conv2d(x, weight, bias, self.stride, self.padding, self.dilation)
         answer: Tensor = self.act(out)
         return answer
 

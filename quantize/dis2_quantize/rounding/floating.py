@@ -39,11 +39,12 @@ class FoldedConvUnit(nn.Module):
     def __init__(self, unit: QuantConvUnit) -> None:
         super().__init__()
         self.weight, self.bias = unit.weight, unit.bias
-        self.stride, self.padding, self.act = unit.stride, unit.padding, unit.act
+        self.stride, self.padding, self.dilation, self.act = unit.stride, unit.padding, unit.dilation, unit.act
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
-        out: Tensor = self.act(nn.functional.conv2d(x, self.weight, self.bias, self.stride, self.padding))
+        plain = nn.functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation)
+        out: Tensor = self.act(plain)
         return out
 
 

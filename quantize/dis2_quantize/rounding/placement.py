@@ -19,11 +19,11 @@ from dis2_quantize.rewriting.regroup import regroup_early
 from dis2_quantize.rounding.fake import ActivationQuant, QuantConvUnit
 from dis2_quantize.rounding.linear import QuantLinear, worth_integers
 from dis2_quantize.rounding.stem import QuantStem, reads_bytes
-from dis2_train.networks.blocks import Add, Concat, ConvUnit, Enlarge, Regroup
+from dis2_train.networks.blocks import Add, Channels, Concat, ConvUnit, Enlarge, Regroup
 
 INTEGER = (ConvUnit, QuantConvUnit, Add, Concat)
 JOINS = (Add, Concat)
-CARRIED = (Enlarge, Regroup)
+CARRIED = (Enlarge, Regroup, Channels)
 
 
 class UnitTracer(fx.Tracer):

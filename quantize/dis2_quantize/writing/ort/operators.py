@@ -29,26 +29,46 @@ class Convolve(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, read: Step, weight: Tensor, steps: Tensor, made: Step, bias: Tensor, stride: int, pad: int
+        ctx: Any,
+        x: Tensor,
+        read: Step,
+        weight: Tensor,
+        steps: Tensor,
+        made: Step,
+        bias: Tensor,
+        stride: int,
+        pad: int,
+        rate: int,
     ) -> Tensor:
         """(B, H, W, inputs); weight (outputs, inputs, k, k) int8, bias (outputs,) int32: to (B, H', W', outputs)."""
         if torch.onnx.is_in_onnx_export():
-            side = [(x.shape[axis] + 2 * pad - weight.shape[axis + 1]) // stride + 1 for axis in (1, 2)]
+            side = [_reached(x.shape[axis], weight.shape[axis + 1], stride, pad, rate) for axis in (1, 2)]
             return x.new_zeros(x.shape[0], *side, weight.shape[0])
         centred = x.permute(0, 3, 1, 2).double() - read.zero
-        sums = F.conv2d(centred, weight.double(), bias.double(), stride, pad)
+        sums = F.conv2d(centred, weight.double(), bias.double(), stride, pad, rate)
         return to_integers(sums * (read.scale * steps.double().view(-1, 1, 1)), made).permute(0, 2, 3, 1)
 
     @staticmethod
     def symbolic(
-        graph: Any, x: Any, read: Step, weight: Any, steps: Any, made: Step, bias: Any, stride: int, pad: int
+        graph: Any,
+        x: Any,
+        read: Step,
+        weight: Any,
+        steps: Any,
+        made: Step,
+        bias: Any,
+        stride: int,
+        pad: int,
+        rate: int,
     ) -> Any:
         """The node that the file gets."""
         size = weight.type().sizes()
         zeros = constant(graph, torch.zeros(size[0], dtype=torch.int8))
         inputs = [x, *_step(graph, read), weight, steps, zeros, *_step(graph, made), bias]
-        shape = _moved(x, stride, pad, size)
+        shape = _moved(x, stride, pad, rate, size)
         attributes = {"kernel_shape_i": size[2:], "strides_i": [stride] * 2, "pads_i": [pad] * 4, "channels_last_i": 1}
+        if rate > 1:
+            attributes["dilations_i"] = [rate] * 2
         return _typed(graph.op("com.microsoft::QLinearConv", *inputs, **attributes), x, shape)
 
 
@@ -143,7 +163,12 @@ def _typed(out: Any, x: Any, shape: list[int]) -> Any:
     return out.setType(x.type().with_dtype(torch.uint8).with_sizes(shape))
 
 
-def _moved(x: Any, stride: int, pad: int, weight: list[int]) -> list[int]:
+def _reached(size: int, kernel: int, stride: int, pad: int, rate: int) -> int:
+    """Outputs of a convolution along a side of `size`."""
+    return (size + 2 * pad - rate * (kernel - 1) - 1) // stride + 1
+
+
+def _moved(x: Any, stride: int, pad: int, rate: int, weight: list[int]) -> list[int]:
     batch, height, width, _ = x.type().sizes()
-    side = [(size + 2 * pad - weight[axis]) // stride + 1 for size, axis in ((height, 2), (width, 3))]
+    side = [_reached(size, weight[axis], stride, pad, rate) for size, axis in ((height, 2), (width, 3))]
     return [batch, *side, weight[0]]

@@ -29,7 +29,7 @@ class IntegerConv(nn.Module):
     def __init__(self, unit: QuantConvUnit, read: Step, made: Step, bias: Tensor | None = None) -> None:
         super().__init__()
         self.read, self.made, self.outputs = read, made, len(unit.weight)
-        self.stride, self.pad = int(unit.stride[0]), int(unit.padding[0])
+        self.stride, self.pad, self.rate = int(unit.stride[0]), int(unit.padding[0]), int(unit.dilation[0])
         steps = unit.steps.detach()
         whole = (unit.weight.detach() / steps.view(-1, 1, 1, 1)).round().clamp(-SIGNED_STEPS, SIGNED_STEPS)
         offset = unit.bias.detach() if bias is None else bias
@@ -42,7 +42,7 @@ class IntegerConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, inputs) to (B, H / stride, W / stride, outputs), both uint8."""
-        parts = self.weight, self.steps, self.made, self.bias, self.stride, self.pad
+        parts = self.weight, self.steps, self.made, self.bias, self.stride, self.pad, self.rate
         out: Tensor = Convolve.apply(x, self.read, *parts)  # type: ignore[no-untyped-call]
         return out[..., : self.outputs] if self.outputs < LEAST_OUTPUTS else out
 
@@ -92,6 +92,34 @@ class IntegerConcat(nn.Module):
         value = Restore.apply(x, step)  # type: ignore[no-untyped-call]
         out: Tensor = Round.apply(value, self.made)  # type: ignore[no-untyped-call]
         return out
+
+
+class IntegerStrips(nn.Module):
+    """Columns of two maps in turn: a copy where both share one step with what is made, else rounded anew."""
+
+    def __init__(self, read: tuple[Step, ...], made: Step) -> None:
+        super().__init__()
+        self.join = IntegerConcat(read, made)
+
+    def forward(self, even: Tensor, odd: Tensor) -> Tensor:
+        """Two maps (B, H, W, C), W even, to one, all uint8."""
+        batch, height, width, channels = (int(size) for size in even.shape)
+        pairs = [x.reshape(batch, height, width // 2, 2, channels) for x in (even, odd)]
+        halves = [pairs[0][:, :, :, :1].flatten(3), pairs[1][:, :, :, 1:].flatten(3)]
+        out: Tensor = self.join(*halves)
+        return out.reshape(batch, height, width, channels)
+
+
+class IntegerChannels(nn.Module):
+    """A run of channels."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        super().__init__()
+        self.start, self.stop = start, stop
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H, W, stop - start), both uint8."""
+        return x[..., self.start : self.stop]
 
 
 class IntegerEnlarge(nn.Module):

@@ -18,7 +18,7 @@ from dis2_quantize.rounding.stem import QuantStem
 from dis2_quantize.writing.ort import units
 from dis2_quantize.writing.ort.operators import Step
 from dis2_quantize.writing.wrap import Normalise
-from dis2_train.networks.blocks import Add, Concat, Enlarge, Regroup
+from dis2_train.networks.blocks import Add, Channels, Concat, Enlarge, Regroup, Strips
 
 
 def weave(placed: fx.GraphModule, sensors: tuple[Sensor, ...]) -> fx.GraphModule:
@@ -130,6 +130,10 @@ def _unit_of(module: nn.Module, read: list[Step], made: Step) -> nn.Module | Non
         return units.IntegerConv(module, read[0], made)
     if isinstance(module, Add):
         return units.IntegerAdd(read[0], read[1], made)
+    if isinstance(module, Strips):
+        return units.IntegerStrips(tuple(read), made)
+    if isinstance(module, Channels):
+        return units.IntegerChannels(module.start, module.stop)
     if isinstance(module, Concat):
         return units.IntegerConcat(tuple(read), made)
     if isinstance(module, Enlarge) and module.factor == 2:
