@@ -86,7 +86,7 @@ class PartialConv(nn.Module):
     def __init__(self, conv: nn.Conv2d, channels: tuple[int, ...]) -> None:
         super().__init__()
         self.conv, self.channels = conv, list(channels)
-        self.stride, self.padding = conv.stride, conv.padding
+        self.stride, self.padding, self.dilation = conv.stride, conv.padding, conv.dilation
 
     @property
     def weight(self) -> Tensor:
