@@ -52,10 +52,11 @@ class MemoryBank(nn.Module):
 
     @torch.no_grad()
     def remember(self, label: int, vectors: Tensor) -> None:
-        """Add vectors (n, 64) of a class."""
-        places = (int(self.seen[label]) + torch.arange(len(vectors), device=vectors.device)) % self.size
-        self.vectors[label, places] = vectors.detach()[: self.size]
-        self.seen[label] += len(vectors)
+        """Add vectors (n, 64) of a class; of more than the bank holds, the last ones."""
+        last = vectors[-self.size :]
+        places = (int(self.seen[label]) + torch.arange(len(last), device=last.device)) % self.size
+        self.vectors[label, places] = last.to(self.vectors.dtype)
+        self.seen[label] += len(last)
 
 
 def contrast(
@@ -63,7 +64,8 @@ def contrast(
 ) -> Tensor:
     """The loss of embeddings (N, 64) of two sensors at the same places with labels (N,), or -1 where there is none.
 
-    Fills `bank`, whose content counts from the next step on. 0 where fewer than two classes were met.
+    Fills `bank`, whose content counts from the next step on. 0 where no class of these labels has another one, here or
+    remembered, to stand against.
     """
     drawn = {label: _draw(torch.where(labels == label)[0]) for label in range(len(bank.seen))}
     pools = {label: torch.cat([first[places], second[places], bank.of(label)]) for label, places in drawn.items()}
