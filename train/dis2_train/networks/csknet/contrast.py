@@ -81,7 +81,7 @@ def contrast(
     pools = {label: torch.cat([first[places], second[places], bank.of(label)]) for label, places in drawn.items()}
     terms = []
     for label, places in drawn.items():
-        others = torch.cat([pool for other, pool in pools.items() if other != label])
+        others = torch.cat([first[:0], *(pool for other, pool in pools.items() if other != label)])
         if not len(places) or not len(others):
             continue
         for anchors, partners in ((first[places], second[places]), (second[places], first[places])):
