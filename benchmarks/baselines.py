@@ -32,6 +32,7 @@ BASES = {
     "ombria": RECIPES / "ombria.toml",
     "aerial": RECIPES / "aerial.toml",
     "landsat": ROOT / "benchmarks" / "reproduce" / "landsat.toml",
+    "thermal": RECIPES / "thermal.toml",
 }
 """The recipe of DIS2 default that a data set's baselines are measured against."""
 
@@ -45,6 +46,7 @@ TASKS = {
     "ombria": _task(2, (256, 256), opt=3, sar=1),
     "aerial": _task(5, (256, 256), rgb=3, ndsm=1),
     "landsat": _task(4, (160, 144), rgb=3, tir=1),
+    "thermal": _task(5, (96, 96), rgb=3, thermal=1),
 }
 """Sensors with their channels, classes and grid of each data set: all that operations depend on."""
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks import baselines
-from benchmarks.reproduce.plan import OF_DIS2
+from benchmarks.reproduce.recorded import OF_DIS2
 from dis2_edge.recipe import Recipe, load
 from dis2_train import networks
 
