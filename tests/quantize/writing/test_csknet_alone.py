@@ -7,24 +7,24 @@ import onnx
 import pytest
 import torch
 from onnx import numpy_helper
-from plain_deeplab import Parts, PlainDeepLab, weights_of
 from torch import fx
 
+from benchmarks import lone_path
+from benchmarks.plain_deeplab import UNITS, PlainDeepLab, weights_of
+from dis2_edge.timing import summarise
 from dis2_quantize.rounding import placement
 from dis2_quantize.writing.export import export
 from dis2_train import networks
-from dis2_train.networks.blocks import Add, Concat, ConvUnit, Enlarge
 from tests.train.networks.csk_pairs import RECIPE, TASK, built, frames
 
-UNITS = Parts(lambda conv, norm, act: ConvUnit.of(conv, norm, act), Add, Concat, Enlarge)
-"""What the quantiser knows as units. The plain network is made of them for its integer file alone."""
+WIDTHS = (8, 16, 32, 64)
 
 
 def plain(network, sensor, stride=8, parts=None):
     """A plain network with the weights of `network` for one sensor."""
     state = network.state_dict()
     owner = sensor if f"encoder.enter2.convs.{sensor}.weight" in state else TASK.sensor_names[0]
-    found = PlainDeepLab(TASK.sensor(sensor).channels, len(TASK.classes), stride, parts)
+    found = PlainDeepLab(TASK.sensor(sensor).channels, len(TASK.classes), WIDTHS, stride, parts)
     found.load_state_dict(weights_of(state, sensor, owner))
     return found.eval()
 
@@ -193,3 +193,31 @@ def one_rate(network):
 
 def two_places(network):
     network.inner3_1, network.inner3_2 = network.inner3_2, network.inner3_1
+
+
+@pytest.mark.parametrize(
+    ("ours", "control", "holds", "said"),
+    [
+        (10.1, 10.0, True, "within 3 % of a plain"),
+        (10.5, 10.0, False, "not within 3 %: fp32 1.0"),
+        (9.0, 10.0, False, "not within 3 %: fp32 0.9"),
+        (10.5, 12.0, False, "not shown: this machine cannot tell"),
+    ],
+)
+def test_the_benchmark_of_the_lone_path_says_what_it_found(ours, control, holds, said):
+    swing = [1 + 0.001 * (turn % 5) for turn in range(20)]
+    means = {lone_path.PLAIN: 10.0, lone_path.OURS: ours, lone_path.CONTROL: control}
+    taken = {name: summarise([mean * factor for factor in swing]) for name, mean in means.items()}
+    found = lone_path.ratios("fp32", taken)
+    assert lone_path.verdict(found)[0] == holds
+    assert said in lone_path.verdict(found)[1]
+    assert all(row.low <= row.ratio <= row.high for row in found)
+    assert found[0].ratio == 1
+    assert found[1].ratio == pytest.approx(ours / 10, rel=1e-3)
+
+
+def test_the_benchmark_times_files_that_are_twins(tmp_path):
+    for precision in lone_path.PRECISIONS:
+        files = lone_path.write(lone_path.csknet(0.25, 32), precision, tmp_path)
+        assert_twins(*(onnx.load(files[name]) for name in (lone_path.OURS, lone_path.PLAIN)))
+        assert files[lone_path.CONTROL] == files[lone_path.PLAIN]
