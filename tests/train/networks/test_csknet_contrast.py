@@ -57,13 +57,20 @@ def test_semi_hard_sampling_hears_the_farthest_positives_and_the_nearest_negativ
 
 
 def test_embeddings_are_unit_vectors_place_after_place():
-    head = ProjectionHead(8)
+    head = ProjectionHead(8).eval()
     x = torch.randn(2, 8, 3, 5)
     found = head(x)
     assert found.shape == (30, WIDTH)
     assert torch.allclose(found.norm(dim=1), torch.ones(30), atol=1e-5)
     one = head(x[1:, :, 2:, 4:])  # the last place of the last image
     assert torch.allclose(found[-1], one[0], atol=1e-6)
+
+
+def test_embeddings_of_a_step_are_spread_around_0_however_alike_the_maps_are():
+    head = ProjectionHead(8).train()
+    found = head(100 + 0.01 * torch.randn(2, 8, 6, 6, generator=torch.Generator().manual_seed(0)))
+    assert found.mean(dim=0).norm() < 0.2
+    assert (found @ found.t()).mean() < 0.1
 
 
 def test_the_loss_is_of_all_classes_both_ways_and_of_what_was_remembered():
