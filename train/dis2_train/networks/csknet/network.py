@@ -11,7 +11,7 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.scenario import sensors_of
 from dis2_edge.task import Task
 from dis2_train.networks.csknet.branches import TwoBranches, frozen_encoder, full_blocks
-from dis2_train.networks.csknet.exchange import LiveExchange, Norms
+from dis2_train.networks.csknet.exchange import LiveExchange, Norms, exchanged_share
 from dis2_train.networks.csknet.lesson import Lesson
 from dis2_train.networks.csknet.sharing import SharedUnit
 from dis2_train.networks.csknet.spectral import GatedSpectralUnit, PlainMean
@@ -91,7 +91,12 @@ class CskNet(Network):
 
     def learn_from(self, teacher: Network) -> None:
         """Take the trained optical teacher; it is kept apart from this network's own weights."""
-        self.lesson.take(teacher)
+        self.lesson.take(teacher, self)
+
+    def figures(self) -> dict[str, float]:
+        """`exchanged`: share of the channels where channels are exchanged that carry the other sensor's now, 0..0.5."""
+        norms = self.exchanged()
+        return {"exchanged": exchanged_share(norms, self.recipe.exchange_threshold)} if norms else {}
 
     def lone(self, sensor: str) -> Alone:
         """The plain DeepLabV3 of one sensor."""
