@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from lightning_fabric import Fabric
 
-from dis2_edge.errors import CheckpointError, StorageError
+from dis2_edge.errors import CheckpointError, RecipeError, StorageError
 from dis2_edge.files import new_folder, storage_errors, write_json
 from dis2_edge.recipe import Recipe
 from dis2_edge.statistics import SensorStatistics, measure, with_statistics
@@ -80,7 +80,10 @@ def fit(
     Validates every `evaluate_every` epochs and keeps the running average that did best over all scenarios; scores it
     on the test split at the end. `resume` goes on where a killed run into `out` stood: on one CPU with one number of
     threads the weights come out bit for bit as if it had never stopped. `devices` and `nodes`: see `devices.joined`.
+    A network that still waits for its teacher is refused: `train` would have trained one.
     """
+    if network.taught_by():
+        raise RecipeError(f"{recipe.network} has no teacher yet", mend="let it learn_from a trained one, or call train")
     with joined(device, recipe.precision, devices, nodes) as fabric, Stop(fabric) as stop:
         begun = _check_once(fabric, out, recipe, resume)
         training = _training(fabric, network, data, recipe)
@@ -140,12 +143,13 @@ def _train(
     seen = both.data.narrowed(recipe.sensors or both.data.task.sensor_names, recipe.grid)
     statistics = tuple(row for row in measured or measure(seen, "train") if row.name in seen.task.sensor_names)
     network = networks.build(recipe, with_statistics(seen.task, statistics))
+    lesson = network.taught_by()
     if teacher:
         take_given(network, recipe, teacher, out)
     start = start_from(network, recipe, init) if init and not begun else None
     training = _training(both.fabric, network, seen, recipe)
     _open_run(out, training, recipe, statistics, begun, start, teacher)
-    if lesson := network.taught_by():
+    if lesson:
         _teach(both, network, lesson, out, teacher, statistics)
         tell_student(recipe, network)
     training.run(out, both.save_every_s, both.stop)

@@ -39,8 +39,8 @@ class Lesson(nn.Module):
 
     @property
     def teacher_recipe(self) -> Recipe | None:
-        """How the teacher is trained; None where nothing is asked of it."""
-        if not self.recipe.texture_weight:
+        """How the teacher is trained; None where nothing is asked of it, or it is there."""
+        if not self.recipe.texture_weight or self._teacher.network is not None:
             return None
         alone = dataclasses.replace(self.recipe, network="deeplabv3", sensors=(self.optical,), grid=self.task.grid)
         return dataclasses.replace(alone, scenario_share=(), scenario_sampling="fixed")

@@ -86,7 +86,7 @@ class CskNet(Network):
         return lone_blocks(net) if isinstance(net, Alone) else full_blocks(net)
 
     def taught_by(self) -> Recipe | None:
-        """The optical teacher: DeepLabV3 on the optical sensor, by the same recipe."""
+        """The optical teacher, until it is there: DeepLabV3 on the optical sensor, by the same recipe."""
         return self.lesson.teacher_recipe
 
     def learn_from(self, teacher: Network) -> None:
