@@ -259,12 +259,13 @@ def test_texture_without_a_teacher_is_refused_and_without_texture_there_is_none(
 
 
 def test_the_teacher_is_deeplab_on_the_optical_sensor_and_no_part_of_the_student():
-    network = taught()
+    network = built()
     recipe = network.taught_by()
     assert (recipe.network, recipe.sensors, recipe.grid) == ("deeplabv3", ("rgb",), TASK.grid)
     before = set(network.state_dict())
     teacher = networks.build(recipe, task_of(RGB))
     network.learn_from(teacher)
+    assert network.taught_by() is None
     assert set(network.state_dict()) == before
     assert not any(p.requires_grad or id(p) in set(map(id, network.parameters())) for p in teacher.parameters())
     network.train()
@@ -274,7 +275,7 @@ def test_the_teacher_is_deeplab_on_the_optical_sensor_and_no_part_of_the_student
 @pytest.mark.parametrize("seen", [(HEAT,), (NIR,)])
 def test_a_teacher_of_another_sensor_is_refused(seen):
     recipe = Recipe(network="deeplabv3", width=0.25)
-    with pytest.raises(CheckpointError, match=f"the teacher sees {seen[0].name}"):
+    with pytest.raises(CheckpointError, match=f"the teacher does not fit: it sees {seen[0].name}"):
         built().learn_from(networks.build(recipe, task_of(*seen)))
 
 

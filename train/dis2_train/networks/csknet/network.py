@@ -12,7 +12,7 @@ from dis2_edge.scenario import sensors_of
 from dis2_edge.task import Task
 from dis2_train.networks.blocks import ConvUnit
 from dis2_train.networks.csknet.branches import TwoBranches, frozen_encoder, full_blocks
-from dis2_train.networks.csknet.exchange import LiveExchange, Norms
+from dis2_train.networks.csknet.exchange import LiveExchange, Norms, exchanged_share
 from dis2_train.networks.csknet.lesson import Lesson
 from dis2_train.networks.csknet.sharing import OneForAll, SharedUnit, as_flown
 from dis2_train.networks.csknet.spectral import GatedSpectralUnit, PlainMean
@@ -89,12 +89,17 @@ class CskNet(Network):
         return lone_blocks(net) if isinstance(net, Alone) else full_blocks(net)
 
     def taught_by(self) -> Recipe | None:
-        """The optical teacher: DeepLabV3 on the optical sensor, by the same recipe."""
+        """The optical teacher, until it is there: DeepLabV3 on the optical sensor, by the same recipe."""
         return self.lesson.teacher_recipe
 
     def learn_from(self, teacher: Network) -> None:
         """Take the trained optical teacher; it is kept apart from this network's own weights."""
-        self.lesson.take(teacher)
+        self.lesson.take(teacher, self)
+
+    def figures(self) -> dict[str, float]:
+        """`exchanged`: share of the channels where channels are exchanged that carry the other sensor's now, 0..0.5."""
+        norms = self.exchanged()
+        return {"exchanged": exchanged_share(norms, self.recipe.exchange_threshold)} if norms else {}
 
     def lone(self, sensor: str, frozen: bool = False) -> Alone:
         """The plain DeepLabV3 of one sensor; `frozen` as it flies."""
