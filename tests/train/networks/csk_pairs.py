@@ -34,7 +34,7 @@ def built(task=TASK, **changes):
     network = networks.build(dataclasses.replace(RECIPE, **changes), task)
     random = torch.Generator().manual_seed(2)
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d) and module.affine:
             with torch.no_grad():
                 module.weight.uniform_(0.3, 1.5, generator=random)
                 module.weight[torch.rand(len(module.weight), generator=random) < 0.3] = 0.001

@@ -22,11 +22,21 @@ REMEMBERED = 16
 
 
 class ProjectionHead(nn.Module):
-    """Two 1x1 convolutions to unit vectors; training alone uses it."""
+    """Two 1x1 convolutions to unit vectors; training alone uses it.
+
+    Each sensor's embeddings are standardised over the places of a step. Without that the farthest positives and the
+    nearest negatives pull all of them into one point: the loss then stands at the logarithm of the number of negatives.
+    """
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Conv2d(inputs, inputs, 1), nn.ReLU(), nn.Conv2d(inputs, WIDTH, 1))
+        self.layers = nn.Sequential(
+            nn.Conv2d(inputs, inputs, 1, bias=False),
+            nn.BatchNorm2d(inputs),
+            nn.ReLU(),
+            nn.Conv2d(inputs, WIDTH, 1, bias=False),
+            nn.BatchNorm2d(WIDTH, affine=False),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, h, w) to unit vectors (B h w, 64), place after place."""
@@ -71,7 +81,7 @@ def contrast(
     pools = {label: torch.cat([first[places], second[places], bank.of(label)]) for label, places in drawn.items()}
     terms = []
     for label, places in drawn.items():
-        others = torch.cat([pool for other, pool in pools.items() if other != label])
+        others = torch.cat([first[:0], *(pool for other, pool in pools.items() if other != label)])
         if not len(places) or not len(others):
             continue
         for anchors, partners in ((first[places], second[places]), (second[places], first[places])):
