@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fnmatch
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,6 +80,14 @@ class DataSet:
     def ids(self, split: str) -> tuple[str, ...]:
         """The ids of `split`, in a fixed order; DataError when there is no such split."""
         return tuple(self._of(split))
+
+    def groups(self, split: str) -> dict[str, tuple[str, ...]]:
+        """The groups that the description names, each with its ids of `split`; one that has none stays empty."""
+        ids = self.ids(split)
+        return {
+            name: tuple(id_ for id_ in ids if fnmatch.fnmatchcase(id_, pattern))
+            for name, pattern in self.description.groups.items()
+        }
 
     def entry(self, split: str, id_: str) -> Entry:
         """Where sample `id_` comes from; DataError when the split does not hold it."""
