@@ -1,4 +1,4 @@
-"""What every baseline costs in flight, beside the DIS2 that it is compared with: the table of docs/training.md.
+"""What every baseline costs in flight, beside the DIS2 and CSK-Net that it is compared with: docs/training.md's table.
 
     python -m benchmarks.baselines [--write]
 
@@ -32,12 +32,22 @@ BASES = {
     "ombria": RECIPES / "ombria.toml",
     "aerial": RECIPES / "aerial.toml",
     "landsat": ROOT / "benchmarks" / "reproduce" / "landsat.toml",
+    "thermal": RECIPES / "thermal.toml",
 }
 """The recipe of DIS2 default that a data set's baselines are measured against."""
+CSKNET = {
+    "ombria": RECIPES / "ombria_csknet.toml",
+    "aerial": RECIPES / "aerial_csknet.toml",
+    "landsat": ROOT / "benchmarks" / "reproduce" / "landsat_csknet.toml",
+}
+"""CSK-Net's recipe for each data set."""
 
 
 def _task(classes: int, grid: tuple[int, int], **channels: int) -> Task:
-    sensors = tuple(Sensor(name, "optical", count, "uint8", "DN", 0, 255) for name, count in channels.items())
+    sensors = tuple(
+        Sensor(name, "optical" if count == 3 else "thermal", count, "uint8", "DN", 0, 255)
+        for name, count in channels.items()
+    )
     return Task(sensors, tuple(f"class {index}" for index in range(classes)), ("#000000",) * classes, grid)
 
 
@@ -45,6 +55,7 @@ TASKS = {
     "ombria": _task(2, (256, 256), opt=3, sar=1),
     "aerial": _task(5, (256, 256), rgb=3, ndsm=1),
     "landsat": _task(4, (160, 144), rgb=3, tir=1),
+    "thermal": _task(5, (96, 96), rgb=3, thermal=1),
 }
 """Sensors with their channels, classes and grid of each data set: all that operations depend on."""
 
@@ -65,7 +76,7 @@ class Row:
 
 @cache
 def rows(data: str) -> tuple[Row, ...]:
-    """DIS2 default first, then every baseline of `data`; a recipe of one sensor is shown for the other one too."""
+    """DIS2 default first, CSK-Net, then every baseline; a recipe of one sensor is shown for the other one too."""
     return tuple(_rows(data))
 
 
@@ -98,7 +109,8 @@ def task_of(data: str, recipe: Recipe) -> Task:
 
 
 def _rows(data: str) -> Iterator[Row]:
-    yield _row(data, BASES[data].stem, load(BASES[data]))
+    for path in (BASES[data], CSKNET[data]):
+        yield _row(data, path.stem, load(path))
     for path in sorted((RECIPES / "baselines").glob(f"{data}_*.toml")):
         recipe = load(path)
         yield _row(data, path.stem, recipe)
@@ -109,14 +121,15 @@ def _rows(data: str) -> Iterator[Row]:
 
 
 def _row(data: str, name: str, recipe: Recipe) -> Row:
-    kept = {key: getattr(recipe, key) for key in ("network", "preset", "width", "sensors", "classwise", "hierarchical")}
+    keys = ("network", "preset", "width", "sensors", "classwise", "hierarchical", "optical")
+    kept = {key: getattr(recipe, key) for key in keys}
     return Row(data, name, recipe, _costs(data, Recipe(**kept)))
 
 
 @cache
 def _costs(data: str, recipe: Recipe) -> dict[str, Cost]:
     """By scenario; `recipe` says nothing but what makes the network, so that equal networks are counted once."""
-    with torch.device("meta"):
+    with torch.device("cpu" if recipe.network == "csknet" else "meta"):  # its exchange asks for values of norms
         network = networks.build(recipe, task_of(data, recipe))
     return {scenario: cost(network, scenario) for scenario in network.task.scenarios}
 

@@ -26,6 +26,14 @@ class Split:
     """The splits to use; empty takes all that are found."""
     list: str = "{split}.txt"
     """Of list: pattern of the files that hold one id a line."""
+    leave_out: str = ""
+    """Of folder and list: end of ids that are left out, such as `_flip` of copies that were mirrored beforehand."""
+    val_share: float = 0.0
+    """Of folder and list: share of train that becomes val, whole recordings at a time, where there is no val."""
+    sequence_end: str = ""
+    """With val_share: what ends the name of a recording within an id; empty takes every id for itself."""
+    parts: dict[str, str] = field(default_factory=dict)
+    """Of folder and list: name of a part -> pattern of its ids with `*`; split `test` gets a part `test_NAME` each."""
     block_px: int = 0
     """Of block: side of a block in pixels, at least the grid's."""
     train: float = 0.7
@@ -138,6 +146,12 @@ def _check(description: Description, path: Path) -> None:
             f"block_px {description.split.block_px}",
             "the side of a block in pixels",
         ),
+        (not 0 <= description.split.val_share < 1, f"val_share {description.split.val_share}", "0 to below 1"),
+        (
+            description.split.by == "block" and bool(_derived(description.split)),
+            f"{', '.join(_derived(description.split))} with blocks",
+            'by = "folder" or "list"',
+        ),
         (min(description.grid) < 1 and description.grid != (0, 0), f"grid {description.grid}", "[height, width]"),
     )
     for wrong, found, expected in problems:
@@ -152,6 +166,11 @@ def _check(description: Description, path: Path) -> None:
                 expected="one way for all, as they are registered",
                 mend='set alignment = "declared"',
             )
+
+
+def _derived(split: Split) -> list[str]:
+    """The keys that are said of `split` and that make splits of splits."""
+    return [key for key in ("leave_out", "val_share", "sequence_end", "parts") if getattr(split, key)]
 
 
 def valid_range(table: SensorTable, dtype: Dtype) -> tuple[float, float]:

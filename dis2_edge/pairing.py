@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dis2_edge.description import SCENE, Description
 from dis2_edge.errors import DataError
+from dis2_edge.splitting import shared_out
 
 _USUAL = ("train", "val", "test")
 _SHOWN = 5
@@ -29,7 +30,7 @@ class Pair:
 
 
 def pairs(root: Path, description: Description) -> dict[str, tuple[Pair, ...]]:
-    """Split -> its samples in the order of their ids. With `by = "block"` all samples stand under the empty name.
+    """Split -> its samples in the order of their ids, parts last; of `by = "block"` all, under the empty name.
 
     DataError on a missing folder, on ids that not every sensor (or the label) has, and on a split without samples.
     """
@@ -38,7 +39,7 @@ def pairs(root: Path, description: Description) -> dict[str, tuple[Pair, ...]]:
     if description.split.by == "block":
         return {"": _paired(root, description, "")}
     names = description.split.names or _found_splits(root, description)
-    return {name: _paired(root, description, name) for name in names}
+    return shared_out({name: _paired(root, description, name) for name in names}, description.split)
 
 
 def _found_splits(root: Path, description: Description) -> tuple[str, ...]:
@@ -61,7 +62,8 @@ def _splits_of(root: Path, pattern: str) -> set[str]:
 
 def _paired(root: Path, description: Description, split: str) -> tuple[Pair, ...]:
     """The samples of one split."""
-    tables = {name: _files(root, pattern, split, name) for name, pattern in description.patterns.items()}
+    out = description.split.leave_out
+    tables = {name: _files(root, pattern, split, name, out) for name, pattern in description.patterns.items()}
     _refuse_empty(root, description, split, tables)
     listed = _listed(root, description, split)
     keyed = _keyed(tables, listed)
@@ -73,13 +75,14 @@ def _paired(root: Path, description: Description, split: str) -> tuple[Pair, ...
     )
 
 
-def _files(root: Path, pattern: str, split: str, name: str) -> dict[str, Path]:
-    """Id -> file of one pattern."""
+def _files(root: Path, pattern: str, split: str, name: str, leave_out: str) -> dict[str, Path]:
+    """Id -> file of one pattern; ids that end in `leave_out` are passed over."""
     folder = root / _fixed_folder(pattern.replace("{split}", split))
     if not folder.is_dir():
         who = f"sensor {name!r}" if name else "the labels"
         raise DataError(f"folder {folder} of {who} is missing", expected=f"files like {pattern}")
-    return {found.groupdict().get("id") or SCENE: root / found[0] for found in _matches(root, pattern, split)}
+    files = {found.groupdict().get("id") or SCENE: root / found[0] for found in _matches(root, pattern, split)}
+    return {id_: path for id_, path in files.items() if not (leave_out and id_.endswith(leave_out))}
 
 
 def _fixed_folder(pattern: str) -> str:
@@ -127,12 +130,13 @@ def _listed(root: Path, description: Description, split: str) -> list[str] | Non
         return None
     path = root / description.split.list.replace("{split}", split)
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()  # an editor of Windows may have put a mark
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"{path} cannot be read ({error})", expected=f"the ids of split {split!r}, one a line"
         ) from error
-    ids = [line.strip() for line in lines if line.strip()]
+    out = description.split.leave_out
+    ids = [line.strip() for line in lines if line.strip() and not (out and line.strip().endswith(out))]
     if not ids:
         raise DataError(f"split {split!r} is empty: {path} names no sample")
     return list(dict.fromkeys(ids))

@@ -207,6 +207,8 @@ class Recipe:
                 raise RecipeError(f"{key} is {list(asked)}", expected=f"some of {list(stages)}, each once")
         if not self.pyramid_rates or min(self.pyramid_rates) < 1:
             raise RecipeError(f"pyramid_rates is {list(self.pyramid_rates)}", expected="one rate or more, each above 0")
+        if self.contrast_share > 1:
+            raise RecipeError(f"contrast_share is {self.contrast_share}", expected="above 0 and at most 1")
         if not 0 <= self.impulses <= 1:
             raise RecipeError(f"impulses is {self.impulses}", expected="0..1")
         if not 0 <= self.distill_after <= 1:

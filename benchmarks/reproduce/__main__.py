@@ -30,7 +30,7 @@ from dis2_edge.timing import usable_cores
 
 
 def main(argv: Sequence[str] | None = None, launch: Launch | None = None) -> int:
-    """Run the command line: 0 done, 1 a run failed, 2 the user can mend it, 3 runs are left for lack of time.
+    """Run the command line: 0 done, 1 a run failed, 2 the user can mend it, 3 runs lack time, data or a teacher.
 
     `launch` starts the process of a run; None takes the driver's own.
     """
@@ -87,7 +87,7 @@ def _run(sitting: Sitting, args: argparse.Namespace, launch: Launch | None) -> i
     _table(sitting)
     if outcome.left:
         say(f"The time is up; {len(outcome.left)} runs are left. Call it again to go on.")
-    return 1 if outcome.failed else 3 if outcome.left or len(able) < len(missing) else 0
+    return 1 if outcome.failed else 3 if outcome.left or outcome.untaught or len(able) < len(missing) else 0
 
 
 def _table(sitting: Sitting) -> int:
@@ -100,13 +100,17 @@ def _table(sitting: Sitting) -> int:
 
 def _list(sitting: Sitting, runs: Sequence[Run], missing: Sequence[Run]) -> int:
     able = _able(sitting, missing)
+    untaught = sitting.untaught(missing, able)
     rows = []
     for run in runs:
         begun = making.progress_of(sitting.places.run(run))[0]
-        state = "finished" if run not in missing else "no data" if run not in able else "begun" if begun else "to do"
+        cannot = "no data" if run not in able else "no teacher" if run in untaught else ""
+        state = "finished" if run not in missing else cannot or ("begun" if begun else "to do")
         told = told_time(sitting.whole_of(run)) if run in missing else ""
         rows.append((run.name, run.row.group, state, told))
     table("the plan, in the order of making", ("run", "line of the table", "state", "time"), rows)
+    for run in untaught:
+        warn(f"{run.name} will not be started: {sitting.lesson_of(run)}")
     say(f"To do: {sitting.summary(missing)}.")
     return 0
 

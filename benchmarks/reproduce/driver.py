@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from benchmarks.reproduce import records
 from benchmarks.reproduce.estimate import Estimate, duration, left_s, read_probes, steps_of
 from benchmarks.reproduce.estimate import estimate as estimate_of
+from benchmarks.reproduce.making import is_trained
 from benchmarks.reproduce.places import Places
 from benchmarks.reproduce.plan import Plan, Run
 from benchmarks.reproduce.processes import Child, Launch, tail
+from benchmarks.reproduce.records import Record
 from dis2_edge.terminal import say, warn
 
 TELL_EVERY_S = 60.0
@@ -48,6 +50,8 @@ class Outcome:
     """Runs that ended with an error."""
     left: list[str] = field(default_factory=list)
     """Runs that were not started for lack of time."""
+    untaught: list[str] = field(default_factory=list)
+    """Runs that were not started since their teacher's run is neither here nor made in this sitting."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,14 @@ class Sitting:
     """Training images of each data set, where known."""
 
     def waiting(self, runs: Sequence[Run]) -> list[Run]:
-        """Those of `runs` that lack a record of today's recipe, or a split in it; a recipe that is none is refused."""
+        """Those of `runs` that lack a record of today's recipe, or a split in it; a recipe that is none is refused.
+
+        A finished run of which the record alone is here, but no weights, waits too if one that it teaches does.
+        """
         for run in runs:
             run.row.resolved(run.seed)
         found = records.finished(self.places, runs)
-        return [
-            run for run in runs if run.name not in found or set(self.splits_of(run)) - set(found[run.name].evaluations)
-        ]
+        return [run for run in runs if self._lacks(run, found.get(run.name)) or self._wanted_as_teacher(run)]
 
     def splits_of(self, run: Run) -> list[str]:
         """The splits that `run` is judged on."""
@@ -83,8 +88,10 @@ class Sitting:
         begun = told = time.monotonic()
         try:
             while queue or children:
-                while queue and len(children) < self.options.jobs and time.monotonic() - begun < self.options.budget_s:
-                    run, slot = queue.popleft(), min(set(range(self.options.jobs)) - set(children))
+                while len(children) < self.options.jobs and time.monotonic() - begun < self.options.budget_s:
+                    if (run := self._next(queue, [other for other, _, _ in children.values()], outcome)) is None:
+                        break
+                    slot = min(set(range(self.options.jobs)) - set(children))
                     say(f"start {run.name}: {told_time(self.whole_of(run))}")
                     children[slot] = run, launch(run, slot), time.monotonic()
                 if not children:
@@ -107,6 +114,12 @@ class Sitting:
         outcome.left = [run.name for run in queue]
         return outcome
 
+    def untaught(self, runs: Sequence[Run], made: Sequence[Run]) -> list[Run]:
+        """Those of `runs` whose teacher has no finished weights here and is none of those `made` in this sitting."""
+        names = {run.name for run in made}
+        taught = [(run, self.plan.teacher_of(run)) for run in runs]
+        return [run for run, by in taught if by and by.name not in names and not is_trained(self.places, by)]
+
     def whole_of(self, run: Run) -> Estimate | None:
         """How long `run` takes here, where anything tells."""
         seeds = [Run(run.row, seed) for seed in self.plan.seeds]
@@ -123,6 +136,35 @@ class Sitting:
         blind = f", without {unknown} of unknown length" if unknown else ""
         together = duration(sum(known) / min(self.options.jobs, len(runs)))
         return f"{len(runs)} runs, about {together} with {self.options.jobs} at once{blind}"
+
+    def _next(self, queue: deque[Run], working: Sequence[Run], outcome: Outcome) -> Run | None:
+        """Take the first run off `queue` that can start; one that nobody will teach any more is told and dropped."""
+        for run in self.untaught(list(queue), [*queue, *working]):
+            queue.remove(run)
+            outcome.untaught.append(run.name)
+            warn(f"{run.name} is not started: {self.lesson_of(run)}")
+        for run in queue:
+            if not self.untaught([run], []):
+                queue.remove(run)
+                return run
+        return None
+
+    def lesson_of(self, run: Run) -> str:
+        """What `run` waits for, and how it is made."""
+        teacher = self.plan.teacher_of(run)
+        name = teacher.name if teacher else ""
+        return f"its teacher {name} has no finished weights in {self.places.runs}; make it first: --only {name}"
+
+    def _lacks(self, run: Run, found: Record | None) -> bool:
+        return found is None or bool(set(self.splits_of(run)) - set(found.evaluations))
+
+    def _wanted_as_teacher(self, run: Run) -> bool:
+        rows = [row for row in self.plan.rows_of(run.row.data) if row.teacher == run.row.name]
+        if not rows or is_trained(self.places, run):
+            return False
+        pupils = [Run(row, run.seed) for row in rows]
+        found = records.finished(self.places, pupils)
+        return any(self._lacks(pupil, found.get(pupil.name)) for pupil in pupils)
 
     def _left_s(self, run: Run) -> float | None:
         images = self.images.get(run.row.data, 0)

@@ -102,6 +102,8 @@ def probe(plan: Plan, run: Run, places: Places, *, threads: int, device: str, ma
     if threads:
         torch.set_num_threads(threads)
     network = networks.build(recipe, data.task).to(place)
+    if lesson := network.taught_by():
+        network.learn_from(networks.build(lesson, data.narrowed(lesson.sensors, recipe.grid).task))
     step_s, image_s = _step_s(network, recipe, place), _image_s(network, place)
     looks = len(data.ids("val")) * (recipe.epochs // recipe.evaluate_every) if "val" in data.splits else 0
     whole_s = step_s * steps_of(recipe, len(data.ids("train"))) + image_s * looks

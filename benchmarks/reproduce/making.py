@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.reproduce import records
-from benchmarks.reproduce.places import Places, ready
-from benchmarks.reproduce.plan import Plan, Run, differences, recipe_table
+from benchmarks.reproduce.places import WEIGHTS, Places, ready
+from benchmarks.reproduce.plan import ROOT, Plan, Run
+from benchmarks.reproduce.recorded import differences, recipe_table
 from benchmarks.reproduce.records import Origin, Record
 from dis2_edge import cli
 from dis2_edge import recipe as recipes
@@ -32,7 +33,8 @@ def words(plan: Plan, run: Run, threads: int, device: str = "auto", data: str = 
     changes = [*row.set, f"seed={run.seed}", f"threads={threads}"]
     place = ["--device", device] if device != "auto" else []
     sets = [word for change in changes for word in ("--set", change)]
-    taught = ["--teacher", f"out/reproduce/{_teacher(plan, run).name}"] if row.teacher else []
+    teacher = plan.teacher_of(run)
+    taught = ["--teacher", f"out/reproduce/{teacher.name}"] if teacher else []
     return [
         "train",
         row.recipe,
@@ -53,16 +55,34 @@ def make(plan: Plan, run: Run, places: Places, *, threads: int, device: str, spl
     line = words(plan, run, threads, device, str(places.data(run.row.data, data_plan)))
     line[line.index("--out") + 1] = str(places.run(run))
     line[1] = str(_from_root(line[1]))
-    if run.row.teacher:
-        line[line.index("--teacher") + 1] = str(places.run(_teacher(plan, run)))
+    if teacher := plan.teacher_of(run):
+        line[line.index("--teacher") + 1] = str(places.run(teacher))
     if data_plan.describe:
         line[line.index("--describe") + 1] = str(places.described(data_plan))
+    anew = not is_trained(places, run)
     code = cli.main([*line, "--resume"])
     if code:
         return code
-    told = " ".join(["dis2-edge", *map(_quoted, words(plan, run, threads, device))])
-    judge(plan, run, places, places.run(run), splits, command=told, trained_on=trained_on(device), taken=False)
+    told, machine = command(plan, run, threads, device), trained_on(device)
+    judge(plan, run, places, places.run(run), splits, command=told, trained_on=machine, taken=False, anew=anew)
     return 0
+
+
+def command(plan: Plan, run: Run, threads: int, device: str = "auto") -> str:
+    """The command line that trains `run`, for people to type: DATA stands for the folder of its data set."""
+    return " ".join(["dis2-edge", *map(_quoted, words(plan, run, threads, device))])
+
+
+def is_trained(places: Places, run: Run) -> bool:
+    """Whether finished weights of `run` lie here, made by the plan's recipe of today."""
+    folder = places.run(run)
+    if not (folder / WEIGHTS).is_file():
+        return False
+    try:
+        made = recipes.load(folder / "recipe.toml")
+    except RecipeError:  # absent, or of keys that are no longer known
+        return False
+    return made.seed == run.seed and not differences(recipe_table(made), run.row.resolved(run.seed))
 
 
 def take(plan: Plan, run: Run, places: Places, folder: Path, splits: Sequence[str], trained_on: str) -> None:
@@ -81,7 +101,7 @@ def take(plan: Plan, run: Run, places: Places, folder: Path, splits: Sequence[st
             mend="name the row that it is by --row, or change plan.toml if the plan is what is wrong",
         )
     _check_data(done, ready(places, run.row.data, plan.data[run.row.data]), folder)
-    told = " ".join(["dis2-edge", *map(_quoted, words(plan, run, done.recipe.threads))])
+    told = command(plan, run, done.recipe.threads)
     judge(plan, run, places, folder, splits, command=told, trained_on=trained_on, taken=True)
 
 
@@ -105,8 +125,12 @@ def judge(
     command: str,
     trained_on: str,
     taken: bool,
+    anew: bool = False,
 ) -> Record:
-    """Judge the finished run in `folder` on those of `splits` that its record lacks, and write the record."""
+    """Judge the finished run in `folder` on those of `splits` that its record lacks, and write the record.
+
+    `anew`: the record tells of weights that are gone, so every split that it has is judged again.
+    """
     from dis2_train.judging.evaluation import evaluate_one
     from dis2_train.segmenters import open_segmenter
 
@@ -115,6 +139,8 @@ def judge(
     if places.record(run).is_file():
         before = records.read(places.record(run))
         found = {} if records.stale(before, run) else dict(before.evaluations)
+    if anew:
+        splits, found = [*dict.fromkeys([*splits, *found])], {}
     data = ready(places, run.row.data, plan.data[run.row.data])
     for split in splits:
         if split not in found:
@@ -163,14 +189,7 @@ def _check_data(done: Checkpoint, data: DataSet, folder: Path) -> None:
         )
 
 
-def _teacher(plan: Plan, run: Run) -> Run:
-    """The run that teaches `run`."""
-    return plan.find(f"{run.row.data}/{run.row.teacher}-s{run.seed}")
-
-
 def _from_root(path: str) -> Path:
-    from benchmarks.reproduce.plan import ROOT
-
     return ROOT / path
 
 

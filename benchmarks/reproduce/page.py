@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from benchmarks.reproduce import records, verdict
+from benchmarks.reproduce import records
+from benchmarks.reproduce.bars import Groups, verdicts
+from benchmarks.reproduce.cells import costs, interval, markdown, percent
 from benchmarks.reproduce.estimate import duration
 from benchmarks.reproduce.figure import contributions, draw
+from benchmarks.reproduce.lines import groups_of, held_against, ours_of
+from benchmarks.reproduce.making import command
 from benchmarks.reproduce.places import Places
 from benchmarks.reproduce.plan import DataPlan, Plan
 from benchmarks.reproduce.records import Record
+from benchmarks.reproduce.versus import section
 from dis2_edge.errors import DataError
 from dis2_edge.files import write_text
 from dis2_edge.scores import scores
-from dis2_train.judging.comparison import Comparison, Estimate, compare
-from dis2_train.judging.comparison import Row as Line
+from dis2_train.judging.comparison import Comparison, compare
 
 if TYPE_CHECKING:
     from dis2_train.judging.evaluation import Evaluation
@@ -48,7 +52,7 @@ def filled(text: str, made: str) -> str:
 
 def tables(plan: Plan, found: Mapping[str, Record]) -> str:
     """Everything between the markers, as Markdown."""
-    parts = []
+    parts = section(plan, found)
     for name, data in plan.data.items():
         parts += [f"## {data.title}", _state(plan, name, found)]
         parts += [data.note] if data.note else []
@@ -59,6 +63,7 @@ def tables(plan: Plan, found: Mapping[str, Record]) -> str:
         parts += [
             f"![What each sensor gives, class by class](reproduce/{file})" for file in _figure_of(plan, name, found)
         ]
+        parts += _lessons(plan, name, found)
         parts += [_made_on(name, found)] if any(_of(name, run) for run in found) else []
     return "\n\n".join(parts)
 
@@ -68,69 +73,25 @@ def figures(plan: Plan, found: Mapping[str, Record]) -> dict[str, str]:
     drawn = {}
     for name, data in plan.data.items():
         for file in _figure_of(plan, name, found):
-            ours = next(row.group for row in plan.rows_of(name) if row.role == "ours")
+            ours = ours_of(plan, name)["dis2"]
             split = data.final if data.final and groups_of(plan, name, found, data.final).get(ours) else data.split
             runs = groups_of(plan, name, found, split)[ours]
             drawn[file] = draw(contributions(runs, data.sensors), f"{data.title}, {split}: {ours}")
     return drawn
 
 
-def groups_of(plan: Plan, data: str, found: Mapping[str, Record], split: str) -> dict[str, list[Evaluation]]:
-    """Line of the table -> evaluations of its finished runs on `split`, in the plan's order."""
-    groups: dict[str, list[Evaluation]] = {}
-    for row in plan.rows_of(data):
-        for seed in plan.seeds:
-            record = found.get(f"{data}/{row.name}-s{seed}")
-            if record is not None and split in record.evaluations:
-                groups.setdefault(row.group, []).append(record.evaluations[split])
-    return groups
-
-
-def _section(
-    plan: Plan, name: str, data: DataPlan, split: str, groups: Mapping[str, Sequence[Evaluation]]
-) -> list[str]:
-    role = {row.group: row.role for row in plan.rows_of(name)}
-    ours = next((group for group in groups if role[group] == "ours"), None)
-    compared = compare(groups, ours)
+def _section(plan: Plan, name: str, data: DataPlan, split: str, groups: Groups) -> list[str]:
+    ours = [line for line in ours_of(plan, name).values() if line in groups]
+    compared = compare(groups, ours[0] if ours else None)
     measure, told = (f"iou {data.bar}", f"IoU of *{data.bar}*") if data.bar else ("miou", "mIoU")
     lines = [f"### Split `{split}`, {compared.images} images"]
-    if ours:
-        against = {row.group: row.against for row in plan.rows_of(name) if row.role == "paper"}
-        lines += _verdicts(ours, role, against, groups, measure, told, data)
+    lines += verdicts(plan, name, groups, measure, told)
     lines += [f"{told}, per cent, mean over seeds:", _wide(compared, measure)]
-    if ours and len(groups) > 1:
-        lines += [f"{told}, difference to *{ours}* in points, 95 % interval (−: {ours} is ahead):"]
-        lines += [_differences(compared, measure)]
+    lines += _differences(plan, name, groups, compared, measure, told)
     lines += [f"{told}, per cent, seed by seed:", _by_seed(compared, groups, measure)]
     lines += ["mIoU / mean F1 / OA, per cent:", _others(compared, ("miou", "mean_f1", "oa"))]
     classes = tuple(f"iou {name}" for name in compared.classes)
     return [*lines, f"IoU of {' / '.join(compared.classes)}, per cent:", _others(compared, classes)]
-
-
-def _verdicts(
-    ours: str,
-    role: Mapping[str, str],
-    against: Mapping[str, str],
-    groups: Mapping[str, Sequence[Evaluation]],
-    measure: str,
-    told: str,
-    data: DataPlan,
-) -> list[str]:
-    singles = [group for group in groups if role[group] == "single"]
-    found = verdict.against_singles(ours, singles, groups, measure) if singles else []
-    lines = [f"- {verdict.sentence(row, told)}" for row in sorted(found, key=lambda row: not row.weak)]
-    for paper, held in against.items():
-        if paper in groups and (held or ours) in groups:
-            lines.append(f"- {verdict.sentence(verdict.against_paper(held or ours, paper, groups), 'mIoU')}")
-    if len(found) < len(data.sensors):
-        lines.append("- Networks of single sensors are still missing for a whole verdict.")
-    least = verdict.points(verdict.WEAK_POINTS / 100)
-    said = (
-        f"**The bar.** {ours} with one sensor lost, less the best network trained for the other alone (chosen by the "
-        f"same images, which favours it): at least {least} points where the weak sensor is left, not below elsewhere; "
-        "and against `paper` not below by more than 0.3. In brackets 95 % intervals."
-    )
-    return [said, "\n".join(lines)]
 
 
 def _wide(compared: Comparison, measure: str) -> str:
@@ -141,30 +102,40 @@ def _wide(compared: Comparison, measure: str) -> str:
     head = ["network", "seeds", *shown, "worst class", "parameters, M", "GFLOP"]
     rows = []
     for row in compared.rows:
-        cells = [_percent(row.scores.get(name, {}).get(measure)) for name in names]
-        worst = _percent(row.scores.get(full, {}).get("worst_iou"))
-        rows.append([row.name, str(len(set(row.seeds))), *cells, worst, *_costs(row)])
-    return _markdown(head, rows)
+        cells = [percent(row.scores.get(name, {}).get(measure)) for name in names]
+        worst = percent(row.scores.get(full, {}).get("worst_iou"))
+        rows.append([row.name, str(len(set(row.seeds))), *cells, worst, *costs(row)])
+    return markdown(head, rows)
 
 
-def _differences(compared: Comparison, measure: str) -> str:
+def _differences(plan: Plan, name: str, groups: Groups, compared: Comparison, measure: str, told: str) -> list[str]:
+    """For each of our networks a table of the other lines less it; what is taken from one of them stands in its own."""
     names = [condition.name for condition in compared.conditions if condition.kind in KINDS]
-    rows = [
-        [row.name, *(_interval(row.differences.get(name, {}).get(measure)) for name in names)]
-        for row in compared.rows
-        if row.differences
-    ]
-    return _markdown(["network", *names], rows)
+    lines = []
+    for family, ours in ours_of(plan, name).items():
+        held = held_against(plan, name, family)
+        beside = {line: runs for line, runs in groups.items() if line in held}
+        if ours not in beside or len(beside) < 2:
+            continue
+        found = compared if compared.reference == ours else compare(beside, ours)
+        rows = [
+            [row.name, *(interval(row.differences.get(name, {}).get(measure)) for name in names)]
+            for row in found.rows
+            if row.name in held and row.name != ours
+        ]
+        lines += [f"{told}, difference to *{ours}* in points, 95 % interval (−: {ours} is ahead):"]
+        lines += [markdown(["network", *names], rows)]
+    return lines
 
 
-def _by_seed(compared: Comparison, groups: Mapping[str, Sequence[Evaluation]], measure: str) -> str:
+def _by_seed(compared: Comparison, groups: Groups, measure: str) -> str:
     """One line a row: the measure of each of its runs, in the order of seeds."""
     names = [condition.name for condition in compared.conditions if condition.kind in ("full", "single")]
     rows = []
     for group, runs in groups.items():
         found = [[_scored(run, name, measure) for run in runs if name in run.counts] for name in names]
         rows.append([group, *(", ".join(f"{100 * value:.1f}" for value in values) or "–" for values in found)])
-    return _markdown(["network", *names], rows)
+    return markdown(["network", *names], rows)
 
 
 def _scored(run: Evaluation, condition: str, measure: str) -> float:
@@ -177,21 +148,9 @@ def _others(compared: Comparison, wanted: Sequence[str]) -> str:
     rows = []
     for row in compared.rows:
         tables = [row.scores.get(name, {}) for name in names]
-        cells = [" / ".join(_percent(table.get(key)) for key in wanted) if table else "–" for table in tables]
+        cells = [" / ".join(percent(table.get(key)) for key in wanted) if table else "–" for table in tables]
         rows.append([row.name, *cells])
-    return _markdown(["network", *names], rows)
-
-
-def _costs(row: Line) -> list[str]:
-    """Of the fullest scenario; of networks of one sensor each, all of theirs."""
-    most = max((scenario.count("+") for scenario in row.costs), default=0)
-    shown = [cost for scenario, cost in row.costs.items() if scenario.count("+") == most]
-    if not shown:
-        return ["–", "–"]
-    return [
-        " + ".join(dict.fromkeys(f"{cost.parameters / 1e6:.2f}" for cost in shown)),
-        " + ".join(dict.fromkeys(f"{cost.gflop:.2f}" for cost in shown)),
-    ]
+    return markdown(["network", *names], rows)
 
 
 def _state(plan: Plan, data: str, found: Mapping[str, Record]) -> str:
@@ -214,9 +173,23 @@ def _made_on(data: str, found: Mapping[str, Record]) -> str:
     )
 
 
+def _lessons(plan: Plan, data: str, found: Mapping[str, Record]) -> list[str]:
+    """How a network that has a teacher was made, by its first finished run; nothing where none is finished."""
+    for run in (run for run in plan.runs() if run.row.data == data and run.name in found):
+        if teacher := plan.teacher_of(run):
+            by = found[teacher.name].origin.command if teacher.name in found else command(plan, teacher, 1)
+            told = (
+                f"*{run.row.group}* and what is taken from it have the run of *{teacher.row.group}* "
+                f"`{teacher.row.name}` of the same seed for a teacher; its steps are counted there. Seed {run.seed}:"
+            )
+            return [told, f"    {by}\n    {found[run.name].origin.command}"]
+    return []
+
+
 def _figure_of(plan: Plan, name: str, found: Mapping[str, Record]) -> list[str]:
-    """The figure's file where there is something to draw: several classes, and a finished run of our row."""
-    ours = {run.name for run in plan.runs() if run.row.data == name and run.row.role == "ours"}
+    """The figure's file where there is something to draw: several classes, and a finished run of DIS2."""
+    line = ours_of(plan, name).get("dis2")
+    ours = {run.name for run in plan.runs() if run.row.data == name and run.row.group == line}
     fitting = [
         evaluation
         for run in ours & set(found)
@@ -228,18 +201,3 @@ def _figure_of(plan: Plan, name: str, found: Mapping[str, Record]) -> list[str]:
 
 def _of(data: str, run: str) -> bool:
     return run.startswith(f"{data}/")
-
-
-def _percent(found: Estimate | None) -> str:
-    return "–" if found is None else f"{100 * found.value:.1f}"
-
-
-def _interval(found: Estimate | None) -> str:
-    if found is None:
-        return "–"
-    return f"{verdict.points(found.value)} [{verdict.points(found.low)}, {verdict.points(found.high)}]"
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

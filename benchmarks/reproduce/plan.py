@@ -3,72 +3,19 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from dis2_edge import recipe as recipes
 from dis2_edge.errors import RecipeError
 from dis2_edge.files import read_toml
 from dis2_edge.recipe import Recipe
-from dis2_edge.settings import from_table
+from dis2_edge.settings import from_table, nearest
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout; paths of a plan start there."""
 FILE = Path(__file__).with_name("plan.toml")
-_NOT_TRAINING = {
-    "seed",
-    "threads",
-    "workers",
-    "tune_above",
-    "quantize_epochs",
-    "quantize_learning_rate",
-    "calibration_images",
-    "observer",
-    "quantize_lesson",
-    "learned_scales",
-    "quantize_freeze_norms",
-}
-"""Keys that two recipes of one row may differ in.
-
-Quantisation comes later, threads move the last digits only, workers nothing at all.
-"""
-OF_DIS2 = {
-    "shared",
-    "hierarchical",
-    "disentangle_weight",
-    "distill_weight",
-    "distill_balance",
-    "distill_features",
-    "distill_after",
-}
-"""Keys that no other network than DIS2 reads: what they say of another one is no difference."""
-OF_CSKNET = {
-    "optical",
-    "shared_convs",
-    "norms",
-    "channel_exchange",
-    "exchange_threshold",
-    "exchange_pressure",
-    "strip_exchange",
-    "gated_fusion",
-    "texture_weight",
-    "texture",
-    "texture_into",
-    "contrast_weight",
-    "contrast_temperature",
-    "contrast_share",
-    "contrast_bank",
-}
-"""Keys that no other network than CSK-Net reads."""
-_READ_BY = [
-    (OF_DIS2, {"dis2"}),
-    (OF_CSKNET, {"csknet"}),
-    ({"every_scenario"}, {"dis2", "csknet"}),
-    ({"output_stride", "pyramid_rates"}, {"csknet", "deeplabv3"}),
-]
-"""Keys, and the networks that read them."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +44,8 @@ class DataPlan:
     """The split that every finished run is judged on."""
     final: str = ""
     """The split that is looked at on request only (`--test`); empty where there is none besides `split`."""
+    infrared: str = ""
+    """The sensor that is CSK-Net's infrared one, or stands in its place; empty where no row is CSK-Net's."""
     bar: str = ""
     """The class whose IoU the bar is about; empty takes the mean over classes."""
     folder: str = ""
@@ -129,6 +78,8 @@ class Row:
     """Path of its recipe."""
     role: Literal["ours", "paper", "single", "rival", "ablation"] = "rival"
     """What the verdict takes it for: ours is held against every single, and against paper."""
+    family: Literal["dis2", "csknet"] = "dis2"
+    """Whose it is: ours is held against the singles and ablations of its own family alone; rivals are everybody's."""
     set: tuple[str, ...] = ()
     """Changes to the recipe, `key=value` each."""
     against: str = ""
@@ -176,6 +127,8 @@ class Plan:
                 raise RecipeError(f"row {row.name!r} is of data {row.data!r}", expected=" or ".join(self.data))
             if names.count((row.data, row.name)) > 1:
                 raise RecipeError(f"two rows of {row.data} are named {row.name!r}", expected="each name once")
+            if row.teacher:
+                self._check_teacher(row)
 
     def runs(self, only: str = "") -> list[Run]:
         """What is decisive first: by stage, then seed by seed, then as the plan lists them.
@@ -196,30 +149,28 @@ class Plan:
             raise RecipeError(f"the plan has no run {name!r}", mend="see: python -m benchmarks.reproduce --list")
         return found[name]
 
+    def teacher_of(self, run: Run) -> Run | None:
+        """The run that teaches `run`: of the same seed; None where the plan has none for it."""
+        return self.find(f"{run.row.data}/{run.row.teacher}-s{run.seed}") if run.row.teacher else None
+
     def rows_of(self, data: str) -> list[Row]:
         """The rows of the data set `data`."""
         return [row for row in self.row if row.data == data]
+
+    def _check_teacher(self, row: Row) -> None:
+        told = f"row {row.data}/{row.name} is taught by {row.teacher!r}"
+        named = [other for other in self.row if other.name == row.teacher]
+        if not named:
+            raise RecipeError(
+                f"{told}, which is no row", mend=nearest(row.teacher, {r.name for r in self.row} - {row.name})
+            )
+        found = [other for other in named if other.data == row.data]
+        if not found:
+            raise RecipeError(f"{told}, a row of {named[0].data} alone", expected=f"a row of {row.data}")
+        if found[0].stage >= row.stage:
+            raise RecipeError(f"{told}, of stage {found[0].stage}", expected=f"a stage before its own, {row.stage}")
 
 
 def load(file: Path = FILE) -> Plan:
     """Read a plan; RecipeError names what does not fit."""
     return from_table(Plan, read_toml(file, RecipeError), where=str(file))
-
-
-def differences(found: Mapping[str, Any], wanted: Recipe) -> list[str]:
-    """What the recipe table `found` says of training otherwise than `wanted`; a key that it lacks has its default."""
-    defaults = recipe_table(Recipe())
-    asked = recipe_table(wanted)
-    unread = _NOT_TRAINING.union(*(keys for keys, readers in _READ_BY if wanted.network not in readers))
-    keys = [key for key in dict.fromkeys([*asked, *found]) if key not in unread]
-    pairs = {key: (_listed(found.get(key, defaults.get(key))), asked.get(key)) for key in keys}
-    return [f"{key} = {then!r}, not {now!r}" for key, (then, now) in pairs.items() if then != now]
-
-
-def recipe_table(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain values, tuples as lists, as JSON gives them back."""
-    return {key: _listed(getattr(recipe, key)) for key in Recipe.__dataclass_fields__}
-
-
-def _listed(value: Any) -> Any:
-    return [_listed(item) for item in value] if isinstance(value, Sequence) and not isinstance(value, str) else value

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.reproduce.places import Places
-from benchmarks.reproduce.plan import Run, differences
+from benchmarks.reproduce.plan import Run
+from benchmarks.reproduce.recorded import differences
 from dis2_edge.errors import DataError
 from dis2_edge.files import read_json, write_text
 from dis2_edge.scores import Counts

@@ -1,10 +1,10 @@
-"""The bar as a verdict that is computed: DIS2 with a sensor lost against the best network of the other sensor alone."""
+"""The bar as a verdict that is computed: ours with a sensor lost against the best network of the other sensor alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dis2_train.judging.comparison import Estimate, compare
@@ -27,7 +27,7 @@ class Verdict:
     scenario: str
     """The condition that is looked at."""
     weak: bool
-    """Whether it is the scenario of the sensor that alone does worst."""
+    """Whether it is the scenario of the sensor that alone does worst, by which DIS2 is judged."""
     line: str
     """The row that is held against the rival: ours."""
     rival: str
@@ -42,11 +42,13 @@ class Verdict:
     """Least difference asked for, 0..1."""
     seeds: tuple[int, int]
     """Seeds of ours and of the rival."""
+    gain: bool = False
+    """Whether the bar must be passed and not only met: of the infrared sensor, by which CSK-Net is judged."""
 
     @property
     def reached(self) -> bool:
-        """Whether the difference itself is at the bar or above."""
-        return self.difference.value >= self.bar
+        """Whether the difference itself is at the bar or above; above it where a gain is asked for."""
+        return self.difference.value > self.bar or (self.difference.value == self.bar and not self.gain)
 
     @property
     def certain(self) -> bool:
@@ -54,10 +56,13 @@ class Verdict:
         return self.difference.low >= self.bar or self.difference.high < self.bar
 
 
-def against_singles(ours: str, singles: Sequence[str], groups: Groups, measure: str) -> list[Verdict]:
+def against_singles(
+    ours: str, singles: Sequence[str], groups: Groups, measure: str, infrared: str = ""
+) -> list[Verdict]:
     """For every sensor alone: ours against whichever of `singles` does best there on these images.
 
-    Choosing the rival by the same images favours the rival. The weak sensor is the one whose best rival is lowest.
+    Choosing the rival by the same images favours the rival. With `infrared` that sensor asks for a gain; without, the
+    weak sensor asks for more than the others: the one whose best rival is lowest.
     """
     compared = compare({name: groups[name] for name in (ours, *singles)})
     best: dict[str, str] = {}
@@ -67,6 +72,8 @@ def against_singles(ours: str, singles: Sequence[str], groups: Groups, measure: 
         if known and not math.isnan(_value(compared.row(ours).scores, scenario, measure)):
             best[scenario] = max(known, key=lambda name: known[name])
     found = [_against(ours, rival, groups, scenario, measure) for scenario, rival in best.items()]
+    if infrared:
+        return [replace(row, gain=row.scenario == infrared) for row in found]
     weakest = min((row.theirs for row in found), default=math.nan)
     return [_placed(row, weak=len(found) > 1 and row.theirs == weakest) for row in found]
 
@@ -78,7 +85,9 @@ def against_paper(ours: str, paper: str, groups: Groups) -> Verdict:
 
 def sentence(found: Verdict, measure: str) -> str:
     """The verdict in words, in points."""
-    role = "weak sensor" if found.weak else "mean over scenarios" if found.scenario == MEAN else "other sensor"
+    weak = "infrared, or in its place" if found.gain else "weak sensor" if found.weak else "other sensor"
+    role = "mean over scenarios" if found.scenario == MEAN else weak
+    bar = f"above {points(found.bar)}" if found.gain else points(found.bar)
     ours, theirs = 100 * found.ours, 100 * found.theirs
     low, high = points(found.difference.low), points(found.difference.high)
     verdict = "**reached**" if found.reached else "**missed**"
@@ -86,7 +95,7 @@ def sentence(found: Verdict, measure: str) -> str:
     few = "" if min(found.seeds) >= 3 else f" Provisional: {found.seeds[0]} and {found.seeds[1]} seeds."
     return (
         f"`{found.scenario}` ({role}), {measure}: *{found.line}* {ours:.1f} against {theirs:.1f} of *{found.rival}*, "
-        f"{_beside(found.bar, found.difference.value)} points [{low}, {high}]; bar {points(found.bar)}: "
+        f"{_beside(found.bar, found.difference.value)} points [{low}, {high}]; bar {bar}: "
         f"{verdict}{surely}.{few}"
     )
 
@@ -120,8 +129,6 @@ def _against(ours: str, rival: str, groups: Groups, scenario: str, measure: str,
 
 
 def _placed(row: Verdict, *, weak: bool) -> Verdict:
-    from dataclasses import replace
-
     return replace(row, weak=weak, bar=(WEAK_POINTS if weak else STRONG_POINTS) / 100)
 
 

@@ -21,11 +21,12 @@ from dis2_edge.costs import Format, LayerCost
 from dis2_edge.errors import CheckpointError
 from dis2_quantize.reading.facts import Facts, gather
 from dis2_quantize.reading.foreign import ATTENTIONS, OURS, Shape
+from dis2_quantize.reading.moved import take_moved_as_integers
 from dis2_quantize.reading.operations import WEIGHTS, is_weighted, operations
 from dis2_quantize.reading.spelt import NORM, norm_of
 from dis2_quantize.reading.wiring import Wiring, is_dequantize, is_quantize
 
-ACTIVATIONS = frozenset(["Relu", "Clip", "LeakyRelu", "HardSwish", "Sigmoid"])
+ACTIVATIONS = frozenset(["Relu", "Clip", "LeakyRelu", "HardSwish", "Sigmoid", "Tanh"])
 """Operators that engines compute on the way out of the one before them."""
 JOINTS = frozenset(("Add", "Sum"))
 """Operators that take an activation on the way out, as weighted ones do."""
@@ -71,6 +72,7 @@ def layer_costs(model: onnx.ModelProto) -> tuple[LayerCost, ...]:
         found = f"node {node.name or node.op_type!r}: {reason}"
         raise CheckpointError(found, expected="fixed shapes and operators of ONNX or ONNX Runtime")
     wiring = Wiring(facts.model.graph)
+    take_moved_as_integers(facts, wiring)
     layers = list(_layers(facts, wiring))
     costs = [_cost(layer, facts, wiring) for layer in layers]
     alive = _alive(layers, facts, wiring)
@@ -177,7 +179,8 @@ def _stored(name: str, wiring: Wiring) -> str:
 
 
 def _format(layer: _Layer, facts: Facts, wiring: Wiring) -> Format:
-    types = {facts[name].dtype for name in (*_changing(layer.head, facts), *layer.head.output) if name}
+    read = [_stored(name, wiring) for name in _changing(layer.head, facts)]
+    types = {facts[name].dtype for name in (*read, *layer.head.output) if name}
     if _is_integer(layer, facts, wiring) or not types - set(_BYTE_TYPES) or _is_native(layer.head):
         return "int8"
     return "fp16" if onnx.TensorProto.FLOAT16 in types and onnx.TensorProto.FLOAT not in types else "fp32"

@@ -21,6 +21,8 @@ RECIPE = Recipe(
 )
 TWO = Task((RGB, NDSM), ("road", "roof", "tree"), ("#808080", "#aa3333", "#227722"), (64, 64))
 ONE = Task((NDSM,), ("road", "roof", "tree"), ("#808080", "#aa3333", "#227722"), (64, 64))
+PAIR = Task((RGB, THERMAL), ("road", "roof", "tree"), ("#808080", "#aa3333", "#227722"), (64, 64))
+HEAT = Task((THERMAL,), ("road", "roof", "tree"), ("#808080", "#aa3333", "#227722"), (64, 64))
 THREE = Task((RGB, NDSM, THERMAL), ("road", "roof"), ("#808080", "#aa3333"), (64, 64))
 
 

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import torch
-from small import ONE, THREE, TWO, frames_of
+from small import HEAT, ONE, PAIR, THREE, TWO, frames_of
 
 from dis2_edge.prepare import normalise
 from dis2_edge.recipe import Recipe
@@ -18,6 +18,9 @@ CASES = [
     ("early_fusion", THREE, "rgb+thermal"),
     ("single", ONE, "ndsm"),
     ("feature_mean", THREE, "rgb+thermal"),
+    ("csknet", PAIR, "rgb+thermal"),
+    ("csknet", PAIR, "thermal"),
+    ("deeplabv3", HEAT, "thermal"),
 ]
 
 
@@ -39,14 +42,22 @@ def inputs_of(task, scenario):
 
 @functools.cache
 def lived_network(kind, task):
-    """A network whose batch norms have seen every scenario."""
+    """A network whose batch norms have seen every scenario; a csknet gives up channels."""
     network = networks.build(Recipe(network=kind, width=0.25), task).train()
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(1)
+        if kind == "csknet":
+            give_up_channels(norm for pair in network.exchanged().values() for norm in pair)
         for _ in range(3):
             for scenario in task.scenarios:
                 network(frames_of(task, 2), scenario)
     return network.eval()
+
+
+def give_up_channels(norms, size=1e-3):
+    """Make a third of the scales of batch norms `size` of what they are."""
+    for norm in norms:
+        norm.weight.mul_(torch.where(torch.rand(norm.num_features) < 0.33, size, 1.0))
 
 
 def traced(kind, task, scenario):

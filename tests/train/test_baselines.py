@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from benchmarks import baselines
-from benchmarks.reproduce.plan import OF_DIS2
+from benchmarks.reproduce.recorded import OF_DIS2
 from dis2_edge.recipe import Recipe, load
 from dis2_train import networks
 
 NETWORK_KEYS = {"network", "preset", "width", "sensors", "classwise", "hierarchical"}
-FILES = sorted((baselines.RECIPES / "baselines").glob("*.toml"))
+FILES = [*baselines.CSKNET.values(), *sorted((baselines.RECIPES / "baselines").glob("*.toml"))]
 LIGHTER = ("less_classwise", "less_hierarchical")
 
 
@@ -38,7 +38,7 @@ def test_a_baseline_has_the_budget_of_dis2_says_what_for_and_is_trained(path):
     assert differs == allowed.get(path.stem.rpartition("_")[2], set())
     assert path.read_text("utf-8").startswith("# ")
     task = dataclasses.replace(baselines.task_of(data_of(path), recipe), grid=(32, 32))
-    network = networks.build(dataclasses.replace(recipe, crop=0), task)
+    network = networks.build(dataclasses.replace(recipe, crop=0, texture_weight=0.0), task)  # no teacher is here
     frames = {sensor.name: torch.randn(2, sensor.channels, 32, 32) for sensor in task.sensors}
     target = torch.randint(0, len(task.classes), (2, 32, 32))
     terms = network.losses(frames, target, network.training_scenarios[-1], 0.0)
@@ -48,22 +48,42 @@ def test_a_baseline_has_the_budget_of_dis2_says_what_for_and_is_trained(path):
 @pytest.mark.parametrize("data", baselines.TASKS)
 def test_what_is_compared_costs_the_same_within_ten_percent(data):
     base, *others = baselines.rows(data)
-    assert {row.recipe.network for row in others} == {"dis2", "single", "early_fusion", "feature_mean"}
+    rivals = {"csknet", "deeplabv3", "single", "early_fusion", "feature_mean"}
+    assert {row.recipe.network for row in others} == {"dis2", *rivals}
     for row in others:
         for scenario, found in row.costs.items():
             whole = base.costs[scenario].gflop
+            if row.recipe.network == "csknet" and "+" in scenario:
+                continue
             if row.name.endswith(LIGHTER):
                 assert 0.6 * whole < found.gflop <= whole, (row.name, scenario)
             elif row.recipe.preset == "default":
                 assert found.gflop == pytest.approx(whole, rel=0.1), (row.name, scenario)
 
 
-def test_each_sensor_has_both_networks_of_its_own():
+@pytest.mark.parametrize("data", baselines.TASKS)
+def test_csknet_with_one_sensor_costs_what_deeplabv3_costs_and_twice_that_with_both(data):
+    (csknet,) = (row for row in baselines.rows(data) if row.recipe.network == "csknet")
+    both, *alone = baselines.TASKS[data].scenarios
+    for scenario in alone:
+        (plain,) = (
+            row
+            for row in baselines.rows(data)
+            if row.recipe.network == "deeplabv3" and row.recipe.sensors == (scenario,)
+        )
+        assert plain.costs[scenario] == csknet.costs[scenario]
+    ours = baselines.rows(data)[0].costs[both].gflop
+    assert 1.6 * ours < csknet.costs[both].gflop < 2.2 * ours
+
+
+def test_each_sensor_has_every_network_of_its_own():
     for data, task in baselines.TASKS.items():
         alone = {
             (row.recipe.network, row.recipe.sensors) for row in baselines.rows(data) if len(row.recipe.sensors) == 1
         }
-        assert alone == {(kind, (name,)) for kind in ("single", "early_fusion") for name in task.sensor_names}
+        assert alone == {
+            (kind, (name,)) for kind in ("single", "early_fusion", "deeplabv3") for name in task.sensor_names
+        }
 
 
 def test_the_table_in_the_docs_is_what_the_command_prints():

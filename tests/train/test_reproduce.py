@@ -16,7 +16,8 @@ from benchmarks.reproduce.driver import Options, Sitting
 from benchmarks.reproduce.estimate import Estimate, duration, estimate, left_s, probe, probe_key, read_probes
 from benchmarks.reproduce.making import progress_of, words
 from benchmarks.reproduce.places import Places, ready
-from benchmarks.reproduce.plan import Plan, Run, differences, load, recipe_table
+from benchmarks.reproduce.plan import Plan, Run, load
+from benchmarks.reproduce.recorded import differences, recipe_table
 from benchmarks.reproduce.records import Origin, Record
 from dis2_edge.errors import DataError, RecipeError, StorageError, UserError
 from dis2_edge.recipe import Recipe

@@ -28,6 +28,8 @@ FLOATS_ONLY = frozenset(
     )
 )
 """Operators that lose accuracy or time in integers."""
+NO_INT8 = frozenset(("Where",))
+"""Operators that only move numbers, but of whose TensorRT layer there is no INT8 form."""
 CONVS = {"Conv": 0, "ConvTranspose": 1}
 """Convolutions, and the axis of their weights along which scales differ."""
 
@@ -115,6 +117,14 @@ def floats_only(subject: Subject) -> Iterator[Fault]:
         read = any(subject.wiring.dequantizer(name) is not None for name in subject.changing(node))
         if rounded and (read or "Softmax" in node.op_type):
             yield Fault(label(node), f"{node.op_type} between roundings" if read else f"{node.op_type} is rounded")
+
+
+def no_int8(subject: Subject) -> Iterator[Fault]:
+    """Roundings around what TensorRT moves in floats alone."""
+    for node in subject.wiring.nodes:
+        read = [subject.wiring.dequantizer(name) is not None for name in subject.changing(node)]
+        if node.op_type in NO_INT8 and any(read) and subject.wiring.quantizers(node.output[0]):
+            yield Fault(label(node), f"{node.op_type} between roundings")
 
 
 def lone_quantize(subject: Subject) -> Iterator[Fault]:

@@ -58,6 +58,7 @@ RULES = (
     Rule("concat-scale", "error", ("trt",), roundings.concat_scale, "give all inputs one scale"),
     Rule("residual", "warning", ("trt",), roundings.residual, "round it before the sum, so that the sum fuses"),
     Rule("floats-only", "error", ("trt",), roundings.floats_only, "leave it in FP16"),
+    Rule("no-int8", "warning", ("trt",), roundings.no_int8, "move with Reshape, Slice and Concat, or leave it in FP16"),
     Rule("lone-quantize", "error", ("trt",), roundings.lone_quantize, "let DequantizeLinear follow, and nothing else"),
     Rule("few-channels", "warning", ("trt",), roundings.few_channels, "leave convolutions under 16 channels in FP16"),
     Rule("ort-loads", "error", ("ort",), fusing.loads, "mend what ONNX Runtime says, or export again"),

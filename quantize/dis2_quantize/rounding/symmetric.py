@@ -7,6 +7,7 @@ TensorRT reads where integers are from the Q/DQ in the graph, so fewer stand her
 - Of a sum's two inputs one, the residual, is rounded. The other, where it is a convolution's own output without ReLU,
   stays as it is: TensorRT then adds within that convolution's kernel.
 - The inputs of a concatenation and its output share one scale, the largest of theirs: nothing is rounded anew there.
+  So do those of columns taken in turn, which are written in operators that move integers.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dis2_quantize.rounding.fake import ActivationQuant, QuantConvUnit
 from dis2_quantize.rounding.halfway import scale_in_half
 from dis2_quantize.rounding.kernel import SIGNED_STEPS
 from dis2_quantize.rounding.placement import CARRIED
-from dis2_train.networks.blocks import Add, Concat
+from dis2_train.networks.blocks import Add, Concat, Strips
 
 
 class SymmetricQuant(nn.Module):
@@ -36,6 +37,21 @@ class SymmetricQuant(nn.Module):
         return torch.fake_quantize_per_tensor_affine(x, float(self.scale), 0, -SIGNED_STEPS - 1, SIGNED_STEPS)
 
 
+class MovedStrips(Strips):
+    """`Strips` by operators that TensorRT has for INT8: Reshape, Slice and Concat.
+
+    Its Select, which Where becomes, takes no INT8 (NVIDIA's operator reference, 8.6 to 10.15), so that both maps would
+    go through FP16 between one rounding and the same again.
+    """
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Two maps (B, C, H, W) to one; an odd W is left to Where."""
+        if int(maps[0].shape[3]) % 2:
+            return super().forward(*maps)
+        even, odd = (x.unflatten(3, (-1, 2)) for x in maps)  # (B, C, H, W / 2, 2)
+        return torch.cat([even[..., :1], odd[..., 1:2]], dim=4).flatten(3)
+
+
 def make_symmetric(placed: fx.GraphModule) -> None:
     """Turn a placed and calibrated network, in place, to the integers of the `trt` dialect."""
     modules = dict(placed.named_modules())
@@ -49,6 +65,9 @@ def make_symmetric(placed: fx.GraphModule) -> None:
             placed.graph.erase_node(node)
     for group in _groups(placed, integer, modules):
         _share(placed, group, modules)
+    for node in integer:
+        if isinstance(_module(node, modules), Strips):
+            placed.set_submodule(str(node.target), MovedStrips())
     for unit in placed.modules():
         if isinstance(unit, QuantConvUnit):
             unit.fold()

@@ -162,6 +162,12 @@ def rounded_norm(model):
     insert(model, "head", norm, *q("normed", "d"))
 
 
+def rounded_choice(model):
+    weight(model, "even", np.arange(8) % 2 == 0)
+    insert(model, "both", helper.make_node("Where", ["even", "a", "b"], ["mix"], name="odd"), *q("mix", "mixed"))
+    node(model, "both").input[1] = "mixed"
+
+
 def read_as_integers(model):
     insert(model, "head", helper.make_node("Cast", ["c_q"], ["more"], name="odd", to=H))
 
@@ -202,6 +208,7 @@ FAULTS = {
     "concat-scale": [two_scales, half_concat],
     "residual": [float_residual],
     "floats-only": [rounded_softmax, rounded_norm],
+    "no-int8": [rounded_choice],
     "lone-quantize": [read_as_integers, never_read],
     "few-channels": [narrow],
 }

@@ -153,3 +153,20 @@ def pst900(root: Path, size: tuple[int, int] = (48, 64)) -> None:
                     path = root / split / folder / f"{bag}_rect_rgb_frame{frame:010}.png"
                     path.parent.mkdir(parents=True, exist_ok=True)
                     Image.fromarray(pixels).save(path)
+
+
+def msrs(root: Path, size: tuple[int, int] = (48, 64)) -> None:
+    """MSRS's folders: one numbering over train and test, D by day and N by night, thermal of one channel."""
+    ids = {"train": [f"{number:05}{'DN'[number % 2]}" for number in range(1, 30)], "test": ["00032D", "00036N"]}
+    for split, names in ids.items():
+        for id_ in names:
+            random = np.random.default_rng(int(id_[:5]))
+            pictures = {
+                "vi": random.integers(0, 256, (*size, 3)).astype(np.uint8),
+                "ir": random.integers(0, 256, size).astype(np.uint8),
+                "Segmentation_labels": random.integers(0, 9, size).astype(np.uint8),
+            }
+            for folder, pixels in pictures.items():
+                path = root / split / folder / f"{id_}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(path)

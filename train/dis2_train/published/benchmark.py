@@ -12,6 +12,8 @@ from dis2_edge.sensors import Dtype, Kind
 from dis2_edge.settings import from_table, nearest
 
 NAMES = ("potsdam", "vaihingen", "mfnet", "pst900")
+_READ_AS_IT_IS = ("msrs",)
+"""Known, and so laid out that a description alone reads it."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,9 @@ def load(name: str) -> Benchmark:
         table, where = parse_toml(text), f"{name}.toml"
     elif name.endswith(".toml"):
         table, where = read_toml(Path(name), DataError), name
+    elif name in _READ_AS_IT_IS:
+        found = f"{name} needs no preparing"
+        raise DataError(found, mend=f"dis2-edge data check RAW --describe train/datasets/{name}.toml")
     else:
         raise DataError(f"no benchmark {name!r}", expected="a known one or a file .toml", mend=nearest(name, NAMES))
     benchmark = from_table(Benchmark, table, where=where, error=DataError)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dis2_edge.errors import DataError
+from dis2_edge.splitting import held_back
 from dis2_edge.terminal import warn
 from dis2_train.published.benchmark import Benchmark, Variant
 
@@ -172,25 +172,10 @@ def _in_folders(raw: RawFiles, benchmark: Benchmark, pattern: str) -> dict[tuple
     split = benchmark.split
     parts = {name: raw.ids(pattern, name) for name in split.folders}
     if split.val_share and "val" not in parts:
-        held = _held_back(parts["train"], split.sequence_end, split.val_share)
+        held = held_back(parts["train"], split.sequence_end, split.val_share)
         train = [id_ for id_ in parts.pop("train") if id_ not in held]
         parts = {"train": train, "val": sorted(held), **parts}
     return {(name,): ids for name, ids in parts.items() if ids}
-
-
-def _held_back(ids: list[str], end: str, share: float) -> set[str]:
-    """About `share` of `ids`: whole sequences, in an order drawn from their names; of one sequence its last frames."""
-    sequences: dict[str, list[str]] = {}
-    for id_ in ids:
-        sequences.setdefault(id_.partition(end)[0] if end else id_, []).append(id_)
-    if len(sequences) < 2:
-        return set(ids[len(ids) - round(share * len(ids)) :])
-    order = sorted(sequences, key=lambda name: hashlib.sha256(name.encode()).digest())
-    held: set[str] = set()
-    for name in order[:-1]:
-        if len(held) + len(sequences[name]) / 2 <= share * len(ids) or not held:
-            held.update(sequences[name])
-    return held
 
 
 def _tell_missing(raw: RawFiles, missing: list[str], whole: int, partial: bool) -> None:

@@ -12,7 +12,7 @@ from dis2_train.networks.blocks import ConvUnit, Cut, Enlarge
 from dis2_train.networks.csknet.exchange import Frozen, FrozenExchange, Norms
 from dis2_train.networks.deeplab.decoder import Decoder
 from dis2_train.networks.deeplab.encoder import Encoder, Maps
-from dis2_train.networks.deeplab.plan import STAGES, blocks_of
+from dis2_train.networks.deeplab.plan import STAGES, blocks_of, units_of
 
 
 class TwoBranches(nn.Module):
@@ -26,7 +26,11 @@ class TwoBranches(nn.Module):
         self.fusion, self.head, self.enlarge = fusion, head, Enlarge(stride)
 
     def forward(self, first: Tensor, second: Tensor) -> dict[str, Tensor]:
-        """Two tensors (B, C_m, H, W) to logits (B, K, H, W) and taps by name; lower taps are means of both."""
+        """Two tensors (B, C_m, H, W) to logits (B, K, H, W) and taps by name.
+
+        The lower taps are means of both sensors' maps: so they have the shape that a lone sensor's have, whose student
+        they may teach. Nothing of them is computed in flight.
+        """
         early, bottom = self.encoder(first, second)
         fused = self.fuse(self.decode(bottom))
         taps = {"early": (early[0] + early[1]) * 0.5, "bottom": (bottom[0] + bottom[1]) * 0.5, "penultimate": fused}
@@ -63,10 +67,13 @@ def frozen_encoder(
 
 def full_blocks(net: TwoBranches) -> tuple[str, ...]:
     """Blocks of `TwoBranches` that quantisation may keep in floating point."""
-    stages = [name for stage in STAGES for name in (f"enter{stage}", *sum(blocks_of(stage), ()))]
+    stages = [name for stage in STAGES for name in units_of(stage)]
     encoders = [f"inner.encoder.sensors.{place}.{name}" for place in (0, 1) for name in stages]
-    names = [name for decoder in net.decoders[:1] for name in decoder.units]  # type: ignore[union-attr]
-    decoders = [f"inner.decoders.{place}.units.{name}" for place in (0, 1) for name in names]
+    decoders = [
+        f"inner.decoders.{place}.units.{name}"
+        for place, decoder in enumerate(net.decoders)
+        for name in decoder.units  # type: ignore[union-attr]
+    ]
     return (*encoders, *decoders, *(["inner.fusion"] if list(net.fusion.children()) else []))
 
 

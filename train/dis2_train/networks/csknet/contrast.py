@@ -22,11 +22,21 @@ REMEMBERED = 16
 
 
 class ProjectionHead(nn.Module):
-    """Two 1x1 convolutions to unit vectors; training alone uses it."""
+    """Two 1x1 convolutions to unit vectors; training alone uses it.
+
+    Each sensor's embeddings are standardised over the places of a step. Without that the farthest positives and the
+    nearest negatives pull all of them into one point: the loss then stands at the logarithm of the number of negatives.
+    """
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Conv2d(inputs, inputs, 1), nn.ReLU(), nn.Conv2d(inputs, WIDTH, 1))
+        self.layers = nn.Sequential(
+            nn.Conv2d(inputs, inputs, 1, bias=False),
+            nn.BatchNorm2d(inputs),
+            nn.ReLU(),
+            nn.Conv2d(inputs, WIDTH, 1, bias=False),
+            nn.BatchNorm2d(WIDTH, affine=False),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, h, w) to unit vectors (B h w, 64), place after place."""
@@ -52,10 +62,11 @@ class MemoryBank(nn.Module):
 
     @torch.no_grad()
     def remember(self, label: int, vectors: Tensor) -> None:
-        """Add vectors (n, 64) of a class."""
-        places = (int(self.seen[label]) + torch.arange(len(vectors), device=vectors.device)) % self.size
-        self.vectors[label, places] = vectors.detach()[: self.size]
-        self.seen[label] += len(vectors)
+        """Add vectors (n, 64) of a class; of more than the bank holds, the last ones."""
+        last = vectors[-self.size :]
+        places = (int(self.seen[label]) + torch.arange(len(last), device=last.device)) % self.size
+        self.vectors[label, places] = last.to(self.vectors.dtype)
+        self.seen[label] += len(last)
 
 
 def contrast(
@@ -63,13 +74,14 @@ def contrast(
 ) -> Tensor:
     """The loss of embeddings (N, 64) of two sensors at the same places with labels (N,), or -1 where there is none.
 
-    Fills `bank`, whose content counts from the next step on. 0 where fewer than two classes were met.
+    Fills `bank`, whose content counts from the next step on. 0 where no class of these labels has another one, here or
+    remembered, to stand against.
     """
     drawn = {label: _draw(torch.where(labels == label)[0]) for label in range(len(bank.seen))}
     pools = {label: torch.cat([first[places], second[places], bank.of(label)]) for label, places in drawn.items()}
     terms = []
     for label, places in drawn.items():
-        others = torch.cat([pool for other, pool in pools.items() if other != label])
+        others = torch.cat([first[:0], *(pool for other, pool in pools.items() if other != label)])
         if not len(places) or not len(others):
             continue
         for anchors, partners in ((first[places], second[places]), (second[places], first[places])):

@@ -41,7 +41,8 @@ class Lesson(nn.Module):
         """How the teacher is trained; None where nothing is asked of it."""
         if not self.recipe.texture_weight:
             return None
-        return dataclasses.replace(self.recipe, network="deeplabv3", sensors=(self.optical,), grid=self.task.grid)
+        alone = dataclasses.replace(self.recipe, network="deeplabv3", sensors=(self.optical,), grid=self.task.grid)
+        return dataclasses.replace(alone, scenario_share=(), scenario_sampling="fixed")
 
     def take(self, teacher: Network) -> None:
         """Hold `teacher` against this task, and keep it."""
@@ -67,11 +68,11 @@ class Lesson(nn.Module):
         heads = [supervised(net.heads[name](x), truth) for name, x in zip(names, decoded, strict=True)]
         terms["heads"] = torch.stack(heads).mean()
         bottom, last = self._lone(net, early, scenario, mixed, decoded)
-        if recipe.norms == "scenario":
+        if recipe.norms != "sensor":
             terms |= {name: supervised(net.heads[name](x), truth) for name, x in last.items()}
         if recipe.texture_weight:
             terms["texture"] = recipe.texture_weight * self._texture(frames, dict(zip(names, early, strict=True)), last)
-        if recipe.contrast_weight and len(bottom) == len(names):
+        if recipe.contrast_weight:
             terms["contrast"] = recipe.contrast_weight * self._contrast(bottom, target)
         if recipe.channel_exchange:
             terms["pressure"] = recipe.exchange_pressure * pressure(net.exchanged())
@@ -80,16 +81,20 @@ class Lesson(nn.Module):
     def _lone(
         self, net: CskNet, early: Maps, scenario: str, mixed: Maps, decoded: Maps
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """By sensor the encoder's last maps and the decoder's: each sensor by itself, or as published side by side."""
-        names = self.task.sensor_names
-        if self.recipe.norms != "scenario":
+        """By sensor the encoder's last maps and the decoder's: each sensor by itself, or as published side by side.
+
+        Where one sensor is drawn a step, only its decoder is asked; the contrast still needs both encoders.
+        """
+        names, recipe = self.task.sensor_names, self.recipe
+        if recipe.norms == "sensor":
             return dict(zip(names, mixed, strict=True)), dict(zip(names, decoded, strict=True))
+        asked = names if recipe.every_scenario else (scenario,)
         bottom, last = {}, {}
         for name, x in zip(names, early, strict=True):
-            if self.recipe.every_scenario or name == scenario:
-                alone = net.lone(name)
-                (bottom[name],) = alone.encoder.stages([x], STAGES[1:])
-                last[name] = alone.decoder(bottom[name])
+            if name in asked or recipe.contrast_weight:
+                (bottom[name],) = net.lone(name).encoder.stages([x], STAGES[1:])
+            if name in asked:
+                last[name] = net.lone(name).decoder(bottom[name])
         return bottom, last
 
     def _texture(self, frames: Frames, early: dict[str, Tensor], last: dict[str, Tensor]) -> Tensor:

@@ -10,7 +10,6 @@ from dis2_edge.errors import RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_edge.scenario import sensors_of
 from dis2_edge.task import Task
-from dis2_train.networks.blocks import ConvUnit
 from dis2_train.networks.csknet.branches import TwoBranches, frozen_encoder, full_blocks
 from dis2_train.networks.csknet.exchange import LiveExchange, Norms
 from dis2_train.networks.csknet.lesson import Lesson
@@ -19,12 +18,18 @@ from dis2_train.networks.csknet.spectral import GatedSpectralUnit, PlainMean
 from dis2_train.networks.deeplab.decoder import Decoder, ImagePooling
 from dis2_train.networks.deeplab.encoder import Encoder
 from dis2_train.networks.deeplab.network import TAPS, Alone, lone_blocks
-from dis2_train.networks.deeplab.plan import STAGES, blocks_of, decoder_plan, encoder_plan, hidden_width
+from dis2_train.networks.deeplab.plan import (
+    STAGES,
+    Shape,
+    blocks_of,
+    decoder_plan,
+    encoder_plan,
+    hidden_width,
+    units_of,
+)
 from dis2_train.networks.flight import flight
 from dis2_train.networks.seam import Frames, Network, Output
 from dis2_train.networks.widths import scaled
-
-Units = dict[str, ConvUnit]
 
 
 class CskNet(Network):
@@ -37,37 +42,15 @@ class CskNet(Network):
                 f"csknet is a two-sensor network, and this task has {len(task.sensors)}: {', '.join(task.sensor_names)}"
             )
             raise RecipeError(found, expected="two sensors", mend='name two of them: --set \'sensors=["a", "b"]\'')
+        if recipe.norms == "sensor" or recipe.every_scenario:
+            _refuse_draws(recipe)
         self.task, self.recipe = task, recipe
         self.optical = optical_sensor(recipe, task)
         names, hidden = task.sensor_names, hidden_width(recipe)
         plans = {sensor.name: encoder_plan(recipe, sensor.channels) for sensor in task.sensors}
-        self.stems = nn.ModuleDict({name: plans[name]["stem"].unit() for name in names})
-        first = plans[names[0]]
-        exchanging = recipe.norms == "scenario" and bool(recipe.channel_exchange or recipe.strip_exchange)
-        self.encoder = nn.ModuleDict(
-            {
-                name: SharedUnit(
-                    shape,
-                    names,
-                    shared=recipe.shared_convs,
-                    apart=exchanging and not _is_early(name),
-                    one_norm=recipe.norms == "shared",
-                )
-                for name, shape in first.items()
-                if name != "stem"
-            }
-        )
-        self.decoders = nn.ModuleDict(
-            {
-                sensor: nn.ModuleDict(
-                    {
-                        name: SharedUnit(shape, (sensor,), shared=True, apart=exchanging)
-                        for name, shape in decoder_plan(recipe).items()
-                    }
-                )
-                for sensor in names
-            }
-        )
+        self.stems = nn.ModuleDict({name: plans[name].pop("stem").unit() for name in names})
+        self.encoder = _shared_encoder(recipe, plans[names[0]], names)
+        self.decoders = nn.ModuleDict({name: _own_decoder(recipe, name) for name in names})
         self.poolings = nn.ModuleDict({name: ImagePooling(scaled(recipe.width)[3], hidden) for name in names})
         self.fusion = GatedSpectralUnit(hidden) if recipe.gated_fusion else PlainMean()
         classes = len(task.classes)
@@ -159,9 +142,42 @@ def optical_sensor(recipe: Recipe, task: Task) -> str:
     return found[0]
 
 
-def _is_early(name: str) -> bool:
-    """Whether a unit of the encoder comes before every exchange."""
-    return name[len(name.rstrip("0123456789_")) :].startswith(str(STAGES[0]))
+def _refuse_draws(recipe: Recipe) -> None:
+    """RecipeError where scenarios are weighed that nobody draws."""
+    if recipe.scenario_share or recipe.scenario_sampling != "fixed":
+        key = "scenario_share" if recipe.scenario_share else "scenario_sampling"
+        drawn = "draw one lone sensor a step: --set every_scenario=false --set norms=scenario"
+        raise RecipeError(f"{key} has nothing to say where every step trains every scenario", mend=drawn)
+
+
+def _shared_encoder(recipe: Recipe, plan: Mapping[str, Shape], sensors: tuple[str, ...]) -> nn.ModuleDict:
+    """The encoder's units behind the first convolution, which is each sensor's own: channels differ (inferred)."""
+    mixed = {name for stage in _mixed_stages(recipe) for name in units_of(stage)}
+    convs, one_norm = recipe.shared_convs, recipe.norms == "shared"
+    return nn.ModuleDict(
+        {
+            name: SharedUnit(shape, sensors, shared=convs, apart=name in mixed, one_norm=one_norm)
+            for name, shape in plan.items()
+        }
+    )
+
+
+def _own_decoder(recipe: Recipe, sensor: str) -> nn.ModuleDict:
+    apart = bool(_mixed_stages(recipe))
+    return nn.ModuleDict(
+        {name: SharedUnit(shape, (sensor,), shared=True, apart=apart) for name, shape in decoder_plan(recipe).items()}
+    )
+
+
+def _mixed_stages(recipe: Recipe) -> tuple[int, ...]:
+    """Stages whose maps are others side by side than alone, and so have batch norms apart; none as published.
+
+    A stage counts from the first exchange within or before it. So do the decoders, if any stage does.
+    """
+    begin = (*recipe.channel_exchange, *(stage + 1 for stage in recipe.strip_exchange))
+    if recipe.norms == "sensor" or not begin:
+        return ()
+    return tuple(stage for stage in STAGES if stage >= min(begin))
 
 
 def _unit(module: nn.Module) -> SharedUnit:

@@ -16,7 +16,7 @@ class SharedUnit(nn.Module):
     `convs` has one convolution, or one a sensor where `shared` is False (an ablation). `norms` has a batch norm for
     each sensor; `full_norms` another for each where the two sensors run side by side, or none: behind an exchange a map
     holds numbers of the other sensor, whose statistics are not those of the lone sensor. With `one_norm` both sensors
-    have the same batch norm (an ablation).
+    have the same batch norm in each of the two (an ablation).
     """
 
     def __init__(
@@ -26,13 +26,17 @@ class SharedUnit(nn.Module):
         self.shape = shape
         owners = sensors[:1] if shared else sensors
         self.convs = nn.ModuleDict({owner: shape.unit().conv for owner in owners})
-        norms = [nn.BatchNorm2d(shape.outputs) for _ in (sensors[:1] if one_norm else sensors)]
-        self.norms = nn.ModuleDict({sensor: norms[place % len(norms)] for place, sensor in enumerate(sensors)})
-        beside = sensors if apart else ()
-        self.full_norms = nn.ModuleDict({sensor: nn.BatchNorm2d(shape.outputs) for sensor in beside})
+        self.norms = _norms(shape.outputs, sensors, one_norm)
+        self.full_norms = _norms(shape.outputs, sensors if apart else (), one_norm)
 
     def at(self, sensor: str, full: bool) -> ConvUnit:
         """The plain unit of one sensor, alone or in the full scenario, sharing weights with this one."""
         norms = self.full_norms if full and self.full_norms else self.norms
         conv = self.convs[sensor] if sensor in self.convs else next(iter(self.convs.values()))
         return ConvUnit.of(conv, norms[sensor], self.shape.act)
+
+
+def _norms(channels: int, sensors: Sequence[str], one: bool) -> nn.ModuleDict:
+    """A batch norm by sensor, or `one` under the names of all."""
+    norms = [nn.BatchNorm2d(channels) for _ in (sensors[:1] if one else sensors)]
+    return nn.ModuleDict({sensor: norms[place % len(norms)] for place, sensor in enumerate(sensors)})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from dis2_train.networks.blocks import Add, Concat, ConvUnit
+from dis2_train.networks.blocks import Add, Concat
 
 
 class ImagePooling(nn.Module):
@@ -14,7 +14,8 @@ class ImagePooling(nn.Module):
 
     The paper puts the pooled map beside the others and projects them together. The projection of maps side by side is
     the sum of one projection each; of the pooled one it is the same everywhere, so it is computed once and not at every
-    position. No batch norm: one value an image and channel has no statistics worth the name.
+    position: W [b; p] = W_b b + W_p p. No batch norm (the paper has one): one value an image and channel has no
+    statistics worth the name in batches as small as ours.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -29,7 +30,10 @@ class ImagePooling(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Parallel convolutions at several rates and a mean over the image, joined to one; `units` by `decoder_plan`."""
+    """Parallel convolutions at several rates and a mean over the image, joined to one; `units` by `decoder_plan`.
+
+    y = refine(ReLU(project([point(x); atrous1(x); ...]) + pooling(x)))
+    """
 
     def __init__(self, units: Mapping[str, nn.Module], pooling: ImagePooling) -> None:
         super().__init__()
@@ -43,10 +47,3 @@ class Decoder(nn.Module):
         joined = self.join(self.units["project"](self.concat(*seen)), self.pooling(x))
         out: Tensor = self.units["refine"](joined)
         return out
-
-
-def make_pooling(units: Mapping[str, nn.Module]) -> ImagePooling:
-    """The pooling that fits a decoder's units."""
-    point = units["point"]
-    assert isinstance(point, ConvUnit)
-    return ImagePooling(point.conv.in_channels, point.conv.out_channels)

@@ -10,7 +10,7 @@ from dis2_edge.task import Task
 from dis2_train.networks.blocks import Enlarge
 from dis2_train.networks.deeplab.decoder import Decoder, ImagePooling
 from dis2_train.networks.deeplab.encoder import Encoder
-from dis2_train.networks.deeplab.plan import STAGES, blocks_of, decoder_plan, encoder_plan, hidden_width, units
+from dis2_train.networks.deeplab.plan import STAGES, decoder_plan, encoder_plan, hidden_width, units, units_of
 from dis2_train.networks.flight import flight
 from dis2_train.networks.losses import Truth, supervised
 from dis2_train.networks.seam import Frames, Network, Output
@@ -84,6 +84,5 @@ class Alone(nn.Module):
 
 def lone_blocks(net: Alone) -> tuple[str, ...]:
     """Blocks of `Alone` that quantisation may keep in floating point: every convolution but the first."""
-    names = [name for stage in STAGES for name in (f"enter{stage}", *sum(blocks_of(stage), ()))]
-    encoder = [f"inner.encoder.sensors.0.{name}" for name in names]
+    encoder = [f"inner.encoder.sensors.0.{name}" for stage in STAGES for name in units_of(stage)]
     return (*encoder, *(f"inner.decoder.units.{name}" for name in net.decoder.units))

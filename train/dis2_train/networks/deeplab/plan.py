@@ -59,8 +59,17 @@ def blocks_of(stage: int) -> tuple[tuple[str, str], ...]:
     return tuple((f"inner{stage}_{number}", f"outer{stage}_{number}") for number in range(1, BLOCKS[stage] + 1))
 
 
+def units_of(stage: int) -> tuple[str, ...]:
+    """Names of all convolutions of a stage, in the order in which a map passes them."""
+    return (f"enter{stage}", *sum(blocks_of(stage), ()))
+
+
 def decoder_plan(recipe: Recipe) -> dict[str, Shape]:
-    """The convolutions of atrous spatial pyramid pooling and what follows it, by name."""
+    """The convolutions of atrous spatial pyramid pooling and what follows it, by name.
+
+    The paper's rates are (6, 12, 18) at 1/16 of the size of ordinary pictures; the default (3, 6, 9) is for the small
+    crops and frames of this project, where most taps of a wider kernel would read padding (`recipe.pyramid_rates`).
+    """
     *_, w3, w4 = scaled(recipe.width)
     hidden = w3
     plan = {"point": Shape(w4, hidden, 1)}
