@@ -67,6 +67,9 @@ class SensorTable:
     """Smallest value that is no hole; None takes the type's smallest, or the kind's for float32."""
     valid_max: float | None = None
     """Largest value that is no hole."""
+    inverted: tuple[str, ...] = ()
+    """Paths below DATA, with `*`, of files whose scale runs the other way, such as black-hot frames of a thermal
+    camera: they are mirrored in the valid range as they are read."""
     mean: tuple[float, ...] = ()
     """Per-channel mean, when it shall not be measured."""
     std: tuple[float, ...] = ()
@@ -113,6 +116,8 @@ class Description:
     """registered: pixel for pixel, all of one size; declared: each sensor says size, to_grid and fit."""
     split: Split = field(default_factory=Split)
     """How the samples are shared out."""
+    groups: dict[str, str] = field(default_factory=dict)
+    """Name of a group -> pattern of its samples' ids, `*_night`: models are judged on each group as well."""
 
     @property
     def patterns(self) -> dict[str, str]:
