@@ -18,10 +18,11 @@ from dis2_edge.damage import Damage
 from dis2_edge.description import Description
 from dis2_edge.entries import Entry, entries_of
 from dis2_edge.errors import DamagedError, DataError
+from dis2_edge.frames import frame_of
 from dis2_edge.images import image_size, nodata_of, read_image, read_indices
 from dis2_edge.labels import class_indices, palette
 from dis2_edge.pairing import Pair, pairs
-from dis2_edge.prepare import align_label, bring, fill_nodata, in_float32
+from dis2_edge.prepare import align_label, bring
 from dis2_edge.sensors import Dtype, Sensor
 from dis2_edge.task import Task
 
@@ -162,19 +163,7 @@ class DataSet:
         """The frame, and how many of its pixels were filled because an integer file declares them as no data."""
         path = entry.pair.frames[sensor.name]
         pixels = self._cut(entry, sensor.name, path)
-        bands = self.description.sensors[sensor.name].bands
-        if bands:
-            pixels = _bands(pixels, bands, path)
-        if pixels.shape[2] != sensor.channels:
-            raise DataError(f"{path} has {pixels.shape[2]} bands", expected=f"{sensor.channels} of {sensor.name!r}")
-        nodata = None if pixels.dtype.kind == "f" else nodata_of(path)
-        if pixels.dtype != sensor.numpy_dtype:
-            if sensor.dtype != "float32":
-                raise DataError(f"{path} holds {pixels.dtype}", expected=f"{sensor.dtype} of {sensor.name!r}")
-            pixels = in_float32(pixels, nodata)
-        if sensor.size not in ((0, 0), pixels.shape[:2]):
-            raise DataError(f"{path} has {_by(pixels)} pixels", expected=f"{sensor.size[0]}x{sensor.size[1]}, its size")
-        return (pixels, 0) if pixels.dtype.kind == "f" else fill_nodata(pixels, sensor, nodata)
+        return frame_of(pixels, path, self.root, sensor, self.description.sensors[sensor.name])
 
     def _label(self, entry: Entry) -> npt.NDArray[np.uint8] | None:
         path = entry.pair.label
@@ -279,13 +268,3 @@ def _sensor(name: str, table: descriptions.SensorTable, first: Sequence[Path]) -
         pause_ms=table.pause_ms,
         pause_every_s=table.pause_every_s,
     )
-
-
-def _bands(pixels: Pixels, bands: tuple[int, ...], path: Path) -> Pixels:
-    if min(bands) < 1 or max(bands) > pixels.shape[2]:
-        raise DataError(f"{path} has {pixels.shape[2]} bands", expected=f"bands {list(bands)}, the first being 1")
-    return np.ascontiguousarray(pixels[..., [band - 1 for band in bands]])
-
-
-def _by(pixels: Pixels) -> str:
-    return f"{pixels.shape[0]}x{pixels.shape[1]}"

@@ -141,6 +141,8 @@ class Recipe:
     """Of csknet: the sensor whose texture and classes the teacher knows; empty takes the one of kind optical."""
     shared_convs: bool = True
     """Of csknet: both sensors share the encoder's convolutions but the first; batch norms are apart."""
+    shared_stem: bool = False
+    """Of csknet: they share the first convolution as well; a sensor of one channel is read as if it were repeated."""
     norms: Literal["scenario", "sensor", "shared"] = "scenario"
     """Of csknet: batch norms apart for each sensor and, behind an exchange, for alone and both; for each sensor, and
     trained side by side alone, as published; or one for both sensors."""

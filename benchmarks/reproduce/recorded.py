@@ -37,6 +37,7 @@ OF_DIS2 = {
 OF_CSKNET = {
     "optical",
     "shared_convs",
+    "shared_stem",
     "norms",
     "channel_exchange",
     "exchange_threshold",

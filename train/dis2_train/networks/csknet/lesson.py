@@ -13,6 +13,7 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.task import Task
 from dis2_train.networks.csknet.contrast import MemoryBank, ProjectionHead, contrast
 from dis2_train.networks.csknet.exchange import pressure
+from dis2_train.networks.csknet.teacher import check_fit
 from dis2_train.networks.csknet.texture import texture_distance
 from dis2_train.networks.deeplab.encoder import Maps
 from dis2_train.networks.deeplab.plan import STAGES
@@ -22,7 +23,7 @@ from dis2_train.networks.seam import Frames, Network
 if TYPE_CHECKING:
     from dis2_train.networks.csknet.network import CskNet
 
-_TAUGHT = ("early", "penultimate")
+TAUGHT = ("early", "penultimate")
 """The teacher's maps whose texture is asked of the student: one of the encoder, one of the decoder."""
 
 
@@ -38,22 +39,15 @@ class Lesson(nn.Module):
 
     @property
     def teacher_recipe(self) -> Recipe | None:
-        """How the teacher is trained; None where nothing is asked of it."""
-        if not self.recipe.texture_weight:
+        """How the teacher is trained; None where nothing is asked of it, or it is there."""
+        if not self.recipe.texture_weight or self._teacher.network is not None:
             return None
         alone = dataclasses.replace(self.recipe, network="deeplabv3", sensors=(self.optical,), grid=self.task.grid)
         return dataclasses.replace(alone, scenario_share=(), scenario_sampling="fixed")
 
-    def take(self, teacher: Network) -> None:
-        """Hold `teacher` against this task, and keep it."""
-        ours, (theirs, *more) = self.task.sensor(self.optical), teacher.task.sensors
-        if more or theirs != ours or teacher.task.classes != self.task.classes:
-            seen, told = ", ".join(teacher.task.sensor_names), ", ".join(teacher.task.classes)
-            raise CheckpointError(
-                f"the teacher sees {seen} and tells {told} apart",
-                expected=f"{self.optical} with the statistics of these data, and {', '.join(self.task.classes)}",
-                mend="leave --teacher out: it is then trained first",
-            )
+    def take(self, teacher: Network, student: Network) -> None:
+        """Keep `teacher`, if `student`, whose lesson this is, can learn from it; CheckpointError if not."""
+        check_fit(teacher, student, self.optical, TAUGHT)
         self._teacher.network = teacher.eval().requires_grad_(False)
 
     def terms(self, net: CskNet, frames: Frames, target: Tensor, scenario: str) -> dict[str, Tensor]:
@@ -100,7 +94,7 @@ class Lesson(nn.Module):
     def _texture(self, frames: Frames, early: dict[str, Tensor], last: dict[str, Tensor]) -> Tensor:
         """Distance to the teacher's texture: early maps, and the optical decoder's where it was asked in this step."""
         with torch.no_grad():
-            asked = self._teacher.of(frames[self.optical].device)(frames, self.optical, _TAUGHT).taps
+            asked = self._teacher.of(frames[self.optical].device)(frames, self.optical, TAUGHT).taps
         names = self.task.sensor_names if self.recipe.texture_into == "both" else (self.optical,)
         kind = self.recipe.texture
         told = [texture_distance(early[name], asked["early"], kind) for name in names]
