@@ -2,7 +2,8 @@
 
 Activations are one scale a tensor: unsigned 8 bits from 0 where nothing is negative (one bit more), else signed around
 128, so that zero is exact and the same largest value serves a symmetric int8 dialect. Weights are symmetric int8, one
-scale an output channel. While a student is tuned, scales may be learned and batch norms may live; `settle` ends both.
+scale an output channel, and one for all units that share a convolution. While a student is tuned, scales may be learned
+and batch norms may live; `settle` ends both.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from dis2_edge.errors import DataError
-from dis2_quantize.rounding.folding import fold, folded, normalise_by_batch
-from dis2_quantize.rounding.learning import Change, round_channels, round_tensor
+from dis2_quantize.rounding.folding import gain_and_bias, source_of
+from dis2_quantize.rounding.kernel import LEAST_STEP, SIGNED_STEPS, Kernel
+from dis2_quantize.rounding.learning import Change, round_tensor
 from dis2_quantize.rounding.observe import Observer
 from dis2_train.networks.blocks import ConvUnit
 
 ACTIVATION_STEPS = 255
-SIGNED_STEPS = 127
 
 
 class Integers(NamedTuple):
@@ -105,90 +106,103 @@ class ActivationQuant(nn.Module):
 
 
 class QuantConvUnit(nn.Module):
-    """A ConvUnit whose batch norm is folded into weights that are rounded to int8, one scale an output channel.
+    """A ConvUnit whose weights are rounded to int8: W = s q, and its norm goes into scale, sign and bias.
 
-    `weight` and `bias` are folded, unless `revive` was called: then `weight` is the convolution's own, `norm` is alive,
-    and every forward folds, until `settle`.
+    An output channel is gain (W * x) + bias, so its integers are those of W, with the sign of the gain, in steps of
+    |gain| s: whatever the norms of the units that share `kernel`, q is one. `norm` lives if `revive` was called, until
+    `settle`; else `gain` and `bias` are what it left. `rows` and `columns` say which of the kernel's outputs are
+    computed, and in which order inputs are read; None is all, as they are.
     """
 
-    steps: Tensor
-    zeros: Tensor
+    gain: Tensor | None
+    rows: Tensor | None
+    columns: Tensor | None
 
-    def __init__(self, unit: ConvUnit) -> None:
+    def __init__(self, unit: ConvUnit, kernel: Kernel | None = None) -> None:
         super().__init__()
-        weight, bias = folded(unit)
-        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+        whole, rows, columns = source_of(unit)
+        self.kernel = Kernel(whole.weight) if kernel is None else kernel
+        self.register_buffer("rows", rows)
+        self.register_buffer("columns", columns)
+        gain, bias = gain_and_bias(unit.norm)
+        self.register_buffer("gain", gain.detach().clone())
+        self.bias = nn.Parameter(bias.detach().clone())
         self.norm: nn.BatchNorm2d | None = None
-        self.change: Change | None = None
         self._origin: tuple[ConvUnit, ...] = (unit,)  # in a tuple, so that it is no child: nothing of it is trained
         self.stride, self.padding, self.dilation = unit.conv.stride, unit.conv.padding, unit.conv.dilation
         self.act = unit.act
-        self.register_buffer("steps", torch.ones(len(weight)))
-        self.register_buffer("zeros", torch.zeros(len(weight), dtype=torch.int32))
-        self.measure_steps()
-
-    @torch.no_grad()
-    def measure_steps(self) -> None:
-        """Take the step of each output channel from the weights as they are now."""
-        self.steps.copy_(self.whole()[0].abs().amax(dim=(1, 2, 3)).div(SIGNED_STEPS).clamp(min=1e-9))
 
     def revive(self) -> None:
-        """Take the batch norm out of the weights again; a unit that was tuned before stays folded."""
+        """Let the batch norm live again; a unit that was tuned before stays folded."""
         for unit in self._origin:
-            self.weight = nn.Parameter(unit.conv.weight.detach().clone())
             self.norm = copy.deepcopy(unit.norm).train(self.training)
         self._origin = ()
 
     def learn(self) -> None:
-        """From now on steps get gradients instead of being measured, until `settle`."""
-        self.change = Change((len(self.steps),)).to(self.steps.device)
+        """From now on the kernel's steps get gradients instead of being measured, until `settle`."""
+        self.kernel.learn()
 
     @torch.no_grad()
     def settle(self) -> None:
-        """End of tuning: one folded weight and bias, and steps to which they are rounded as they are."""
-        weight, bias = self.whole()
-        self.steps.copy_(self._steps())
-        if self.change is not None:
-            weight = self._within(weight)
-        self.weight, self.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
-        self.norm, self.change, self._origin = None, None, ()
+        """End of tuning: the norm leaves its gain and bias, and nothing is rounded anew."""
+        gain, bias = self._norm_now()
+        self.gain, self.bias = None if gain is None else gain.clone(), nn.Parameter(bias.clone())
+        self.norm, self._origin = None, ()
+        self.kernel.settle()
 
-    def train(self, mode: bool = True) -> QuantConvUnit:
-        """Leaving training takes the steps once more: the last move of the weights came after they were taken."""
-        if self.training and not mode and self.change is None:
-            self.measure_steps()
-        return super().train(mode)
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Take a kernel of its own that holds gain and sign, for a file that knows no more; the integers stay."""
+        integers, steps = self.integers(), self.steps
+        self.settle()
+        self.kernel = Kernel(integers.float() * steps.view(-1, 1, 1, 1)).train(self.training)
+        self.kernel.steps.copy_(steps)
+        self.gain = self.rows = self.columns = None
+
+    @property
+    def steps(self) -> Tensor:
+        """(outputs,) step of each channel's weights with the norm's gain in them."""
+        gain, _ = self._norm_now()
+        steps = self._own(self.kernel.reached(), inputs=False).detach()
+        return steps if gain is None else (steps * gain.detach().abs()).clamp(min=LEAST_STEP)
+
+    @property
+    def weight(self) -> Tensor:
+        """(outputs, inputs, h, w) with the norm's gain in it, not rounded."""
+        return self.whole()[0]
 
     def whole(self) -> tuple[Tensor, Tensor]:
         """Folded weight (O, I, h, w) and bias (O,), not rounded; by the running statistics where the norm is alive."""
-        return (self.weight, self.bias) if self.norm is None else fold(self.weight, self.norm)
+        return self._folded(self.kernel.whole())
+
+    def integers(self) -> Tensor:
+        """(outputs, inputs, h, w) int8: those of the kernel, with the sign of the norm's gain."""
+        gain, _ = self._norm_now()
+        own = self._own(self.kernel.integers())
+        return own if gain is None else own * gain.detach().sign().to(torch.int8).view(-1, 1, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
-        if self.training and self.change is None:
-            self.measure_steps()
-        weight, bias = self.whole()
-        weight = self._rounded(weight)
+        rounded = self.kernel()
         if self.norm is not None and self.norm.training:
-            plain = nn.functional.conv2d(x, weight, None, self.stride, self.padding, self.dilation)
-            out = normalise_by_batch(plain, self.norm)
+            own = self._own(rounded)
+            out = self.norm(nn.functional.conv2d(x, own, None, self.stride, self.padding, self.dilation))
         else:
+            weight, bias = self._folded(rounded)
             out = nn.functional.conv2d(x, weight, bias, self.stride, self.padding, self.dilation)
         answer: Tensor = self.act(out)
         return answer
 
-    def _rounded(self, weight: Tensor) -> Tensor:
-        if self.change is not None:
-            if self.training:
-                return round_channels(weight, self._steps(), SIGNED_STEPS)
-            weight = self._within(weight)
-        # -128 is never reached, as steps come from the largest weight; the exporter knows whole int8 only.
-        return torch.fake_quantize_per_channel_affine(weight, self._steps().detach(), self.zeros, 0, -128, SIGNED_STEPS)
+    def _norm_now(self) -> tuple[Tensor | None, Tensor]:
+        """Gain and bias of the norm, by its running statistics; a gain of None is 1."""
+        return (self.gain, self.bias) if self.norm is None else gain_and_bias(self.norm)
 
-    def _steps(self) -> Tensor:
-        return self.steps if self.change is None else self.change(self.steps)
+    def _folded(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        gain, bias = self._norm_now()
+        own = self._own(weight)
+        return (own if gain is None else own * gain[:, None, None, None]), bias
 
-    def _within(self, weight: Tensor) -> Tensor:
-        """Weights cut to the end of their integers, which learned steps may leave short of the largest one."""
-        end = SIGNED_STEPS * self._steps()[:, None, None, None]
-        return torch.minimum(torch.maximum(weight, -end), end)
+    def _own(self, x: Tensor, inputs: bool = True) -> Tensor:
+        """Of what the kernel has for each output (O, ...), and input (O, I, ...), that of this unit."""
+        x = x if self.rows is None else x[self.rows]
+        return x[:, self.columns] if inputs and self.columns is not None else x

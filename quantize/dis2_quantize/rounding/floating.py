@@ -38,7 +38,8 @@ class FoldedConvUnit(nn.Module):
 
     def __init__(self, unit: QuantConvUnit) -> None:
         super().__init__()
-        self.weight, self.bias = unit.weight, unit.bias
+        weight, bias = unit.whole()
+        self.weight, self.bias = nn.Parameter(weight.detach().clone()), nn.Parameter(bias.detach().clone())
         self.stride, self.padding, self.dilation, self.act = unit.stride, unit.padding, unit.dilation, unit.act
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dis2_quantize.rounding.fake import SIGNED_STEPS, ActivationQuant
+from dis2_quantize.rounding.fake import ActivationQuant
+from dis2_quantize.rounding.kernel import SIGNED_STEPS
 
 LEAST_CHANNELS = 16
 """A layer with fewer inputs or outputs than this gains nothing as integers."""

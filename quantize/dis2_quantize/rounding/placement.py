@@ -17,6 +17,8 @@ from torch import fx, nn
 from dis2_edge.sensors import Sensor
 from dis2_quantize.rewriting.regroup import regroup_early
 from dis2_quantize.rounding.fake import ActivationQuant, QuantConvUnit
+from dis2_quantize.rounding.folding import source_of
+from dis2_quantize.rounding.kernel import Kernel
 from dis2_quantize.rounding.linear import QuantLinear, worth_integers
 from dis2_quantize.rounding.stem import QuantStem, reads_bytes
 from dis2_train.networks.blocks import Add, Channels, Concat, ConvUnit, Enlarge, Regroup
@@ -60,10 +62,12 @@ def place(
     stems = _byte_stems(traced, units, sensors, keep_float)
     integer = {node for node in traced.graph.nodes if node in stems or _is_integer(node, units, keep_float)}
     integer -= {node for node in integer if _joins_for_floats(node, units, integer)}
+    kernels: dict[nn.Module, Kernel] = {}
     for node in integer:
         unit = units[str(node.target)]
         if isinstance(unit, ConvUnit):
-            _replace(traced, str(node.target), QuantStem(unit, stems[node]) if node in stems else QuantConvUnit(unit))
+            rounded = QuantStem(unit, stems[node]) if node in stems else _sharing(unit, kernels)
+            _replace(traced, str(node.target), rounded)
     for node in list(traced.graph.nodes):
         _round_output(traced, node, units, integer, observer)
     _share_at_concatenations(traced)
@@ -101,6 +105,13 @@ def _is_integer(node: fx.Node, units: dict[str, nn.Module], keep_float: tuple[st
     if node.op != "call_module" or not isinstance(units[str(node.target)], INTEGER):
         return False
     return not _is_kept(str(node.target), keep_float) and not any(_is_frame(x, units) for x in (node, *node.args))
+
+
+def _sharing(unit: ConvUnit, kernels: dict[nn.Module, Kernel]) -> QuantConvUnit:
+    """The integer unit; units of one convolution hold one kernel, so that however tuned W is one."""
+    conv = source_of(unit)[0]
+    kernels.setdefault(conv, Kernel(conv.weight))
+    return QuantConvUnit(unit, kernels[conv])
 
 
 def _is_kept(target: str, keep_float: tuple[str, ...]) -> bool:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from dis2_edge.sensors import Sensor
 from dis2_quantize.rounding.fake import QuantConvUnit
+from dis2_quantize.rounding.kernel import Kernel
 from dis2_train.networks.blocks import ConvUnit
 
 
@@ -21,17 +22,10 @@ class QuantStem(QuantConvUnit):
     mean: Tensor
 
     def __init__(self, unit: ConvUnit, sensor: Sensor) -> None:
-        super().__init__(unit)
-        self.register_buffer("std", torch.tensor(sensor.std).view(1, -1, 1, 1))
+        std = torch.tensor(sensor.std).view(1, -1, 1, 1)
+        super().__init__(unit, Kernel(unit.conv.weight, divisor=std))  # its weights are those of the raw frame
+        self.register_buffer("std", std.clone())
         self.register_buffer("mean", torch.tensor(sensor.mean).view(1, -1, 1, 1))
-        with torch.no_grad():
-            self.weight.div_(self.std)  # from here on the weights are those of the raw frame
-        self.measure_steps()
-
-    def whole(self) -> tuple[Tensor, Tensor]:
-        """Folded weight and bias; while the norm is alive the weights held are those of the normalised frame."""
-        weight, bias = super().whole()
-        return (weight, bias) if self.norm is None else (weight / self.std, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised (B, C, H, W) to (B, outputs, H / stride, W / stride)."""
@@ -39,8 +33,8 @@ class QuantStem(QuantConvUnit):
 
     def raw_bias(self) -> Tensor:
         """(outputs,) the bias when the raw frame is read: the mean that is not subtracted there is subtracted here."""
-        weight, bias = self.whole()
-        return (bias - (self._rounded(weight) * self.mean).sum(dim=(1, 2, 3))).detach()
+        weight, bias = self._folded(self.kernel())
+        return (bias - (weight * self.mean).sum(dim=(1, 2, 3))).detach()
 
     def plain(self) -> nn.Module:
         """The unit over the normalised frame in floating point, with the weights as they are."""

@@ -15,8 +15,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, fx, nn
 
-from dis2_quantize.rounding.fake import SIGNED_STEPS, ActivationQuant, QuantConvUnit
+from dis2_quantize.rounding.fake import ActivationQuant, QuantConvUnit
 from dis2_quantize.rounding.halfway import scale_in_half
+from dis2_quantize.rounding.kernel import SIGNED_STEPS
 from dis2_quantize.rounding.placement import CARRIED
 from dis2_train.networks.blocks import Add, Concat, Strips
 
@@ -69,7 +70,8 @@ def make_symmetric(placed: fx.GraphModule) -> None:
             placed.set_submodule(str(node.target), MovedStrips())
     for unit in placed.modules():
         if isinstance(unit, QuantConvUnit):
-            unit.steps.copy_(scale_in_half(unit.steps))
+            unit.fold()
+            unit.kernel.steps.copy_(scale_in_half(unit.steps))
     placed.recompile()
 
 

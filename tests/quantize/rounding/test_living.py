@@ -85,8 +85,8 @@ def test_settling_changes_no_answer_and_leaves_the_plain_form(revive, learn):
     before = living.eval()(x)
     living.settle()
     assert torch.equal(living(x), before)
-    assert [name for name, _ in living.named_parameters()] == ["weight", "bias"]
-    assert set(living.state_dict()) == {"weight", "bias", "steps", "zeros"}
+    assert [name for name, _ in living.named_parameters()] == ["bias", "kernel.weight"]
+    assert set(living.state_dict()) == {"gain", "bias", "kernel.weight", "kernel.steps", "kernel.zeros"}
     assert (living.weight.abs().amax((1, 2, 3)) <= 127.001 * living.steps).all()
     assert torch.equal(living.train().eval()(x), before) or learn
 

@@ -239,7 +239,7 @@ def test_a_student_that_falls_apart_is_one_error_that_names_the_layer(school):
     student = enrol()
     unit = next(m for m in student.network.modules() if isinstance(m, QuantConvUnit))
     with torch.no_grad():
-        unit.weight[0] = float("nan")
+        unit.kernel.weight[0] = float("nan")
     with pytest.raises(DataError, match=r"[\w.]+ gives a value that is not finite.*quantize_learning_rate"):
         tune([student], run.network, train, None, dataclasses.replace(RECIPE, quantize_freeze_norms=0.0))
 

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What a convolution was cut from: its weights are some rows and columns of another's."""
+
+    conv: nn.Conv2d
+    """The convolution that holds all of the weights."""
+    outputs: tuple[int, ...] | None = None
+    """Which of its output channels are computed, in order; None is all."""
+    inputs: tuple[int, ...] | None = None
+    """The order in which its input channels come; None is its own."""
 
 
 class ConvUnit(nn.Module):
@@ -18,6 +32,7 @@ class ConvUnit(nn.Module):
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False)
         self.norm = nn.BatchNorm2d(outputs)
         self.act = nn.ReLU() if act else nn.Identity()
+        self.cut: Cut | None = None
 
     @classmethod
     def of(cls, conv: nn.Module, norm: nn.Module, act: bool = True) -> ConvUnit:

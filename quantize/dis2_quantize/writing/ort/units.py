@@ -5,13 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dis2_quantize.rounding.fake import SIGNED_STEPS, ActivationQuant, QuantConvUnit
+from dis2_quantize.rounding.fake import ActivationQuant, QuantConvUnit
+from dis2_quantize.rounding.kernel import SIGNED_STEPS
 from dis2_quantize.rounding.linear import QuantLinear
 from dis2_quantize.rounding.stem import QuantStem
 from dis2_quantize.writing.ort.operators import Convolve, Multiply, Restore, Round, Step, Sum
 
 LEAST_OUTPUTS = 16
 """ONNX Runtime's kernel takes longer for 4 outputs than for 16 (measured): fewer are filled up with zeros."""
+
+LARGEST_SUM = 2.0**30
+"""Largest bias in steps of a convolution's sums: half of int32; 127 times 255 over 66,000 inputs is the other half."""
 
 
 def step_of(rounding: ActivationQuant) -> Step:
@@ -30,13 +34,11 @@ class IntegerConv(nn.Module):
         super().__init__()
         self.read, self.made, self.outputs = read, made, len(unit.weight)
         self.stride, self.pad, self.rate = int(unit.stride[0]), int(unit.padding[0]), int(unit.dilation[0])
-        steps = unit.steps.detach()
-        whole = (unit.weight.detach() / steps.view(-1, 1, 1, 1)).round().clamp(-SIGNED_STEPS, SIGNED_STEPS)
-        offset = unit.bias.detach() if bias is None else bias
+        steps, offset = unit.steps, (unit.whole()[1] if bias is None else bias).detach()
+        whole, steps = reachable(unit.integers(), steps, offset, read.scale)
+        sums = (offset.double() / (read.scale * steps.double())).round()
         missing = max(0, LEAST_OUTPUTS - self.outputs)
-        ends = torch.iinfo(torch.int32)
-        sums = (offset.double() / (read.scale * steps.double())).round().clamp(ends.min, ends.max)
-        self.register_buffer("weight", _filled(whole, missing).to(torch.int8))
+        self.register_buffer("weight", _filled(whole, missing))
         self.register_buffer("steps", _filled(steps, missing, 1.0).float())
         self.register_buffer("bias", _filled(sums, missing).to(torch.int32))
 
@@ -45,6 +47,18 @@ class IntegerConv(nn.Module):
         parts = self.weight, self.steps, self.made, self.bias, self.stride, self.pad, self.rate
         out: Tensor = Convolve.apply(x, self.read, *parts)  # type: ignore[no-untyped-call]
         return out[..., : self.outputs] if self.outputs < LEAST_OUTPUTS else out
+
+
+def reachable(integers: Tensor, steps: Tensor, bias: Tensor, read: float) -> tuple[Tensor, Tensor]:
+    """Weights and steps of a convolution whose biases, in steps of its sums, fit in int32 with room for the sums.
+
+    A norm whose gain is nearly nothing leaves a channel with tiny steps and a bias that is not tiny. Such a channel
+    gets coarser steps: against its bias its weights say nothing.
+    """
+    least = (bias.abs().double() / (read * LARGEST_SUM)).float()
+    coarse = torch.maximum(steps, least)
+    weight = integers * (steps / coarse).view(-1, 1, 1, 1)
+    return weight.round().to(torch.int8), coarse
 
 
 class ByteStem(IntegerConv):

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from dis2_train.networks.blocks import ConvUnit, Enlarge
+from dis2_train.networks.blocks import ConvUnit, Cut, Enlarge
 from dis2_train.networks.csknet.exchange import Frozen, FrozenExchange, Norms
 from dis2_train.networks.deeplab.decoder import Decoder
 from dis2_train.networks.deeplab.encoder import Encoder, Maps
@@ -51,8 +51,8 @@ def frozen_encoder(
 ) -> Encoder:
     """The encoders with their channels put in an order in which what is exchanged is a run, and the rest is not made.
 
-    Weights of the convolutions around an exchange are re-ordered copies; all else is shared. Without channels to
-    exchange nothing is copied.
+    Weights of the convolutions around an exchange are re-ordered copies, and say what they were cut from; all else is
+    shared. Without channels to exchange nothing is copied.
     """
     sites = {site: Frozen.of(pair, threshold) for site, pair in norms.items()}
     readers = {inner: outer for stage in STAGES for inner, outer in blocks_of(stage)}
@@ -81,6 +81,8 @@ def _with_outputs(unit: nn.Module, kept: Sequence[int]) -> ConvUnit:
     """A copy of a unit that computes only some of its output channels, in the order given."""
     cut, index = copy.deepcopy(unit), torch.tensor(kept)
     assert isinstance(cut, ConvUnit)
+    assert isinstance(unit, ConvUnit)
+    cut.cut = Cut(unit.conv, outputs=tuple(kept))
     cut.conv.weight = nn.Parameter(cut.conv.weight.detach()[index])
     cut.conv.out_channels = cut.norm.num_features = len(kept)
     for name in ("weight", "bias"):
@@ -94,5 +96,7 @@ def _with_inputs(unit: nn.Module, order: Sequence[int]) -> ConvUnit:
     """A copy of a unit that reads its input channels in another order."""
     cut = copy.deepcopy(unit)
     assert isinstance(cut, ConvUnit)
+    assert isinstance(unit, ConvUnit)
+    cut.cut = Cut(unit.conv, inputs=tuple(order))
     cut.conv.weight = nn.Parameter(cut.conv.weight.detach()[:, torch.tensor(order)])
     return cut
