@@ -152,8 +152,8 @@ def _sensor_lines(pattern: str, files: list[Path], size: tuple[int, int], guesse
     guesses.append(f"sensor {name}: kind {kind}")
     if frames[0].shape[2] == 4:
         guesses.append(
-            f"sensor {name}: 4 bands; where the fourth is another sensor's, such as thermal, say bands = [1, 2, 3] here "
-            "and [4] in a sensor of its own"
+            f"sensor {name}: 4 bands; where the fourth is another sensor's, such as thermal, say bands = [1, 2, 3] "
+            "here and [4] in a sensor of its own"
         )
     lines = [f"[sensors.{name}]", f'kind = "{kind}"', f'path = "{pattern}"', f'dtype = "{dtype}"']
     lines.append('unit = "metres"' if kind == "height" and dtype == "float32" else 'unit = "DN"')
