@@ -38,6 +38,7 @@ BASES = {
 CSKNET = {
     "ombria": RECIPES / "ombria_csknet.toml",
     "aerial": RECIPES / "aerial_csknet.toml",
+    "thermal": RECIPES / "thermal_csknet.toml",
     "landsat": ROOT / "benchmarks" / "reproduce" / "landsat_csknet.toml",
 }
 """CSK-Net's recipe for each data set."""

@@ -18,10 +18,11 @@ from dis2_edge.damage import Damage
 from dis2_edge.description import Description
 from dis2_edge.entries import Entry, entries_of
 from dis2_edge.errors import DamagedError, DataError
+from dis2_edge.frames import frame_of
 from dis2_edge.images import image_size, nodata_of, read_image, read_indices
 from dis2_edge.labels import class_indices, palette
 from dis2_edge.pairing import Pair, pairs
-from dis2_edge.prepare import align_label, bring, fill_nodata, in_float32
+from dis2_edge.prepare import align_label, bring
 from dis2_edge.sensors import Dtype, Sensor
 from dis2_edge.task import Task
 
@@ -72,12 +73,24 @@ class DataSet:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names of the splits; train, val and test first."""
+        """Names of the splits; train, val and test first, parts of others last."""
         return tuple(self._entries)
+
+    @property
+    def whole_splits(self) -> tuple[str, ...]:
+        """Names of the splits that are no part of another: together they hold every sample once."""
+        ends = self.description.split.parts
+        parts = {f"{split}_{part}" for split in self._entries for part in ends}
+        return tuple(split for split in self._entries if split not in parts)
 
     def ids(self, split: str) -> tuple[str, ...]:
         """The ids of `split`, in a fixed order; DataError when there is no such split."""
         return tuple(self._of(split))
+
+    def parts(self, split: str) -> dict[str, tuple[str, ...]]:
+        """The parts of `split`, such as day and night: name -> ids; one without samples is left out."""
+        named = {part: f"{split}_{part}" for part in self.description.split.parts}
+        return {part: self.ids(name) for part, name in named.items() if name in self.splits}
 
     def entry(self, split: str, id_: str) -> Entry:
         """Where sample `id_` comes from; DataError when the split does not hold it."""
@@ -150,19 +163,7 @@ class DataSet:
         """The frame, and how many of its pixels were filled because an integer file declares them as no data."""
         path = entry.pair.frames[sensor.name]
         pixels = self._cut(entry, sensor.name, path)
-        bands = self.description.sensors[sensor.name].bands
-        if bands:
-            pixels = _bands(pixels, bands, path)
-        if pixels.shape[2] != sensor.channels:
-            raise DataError(f"{path} has {pixels.shape[2]} bands", expected=f"{sensor.channels} of {sensor.name!r}")
-        nodata = None if pixels.dtype.kind == "f" else nodata_of(path)
-        if pixels.dtype != sensor.numpy_dtype:
-            if sensor.dtype != "float32":
-                raise DataError(f"{path} holds {pixels.dtype}", expected=f"{sensor.dtype} of {sensor.name!r}")
-            pixels = in_float32(pixels, nodata)
-        if sensor.size not in ((0, 0), pixels.shape[:2]):
-            raise DataError(f"{path} has {_by(pixels)} pixels", expected=f"{sensor.size[0]}x{sensor.size[1]}, its size")
-        return (pixels, 0) if pixels.dtype.kind == "f" else fill_nodata(pixels, sensor, nodata)
+        return frame_of(pixels, path, self.root, sensor, self.description.sensors[sensor.name])
 
     def _label(self, entry: Entry) -> npt.NDArray[np.uint8] | None:
         path = entry.pair.label
@@ -267,13 +268,3 @@ def _sensor(name: str, table: descriptions.SensorTable, first: Sequence[Path]) -
         pause_ms=table.pause_ms,
         pause_every_s=table.pause_every_s,
     )
-
-
-def _bands(pixels: Pixels, bands: tuple[int, ...], path: Path) -> Pixels:
-    if min(bands) < 1 or max(bands) > pixels.shape[2]:
-        raise DataError(f"{path} has {pixels.shape[2]} bands", expected=f"bands {list(bands)}, the first being 1")
-    return np.ascontiguousarray(pixels[..., [band - 1 for band in bands]])
-
-
-def _by(pixels: Pixels) -> str:
-    return f"{pixels.shape[0]}x{pixels.shape[1]}"

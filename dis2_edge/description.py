@@ -67,6 +67,9 @@ class SensorTable:
     """Smallest value that is no hole; None takes the type's smallest, or the kind's for float32."""
     valid_max: float | None = None
     """Largest value that is no hole."""
+    inverted: tuple[str, ...] = ()
+    """Paths below DATA, with `*`, of files whose scale runs the other way, such as black-hot frames of a thermal
+    camera: they are mirrored in the valid range as they are read."""
     mean: tuple[float, ...] = ()
     """Per-channel mean, when it shall not be measured."""
     std: tuple[float, ...] = ()

@@ -79,6 +79,17 @@ def image_size(path: Path) -> tuple[int, int]:
             return image.height, image.width
 
 
+def image_dtype(path: Path) -> str:
+    """Number type of the values as the file holds them, such as uint16, from its head alone."""
+    with _pillow_errors(path):
+        if tiff.wanted(path):
+            return tiff.dtype(path).name
+        with Image.open(path) as image:
+            return (
+                "uint16" if image.mode.startswith("I;16") else {"I": "int32", "F": "float32"}.get(image.mode, "uint8")
+            )
+
+
 def write_png(path: Path, pixels: Pixels, palette: tuple[str, ...] = ()) -> None:
     """Write HxW or HxWxC pixels (uint8 of 1, 3 or 4 channels, uint16 of 1) as PNG, whole or not at all.
 

@@ -117,6 +117,15 @@ def in_float32(pixels: Pixels, nodata: float | None) -> npt.NDArray[np.float32]:
     return values
 
 
+def invert(pixels: Pixels, sensor: Sensor) -> Pixels:
+    """`pixels` HxWxC mirrored in the sensor's valid range, same dtype: the coldest becomes the hottest, holes stay."""
+    mirrored = (sensor.valid_min + sensor.valid_max) - pixels.astype(np.float64)
+    holes = find_holes(pixels, sensor)
+    if holes is not None:
+        mirrored[holes] = pixels[holes]
+    return np.asarray(mirrored if pixels.dtype.kind == "f" else np.rint(mirrored), pixels.dtype)
+
+
 def find_holes(pixels: Pixels, sensor: Sensor) -> npt.NDArray[np.bool_] | None:
     """HxWxC, true where a value is a hole; None when there is none, at little cost."""
     if pixels.dtype.kind != "f":

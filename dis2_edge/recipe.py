@@ -141,6 +141,8 @@ class Recipe:
     """Of csknet: the sensor whose texture and classes the teacher knows; empty takes the one of kind optical."""
     shared_convs: bool = True
     """Of csknet: both sensors share the encoder's convolutions but the first; batch norms are apart."""
+    shared_stem: bool = False
+    """Of csknet: they share the first convolution as well; a sensor of one channel is read as if it were repeated."""
     norms: Literal["scenario", "sensor", "shared"] = "scenario"
     """Of csknet: batch norms apart for each sensor and, behind an exchange, for alone and both; for each sensor, and
     trained side by side alone, as published; or one for both sensors."""
@@ -165,7 +167,10 @@ class Recipe:
     contrast_temperature: float = 0.1
     """Of csknet: temperature of that loss."""
     contrast_share: float = 0.1
-    """Of csknet: share of negatives, nearest first, and of positives, farthest first, that an anchor meets."""
+    """Of csknet: share of negatives, nearest first, and of positives, farthest first, that an anchor meets from the
+    middle of the training on; it falls to this from 1."""
+    contrast_trusts: Literal["teacher", "labels"] = "teacher"
+    """Of csknet: contrast takes the labels that the optical teacher agrees with, or all of them."""
     contrast_bank: int = 256
     """Of csknet: embeddings of each class that are remembered from earlier steps."""
 

@@ -57,6 +57,12 @@ def size(path: Path) -> tuple[int, int]:
     return _one(tags, 257), _one(tags, 256)
 
 
+def dtype(path: Path) -> np.dtype[Any]:
+    """Number type of the values."""
+    tags = tags_of(path)
+    return np.dtype(f"{_KINDS[_one(tags, 339, 1)]}{tags[258][0] // 8}")
+
+
 def read(path: Path) -> Pixels:
     """The pixels HxWxC of an uncompressed or deflated TIFF in strips or tiles, channels together or apart."""
     data = path.read_bytes()
@@ -69,7 +75,7 @@ def read(path: Path) -> Pixels:
             mend="gdal_translate -co COMPRESS=DEFLATE IN OUT",
         )
     height, width, channels = _one(tags, 257), _one(tags, 256), _one(tags, 277, 1)
-    dtype = np.dtype(f"{order}{_KINDS[_one(tags, 339, 1)]}{tags[258][0] // 8}")
+    kind = np.dtype(f"{order}{_KINDS[_one(tags, 339, 1)]}{tags[258][0] // 8}")
     apart = _one(tags, 284, 1) == 2
     tiled = 324 in tags
     block_h = _one(tags, 323) if tiled else min(_one(tags, 278, height), height)
@@ -77,16 +83,16 @@ def read(path: Path) -> Pixels:
     offsets, lengths = (tags[324], tags[325]) if tiled else (tags[273], tags[279])
     across, down = -(-width // block_w), -(-height // block_h)
     depth = 1 if apart else channels
-    canvas = np.zeros((down * block_h, across * block_w, channels), dtype.newbyteorder("="))
+    canvas = np.zeros((down * block_h, across * block_w, channels), kind.newbyteorder("="))
     for index, (offset, length) in enumerate(zip(offsets, lengths, strict=True)):
         plane, place = divmod(index, across * down)
         top, left = place // across * block_h, place % across * block_w
         rows = block_h if tiled else min(block_h, height - top)
         raw = data[offset : offset + length]
         raw = raw if compression == 1 else zlib_bytes(raw)
-        block: Pixels = np.frombuffer(raw, dtype, count=rows * block_w * depth).reshape(rows, block_w, depth)
+        block: Pixels = np.frombuffer(raw, kind, count=rows * block_w * depth).reshape(rows, block_w, depth)
         if predictor == 2:
-            block = np.cumsum(block, axis=1, dtype=dtype.newbyteorder("="))
+            block = np.cumsum(block, axis=1, dtype=kind.newbyteorder("="))
         chosen = slice(plane, plane + 1) if apart else slice(None)
         canvas[top : top + rows, left : left + block_w, chosen] = block
     return np.ascontiguousarray(canvas[:height, :width])

@@ -6,7 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.reproduce.plan import ROOT, DataPlan, Run
+import numpy as np
+
+from benchmarks.reproduce.plan import ROOT, DataPlan, Run, Synth
 from dis2_edge.dataset import DataSet, open_dataset
 from dis2_edge.errors import DataError
 
@@ -75,4 +77,21 @@ def ready(places: Places, name: str, plan: DataPlan) -> DataSet:
             expected=f"the data set {name}",
             mend=f"name its folder by {plan.environment or ENVIRONMENT}, or its parent by --data-root",
         )
-    return open_dataset(folder, places.described(plan))
+    data = open_dataset(folder, places.described(plan))
+    if plan.synth and not _is_drawn_today(data, plan.synth):
+        raise DataError(
+            f"{folder} holds other scenes than today's plan and code draw: no run on them can be made again",
+            mend="remove it, and the runs and records that were made with it",
+        )
+    return data
+
+
+def _is_drawn_today(data: DataSet, synth: Synth) -> bool:
+    """Whether the first scene is what `data synth` draws today."""
+    from dis2_train.synth.make import draw
+
+    found = data.read("val", data.ids("val")[0])
+    drawn = draw(synth.kind, (synth.size, synth.size), synth.seed, "val", 0)
+    pairs = [(found.frames[name], drawn.frames[name]) for name in drawn.frames]
+    same = found.label is not None and np.array_equal(found.label, drawn.label)
+    return same and all(np.array_equal(one, other, equal_nan=True) for one, other in pairs)

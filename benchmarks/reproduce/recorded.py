@@ -37,6 +37,7 @@ OF_DIS2 = {
 OF_CSKNET = {
     "optical",
     "shared_convs",
+    "shared_stem",
     "norms",
     "channel_exchange",
     "exchange_threshold",
@@ -50,6 +51,7 @@ OF_CSKNET = {
     "contrast_temperature",
     "contrast_share",
     "contrast_bank",
+    "contrast_trusts",
 }
 """Keys that no other network than CSK-Net reads."""
 _READ_BY = [

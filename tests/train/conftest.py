@@ -87,13 +87,7 @@ def _one_thread() -> None:
 @pytest.fixture
 def tiny_folder(tmp_path: Path) -> Path:
     """10 + 4 + 4 images of 24x32 pixels: the label is where opt's red is high; sar shows it through noise."""
-    random = np.random.default_rng(7)
-    root = tmp_path / "tiny"
-    for split, count in (("train", 10), ("val", 4), ("test", 4)):
-        for number in range(count):
-            _write_image(root / split, f"{number:02}", random)
-    (root / "dataset.toml").write_text(DESCRIPTION)
-    return root
+    return write_folder(tmp_path / "tiny")
 
 
 @pytest.fixture
@@ -115,6 +109,16 @@ def tiny_network(tiny_task: Task) -> Callable[..., TinyNetwork]:
 @pytest.fixture
 def tiny_recipe() -> Callable[..., Recipe]:
     return lambda **choices: Recipe(**{**TINY_RECIPE, **choices})
+
+
+def write_folder(root: Path) -> Path:
+    """The data set of `tiny_folder`, for fixtures that live longer than a test."""
+    random = np.random.default_rng(7)
+    for split, count in (("train", 10), ("val", 4), ("test", 4)):
+        for number in range(count):
+            _write_image(root / split, f"{number:02}", random)
+    (root / "dataset.toml").write_text(DESCRIPTION)
+    return root
 
 
 def _write_image(folder: Path, name: str, random: np.random.Generator) -> None:

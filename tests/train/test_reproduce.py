@@ -348,6 +348,16 @@ def test_data_that_are_not_there_are_said_where(planned: Plan, places: Places) -
         ready(places, "tiny", absent)
 
 
+def test_scenes_that_are_drawn_otherwise_today_are_refused(planned: Plan, places: Places) -> None:
+    made = [ready(places, "tiny", planned.data["tiny"]).ids("val") for _ in range(2)]
+    assert made[0] == made[1]
+    synth = planned.data["tiny"].synth
+    assert synth is not None
+    other = dataclasses.replace(planned.data["tiny"], synth=dataclasses.replace(synth, seed=4))
+    with pytest.raises(DataError, match="holds other scenes than today"):
+        ready(places, "tiny", other)
+
+
 def test_a_variable_names_a_folder(planned: Plan, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     named = dataclasses.replace(planned.data["tiny"], synth=None, folder="elsewhere", environment="DIS2_TINY")
     monkeypatch.setenv("DIS2_TINY", "/somewhere/tiny")

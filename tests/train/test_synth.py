@@ -8,11 +8,10 @@ from PIL import Image
 
 from dis2_edge.dataset import open_dataset
 from dis2_edge.errors import DataError, StorageError
-from dis2_edge.images import image_size, read_image
+from dis2_edge.images import image_size
 from dis2_edge.scores import confusion, scores
 from dis2_edge.statistics import measure
 from dis2_train.synth.make import KINDS, draw, synthesise
-from dis2_train.synth.thermal import CONDITIONS
 from dis2_train.synth.world import Kind
 
 AERIAL, THERMAL = "aerial", "thermal"
@@ -38,7 +37,7 @@ def test_the_data_set_is_whole_and_read_by_the_one_reader(tmp_path: Path, kind: 
     dataset = open_dataset(tmp_path / "set")
     assert {split: len(dataset.ids(split)) for split in dataset.splits} == {"train": 6, "val": 2, "test": 2}
     assert dataset.task.classes == KINDS[kind].classes
-    sample = dataset.on_grid(dataset.read("test", "00001"))
+    sample = dataset.on_grid(dataset.read("test", dataset.ids("test")[1]))
     drawn = draw(kind, (48, 48), 3, "test", 1)
     np.testing.assert_array_equal(sample.label, drawn.label)
     np.testing.assert_array_equal(sample.frames["rgb"], drawn.frames["rgb"])
@@ -75,6 +74,16 @@ def test_seed_split_and_number_alone_decide(kind: str) -> None:
         assert (other.label != one.label).any()
 
 
+def test_the_aerial_kind_is_drawn_as_it_always_was() -> None:
+    """Published models and the plan of the reproduction lean on it; sums were taken at commit 2f971f8."""
+    scene, strip = draw(AERIAL, (64, 80), 5, "train", 2), draw(AERIAL, (48, 256), 0)
+    assert np.bincount(scene.label.ravel()).tolist() == pytest.approx([1690, 1177, 1370, 883], abs=2)
+    assert np.bincount(strip.label.ravel()).tolist() == pytest.approx([4305, 2474, 3734, 1441, 334], abs=2)
+    assert [one.frames["rgb"].mean() for one in (scene, strip)] == pytest.approx([107.0553, 123.3863], abs=0.01)
+    assert [np.nansum(one.frames["ndsm"]) for one in (scene, strip)] == pytest.approx([12864.91, 20885.87], abs=0.5)
+    assert [np.isnan(one.frames["ndsm"]).sum() for one in (scene, strip)] == pytest.approx([42, 150], abs=1)
+
+
 def test_every_class_occurs_and_none_rules() -> None:
     for kind in KINDS:
         labels = np.stack([draw(kind, (128, 128), 0, "train", number).label for number in range(16)])
@@ -91,19 +100,6 @@ def test_height_frames_have_the_faults_of_real_ones() -> None:
     cars = [scene.frames["ndsm"][..., 0][scene.label == Kind.CAR] for scene in scenes]
     unseen = np.concatenate(cars)
     assert 0.1 < np.nanmean(unseen < 0.4) < 0.7  # cars that drove are not in a height map of another day
-
-
-def test_every_condition_occurs_and_night_blinds_the_camera_alone() -> None:
-    scenes = [draw(THERMAL, (64, 64), 2, "train", number) for number in range(40)]
-    by_condition = {name: [scene for scene in scenes if scene.condition == name] for name in CONDITIONS}
-    assert all(by_condition.values())
-    light = {name: np.mean([scene.frames["rgb"].mean() for scene in some]) for name, some in by_condition.items()}
-    assert light["night"] < light["dusk"] < light["day"]
-    burnt = {
-        name: np.mean([(scene.frames["rgb"] == 255).mean() for scene in some]) for name, some in by_condition.items()
-    }
-    assert burnt["glare"] > 4 * burnt["day"]
-    assert all(20000 < np.median(scene.frames["thermal"]) < 45000 for scene in scenes)
 
 
 @pytest.mark.parametrize(("kind", "margin"), [(AERIAL, 0.10), (THERMAL, 0.05)])
@@ -144,11 +140,3 @@ def _features(scene: object) -> np.ndarray:
     other = next(frame for name, frame in scene.frames.items() if name != "rgb")
     total = rgb.sum(1)
     return np.column_stack([total, rgb[:, 1] / total, rgb[:, 0] / total, np.nan_to_num(other.ravel(), nan=0.0)])
-
-
-def test_files_hold_what_was_drawn(tmp_path: Path) -> None:
-    synthesise(tmp_path / "set", THERMAL, 3, 32, 9)
-    drawn = draw(THERMAL, (32, 32), 9, "val", 0)
-    np.testing.assert_array_equal(
-        read_image(tmp_path / "set" / "val" / "thermal" / "00000.tif"), drawn.frames["thermal"]
-    )

@@ -23,6 +23,8 @@ WIDTHS = (8, 16, 32, 64)
 def plain(network, sensor, stride=8, parts=None):
     """A plain network with the weights of `network` for one sensor."""
     state = network.state_dict()
+    if (shared := f"stems.{sensor}.conv.conv.weight") in state:
+        state[f"stems.{sensor}.conv.weight"] = state[shared].sum(dim=1, keepdim=True)
     owner = sensor if f"encoder.enter2.convs.{sensor}.weight" in state else TASK.sensor_names[0]
     found = PlainDeepLab(TASK.sensor(sensor).channels, len(TASK.classes), WIDTHS, stride, parts)
     found.load_state_dict(weights_of(state, sensor, owner))
@@ -93,6 +95,7 @@ CASES = [
     ("heat", {}),
     ("rgb", {}),
     ("heat", {"output_stride": 16}),
+    ("heat", {"shared_stem": True}),
     ("heat", {"norms": "sensor"}),
     ("heat", {"norms": "shared"}),
     ("heat", {"shared_convs": False}),
@@ -115,7 +118,7 @@ def test_the_fp32_file_is_that_of_plain_torch_node_for_node(tmp_path, sensor, ch
     assert kinds.count("Resize") == 1
 
 
-@pytest.mark.parametrize(("sensor", "changes"), CASES[:3], ids=str)
+@pytest.mark.parametrize(("sensor", "changes"), CASES[:4], ids=str)
 def test_the_int8_file_is_that_of_a_plain_network_of_units_node_for_node(tmp_path, sensor, changes):
     network = built(**changes)
     ours = written(network.deployable(sensor), sensor, "int8", tmp_path / "ours.onnx")

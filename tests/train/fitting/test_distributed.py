@@ -76,6 +76,19 @@ def test_the_command_starts_the_processes_that_it_is_asked_for(tmp_path, start, 
     _assert_same(tmp_path / "one", tmp_path / "two")
 
 
+def test_two_processes_train_the_teacher_together_and_both_learn_from_it(tmp_path, start, alone):
+    # Which places are contrasted is drawn by each process for itself, as dropout is.
+    recipe = Recipe(
+        **{**RECIPE, "network": "csknet", "contrast_weight": 0.0, "exchange_threshold": 0.9999, "epochs": 1}
+    )
+    ended = start(recipe)
+    assert [code for code, _ in ended] == [0, 0], ended
+    assert ["step 2 of 2" in said for _, said in ended] == [True, False]
+    alone(recipe)
+    for part in ("", "teacher"):
+        _assert_same(tmp_path / "one" / part, tmp_path / "two" / part)
+
+
 def test_a_wish_to_stop_that_one_process_hears_stops_both_and_loses_nothing(tmp_path, start, alone):
     recipe = Recipe(**{**RECIPE, "network": "early_fusion", "batch": 2, "accumulate": 2, "crops_per_image": 2})
     ended = start(recipe, STOPPED="1")

@@ -160,6 +160,27 @@ def test_convolutions_that_are_not_shared_are_twice_as_many_in_the_encoder_alone
     assert lone[0] == lone[1]
 
 
+def test_a_shared_first_convolution_is_the_wider_ones_and_the_rest_is_as_it_was():
+    own, shared = built(), built(shared_stem=True)
+    assert count(own) - count(shared) == 8 * 1 * 4 * 4
+    assert shapes_of(own).keys() - shapes_of(shared).keys() == {"stems.heat.conv.weight"}
+    twice = task_of(NIR, HEAT)
+    both = built(twice, shared_stem=True)
+    assert both.stems["nir"].conv is both.stems["heat"].conv
+    given = {**frames(), "nir": frames()["heat"]}
+    with torch.no_grad():
+        for network, scenario in ((shared, "heat"), (shared, FULL), (both, "nir+heat")):
+            flown = network.deployable(scenario).eval()(*(given[name] for name in scenario.split("+")))
+            assert torch.allclose(flown, network(given, scenario).logits, atol=1e-5)
+
+
+def test_a_first_convolution_that_cannot_be_shared_is_refused():
+    with pytest.raises(
+        RecipeError, match=r"rgb has 3 channels and sar 2.*as many, or one of them 1.*shared_stem=false"
+    ):
+        networks.build(dataclasses.replace(RECIPE, shared_stem=True), task_of(SAR, RGB))
+
+
 def test_batch_norms_are_apart_by_sensor_and_scenario_by_sensor_or_by_scenario():
     ours, published, one = (built(norms=norms) for norms in ("scenario", "sensor", "shared"))
     widths = {"early": 3 * 16, "mixed": 5 * 32 + 3 * 64}
@@ -212,12 +233,20 @@ LESS = [
 
 @pytest.mark.parametrize(("changes", "less"), LESS, ids=[str(row[0]) for row in LESS])
 def test_a_switch_takes_away_its_own_terms(changes, less):
-    network = taught(**changes)
+    network = taught(contrast_trusts="labels", **changes)
     found = network.losses(frames(), target(), "heat", 0.5)
     assert set(found) == TERMS - less
     assert all(term.isfinite() and term > 0 for term in found.values())
     sum(found.values()).backward()
     assert any(p.grad is not None for p in network.lesson.parameters()) == ("contrast" not in less)
+
+
+def test_contrast_takes_no_label_that_the_teacher_contradicts():
+    network = taught()
+    said = network.lesson._taught(frames()).logits.argmax(dim=1)
+    wrong = (said + 1) % len(network.task.classes)
+    assert network.losses(frames(), wrong, "heat", 0.5)["contrast"] == 0
+    assert network.losses(frames(), said, "heat", 0.5)["contrast"] > 0 or len(said.unique()) == 1
 
 
 @pytest.mark.parametrize("key", ["texture_weight", "contrast_weight", "exchange_pressure"])
@@ -238,12 +267,13 @@ def test_texture_without_a_teacher_is_refused_and_without_texture_there_is_none(
 
 
 def test_the_teacher_is_deeplab_on_the_optical_sensor_and_no_part_of_the_student():
-    network = taught()
+    network = built()
     recipe = network.taught_by()
     assert (recipe.network, recipe.sensors, recipe.grid) == ("deeplabv3", ("rgb",), TASK.grid)
     before = set(network.state_dict())
     teacher = networks.build(recipe, task_of(RGB))
     network.learn_from(teacher)
+    assert network.taught_by() is None
     assert set(network.state_dict()) == before
     assert not any(p.requires_grad or id(p) in set(map(id, network.parameters())) for p in teacher.parameters())
     network.train()
@@ -253,15 +283,15 @@ def test_the_teacher_is_deeplab_on_the_optical_sensor_and_no_part_of_the_student
 @pytest.mark.parametrize("seen", [(HEAT,), (NIR,)])
 def test_a_teacher_of_another_sensor_is_refused(seen):
     recipe = Recipe(network="deeplabv3", width=0.25)
-    with pytest.raises(CheckpointError, match=f"the teacher sees {seen[0].name}"):
+    with pytest.raises(CheckpointError, match=f"the teacher does not fit: it sees {seen[0].name}"):
         built().learn_from(networks.build(recipe, task_of(*seen)))
 
 
-@pytest.mark.parametrize("norms", ["scenario", "shared"])
-def test_a_run_comes_back_as_it_was(tmp_path, norms):
-    network = built(norms=norms)
+@pytest.mark.parametrize("changes", [{}, {"norms": "shared"}, {"shared_stem": True}], ids=str)
+def test_a_run_comes_back_as_it_was(tmp_path, changes):
+    network = built(**changes)
     metrics = {"split": "test", "images": 0, "scenarios": {}}
-    recipe = dataclasses.replace(RECIPE, norms=norms)
+    recipe = dataclasses.replace(RECIPE, **changes)
     checkpoint.save(tmp_path / "run", network, recipe=recipe, statistics=(), metrics=metrics)
     again = checkpoint.load(tmp_path / "run").network.eval()
     assert all(torch.equal(logits, answers(again)[name]) for name, logits in answers(network).items())

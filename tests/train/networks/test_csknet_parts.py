@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from dis2_train.networks.csknet.sharing import SharedUnit
+from dis2_train.networks.csknet.sharing import OneForAll, SharedUnit
 from dis2_train.networks.csknet.spectral import GatedSpectralUnit, PlainMean
 from dis2_train.networks.csknet.texture import texture, texture_distance
 from dis2_train.networks.deeplab.plan import Shape
@@ -89,6 +89,19 @@ def test_ablations_of_sharing_own_a_convolution_each_or_one_norm_for_both():
     assert one.at("rgb", False).norm is one.at("heat", False).norm
     assert one.at("rgb", True).norm is one.at("heat", True).norm
     assert one.at("rgb", True).norm is not one.at("rgb", False).norm
+
+
+def test_one_channel_in_the_place_of_each_costs_one_convolution_of_it():
+    conv = nn.Conv2d(3, 4, 4, 2, 1, bias=False)
+    one, x = OneForAll(conv), torch.randn(2, 1, 8, 6)
+    expected = conv(x.repeat(1, 3, 1, 1))
+    assert torch.allclose(one(x), expected, atol=1e-6)
+    plain = one.summed()
+    assert (type(plain), plain.in_channels, plain.weight.shape) == (nn.Conv2d, 1, (4, 1, 4, 4))
+    assert torch.allclose(plain(x), expected, atol=1e-6)
+    one(x).sum().backward()
+    assert conv.weight.grad.abs().sum() > 0
+    assert conv.weight.shape == (4, 3, 4, 4)
 
 
 def test_the_gated_spectral_unit_adds_three_gated_tones():

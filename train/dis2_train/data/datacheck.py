@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dis2_edge.dataset import DataSet, Sample
-from dis2_edge.images import write_png
+from dis2_edge.images import image_dtype, write_png
 from dis2_edge.labels import rgb_of
 from dis2_edge.prepare import find_holes
 from dis2_edge.sensors import Sensor
@@ -36,6 +36,10 @@ class SensorFindings:
     """Pixels in all."""
     blank: int = 0
     """Frames of one value, or of nothing but holes: the sensor as good as lost."""
+    types: dict[str, str] = field(default_factory=dict)
+    """Number type that files hold -> the first sample of it."""
+    small: int = 0
+    """Frames of whole numbers none of which is over 255, as 8 bits hold them."""
 
 
 @dataclass
@@ -100,7 +104,7 @@ def warnings_of(dataset: DataSet, found: dict[str, SplitFindings]) -> list[str]:
                 said.append(
                     f"split {split}: {100 * row.holes // row.pixels} % of {name} are holes; is the range right?"
                 )
-    return said
+    return said + [line for sensor in dataset.task.sensors for line in _depth_warnings(sensor, found)]
 
 
 def write_sheet(dataset: DataSet, path: Path, *, rows: int = 8, side: int = 192) -> None:
@@ -131,6 +135,20 @@ def viewable(pixels: npt.NDArray[Any], channels: int = 3) -> Picture:
     return picture if picture.shape[2] == 3 else np.repeat(picture[..., :1], 3, axis=2)
 
 
+def _depth_warnings(sensor: Sensor, found: dict[str, SplitFindings]) -> list[str]:
+    """Whether files of a sensor differ in number type, or in scale as 8 and 16 bits do."""
+    rows = {split: findings.sensors[sensor.name] for split, findings in found.items()}
+    types = {kind: f"{split}/{id_}" for split, row in rows.items() for kind, id_ in row.types.items()}
+    if len(types) > 1:
+        told = " and ".join(f"{kind} ({where})" for kind, where in types.items())
+        return [f"files of {sensor.name} hold {told}: one scale for all, or two sensors?"]
+    samples, small = sum(row.samples for row in found.values()), sum(row.small for row in rows.values())
+    if sensor.kind != "thermal" or sensor.dtype == "uint8" or not 0 < small < samples:
+        return []
+    where = ", ".join(f"{row.small} of {found[split].samples} in {split}" for split, row in rows.items() if row.small)
+    return [f"{sensor.name}: {where} frames hold nothing over 255 and others do: 8 bits among 16?"]
+
+
 def _check_split(dataset: DataSet, split: str) -> SplitFindings:
     classes = len(dataset.task.classes)
     names = dataset.task.sensor_names
@@ -140,6 +158,8 @@ def _check_split(dataset: DataSet, split: str) -> SplitFindings:
         found.samples += 1
         for sensor in dataset.task.sensors:
             _add(found.sensors[sensor.name], sample.frames[sensor.name], sensor)
+            path = dataset.entry(split, id_).pair.frames[sensor.name]
+            found.sensors[sensor.name].types.setdefault(image_dtype(path), id_)
             found.sensors[sensor.name].holes += sample.holes.get(sensor.name, 0)
         if sample.label is not None:
             found.class_pixels += np.bincount(np.minimum(sample.label, classes).ravel(), minlength=classes + 1)
@@ -155,6 +175,7 @@ def _add(row: SensorFindings, pixels: npt.NDArray[Any], sensor: Sensor) -> None:
     if valid.size:
         row.low, row.high = min(row.low, float(valid.min())), max(row.high, float(valid.max()))
     row.blank += int(valid.size == 0 or valid.min() == valid.max())
+    row.small += int(valid.size > 0 and valid.max() <= 255 and bool((valid == np.rint(valid)).all()))
 
 
 def _line(dataset: DataSet, sample: Sample, side: int) -> Picture:

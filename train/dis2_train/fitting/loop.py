@@ -75,14 +75,14 @@ class Training:
         """Whether the worst scenario has gone without gain for as many looks as the recipe's patience."""
         return 0 < self.recipe.patience <= self.state.counters.looks_without_gain
 
-    def run(self, out: Path, save_every_s: float) -> None:
-        """Take all steps that are left; at the end of each epoch log, look at the validation split, and save."""
+    def run(self, out: Path, save_every_s: float, stop: Stop) -> None:
+        """Take all steps left, until `stop`; at the end of an epoch log, look at the validation split, and save."""
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
         counters, begun = self.state.counters, time.monotonic()
         saved, spent = begun, counters.seconds
         first = counters.epoch * self.epoch_steps + counters.step
-        with self._feed(first) as feed, self._log(out) as log, Stop(self.fabric) as stop:
+        with self._feed(first) as feed, self._log(out) as log:
             batches = (batch for _, batch in feed)
             for step in progress(self._steps_left(first), "train", self.steps - first):
                 with _memory_errors(self.recipe):
@@ -120,7 +120,10 @@ class Training:
         counters.epoch += counters.step == 0
 
     def figures(self) -> dict[str, float]:
-        """One row of the log: rate, mean of each loss term since the last row, and, when it is time, validation."""
+        """One row of the log: rate, mean of each loss term since the last row, figures of the average, validation.
+
+        Validation when it is time for it. RecipeError when a loss is no number.
+        """
         counters, recipe = self.state.counters, self.recipe
         means = {name: float(total) / float(times) for name, (total, times) in self._shared_sums().items()}
         self.state.sums = {}
@@ -132,7 +135,7 @@ class Training:
                 )
         row = {"step": counters.epoch * self.epoch_steps, "seconds": counters.seconds}
         row |= {"learning_rate": rate_at(counters.epoch * self.epoch_steps - 1, self.steps, recipe)}
-        row |= {f"loss/{name}": value for name, value in means.items()}
+        row |= {f"loss/{name}": value for name, value in means.items()} | self.state.average.network.figures()
         if self.validation and self._looks_now:
             row |= self.validate(self.validation)
         return row | ({"stopped_early": 1.0} if self.stops_early else {})

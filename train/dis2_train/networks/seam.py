@@ -64,8 +64,15 @@ class Network(nn.Module, ABC):
         """Module names within `deployable(scenario)` that quantisation may keep in floating point as a whole."""
 
     def taught_by(self) -> Recipe | None:
-        """The recipe of a network that is trained before this one, on the same data, and teaches it; mostly None."""
+        """The recipe of a network that must be trained on the same data before this one; None when none is waited for.
+
+        Mostly None, and always once it was had: see `learn_from`.
+        """
         return None
 
     def learn_from(self, teacher: Network) -> None:
         """Take the trained network that `taught_by` asked for. It is no part of this one: nothing of it is saved."""
+
+    def figures(self) -> dict[str, float]:
+        """What a log may say of this network beside its losses, by name; asked once an epoch. Mostly nothing."""
+        return {}

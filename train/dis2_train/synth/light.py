@@ -60,14 +60,19 @@ def lit(world: World, sun: Sun) -> Field:
     return world.albedo * (direct * colour(1.05, 1.0, 0.92) + np.float32(sun.sky) * colour(0.85, 0.95, 1.15))
 
 
-def photograph(rng: Rng, light: Field, *, exposure: float = 1.0, noise: float = 1.0) -> npt.NDArray[np.uint8]:
-    """HxWx3 uint8 picture of `light`: lens blur, haze, uneven light, tone curve, noise that grows in the dark."""
+def photograph(
+    rng: Rng, light: Field, *, exposure: Field | float = 1.0, noise: Field | float = 1.0, veil: Field | float = 1.0
+) -> npt.NDArray[np.uint8]:
+    """HxWx3 uint8 picture of `light`: lens blur, haze, uneven light, tone curve, noise that grows in the dark.
+
+    `exposure`, `noise` and `veil` (factors on the light, the noise and the haze) are numbers, or fields of HxWx1.
+    """
     shape = light.shape[:2]
     light = blur(light, float(rng.uniform(0.35, 0.9)))
     uneven = 0.88 + 0.24 * value_noise(rng, (shape[0], shape[1]), max(shape) / 2)
     gain = exposure * float(rng.uniform(0.85, 1.2)) * uneven[..., None]
     balance = colour(*rng.normal(1, 0.035, 3))
-    signal = light * gain * balance + float(rng.uniform(0, 0.04))
+    signal = light * gain * balance + veil * float(rng.uniform(0, 0.04))
     signal = signal + noise * (0.006 + 0.02 * np.sqrt(np.maximum(signal, 0))) * grain(rng, light.shape)
     picture: npt.NDArray[np.uint8] = np.rint(255 * np.clip(signal, 0, 1) ** 0.7).astype(np.uint8)
     return picture

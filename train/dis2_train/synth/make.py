@@ -29,8 +29,10 @@ _UTM_32_NORTH = 32632
 class SceneKind:
     """A kind of synthetic data set."""
 
-    scene: Callable[[Rng, tuple[int, int]], Scene]
-    """Makes one scene of a height and width in pixels."""
+    scene: Callable[[Rng, tuple[int, int], int], Scene]
+    """Makes the scene of a height and width in pixels that has this number in its split."""
+    flight: Callable[[Rng, tuple[int, int]], Scene]
+    """Makes the strip to fly over."""
     pixel_m: float
     """Side of a ground pixel in metres."""
     classes: tuple[str, ...]
@@ -39,6 +41,8 @@ class SceneKind:
     """Their colours, told apart by people of any colour vision by lightness as well."""
     sensors: str
     """The sensor tables of the description."""
+    conditions: tuple[str, ...] = ()
+    """The conditions that scenes take turns in, which their ids end in; empty where there is one."""
 
 
 _RGB = """[sensors.rgb]
@@ -68,9 +72,12 @@ valid_min = 20000.0
 valid_max = 45000.0
 rate_hz = 9.0
 max_age_ms = 300.0
+pause_ms = 1000.0
+pause_every_s = 30.0
 """
 KINDS: dict[str, SceneKind] = {
     "aerial": SceneKind(
+        lambda rng, shape, number: aerial.aerial_scene(rng, shape),
         aerial.aerial_scene,
         aerial.PIXEL_M,
         ("impervious", "building", "low_vegetation", "tree", "car"),
@@ -79,10 +86,12 @@ KINDS: dict[str, SceneKind] = {
     ),
     "thermal": SceneKind(
         thermal.thermal_scene,
+        thermal.thermal_flight,
         thermal.PIXEL_M,
         ("ground", "building", "vegetation", "car", "person"),
         ("#9aa0a6", "#d1495b", "#4f9d69", "#f9c74f", "#48cae4"),
         f"{_RGB}\n{_THERMAL}",
+        thermal.CONDITIONS,
     ),
 }
 
@@ -90,9 +99,11 @@ KINDS: dict[str, SceneKind] = {
 def synthesise(out: Path, kind: KindName, count: int, size: int, seed: int) -> Path:
     """Write `count` scenes of `size` x `size` pixels into the new folder `out`, and return it.
 
-    15 % each go to val and test, at least one. `out/flight` holds one strip of 1.5 `size` x 8 `size` pixels, which the
-    simulated flight moves over. The same arguments give the same pictures; each scene is drawn from `seed`, split and
-    number alone. Raises DataError on a count or size that cannot be, StorageError when `out` is in use.
+    15 % each go to val and test, at least one. Scenes of a kind with conditions take turns in them; ids end in the
+    condition, and each split has a part for each. `out/flight` holds one strip of 1.5 `size` x 8 `size` pixels,
+    which the simulated flight moves over; of kind thermal, the day turns to night from its left end to the right.
+    The same arguments give the same pictures; each scene is drawn from `seed`, split and number alone. Raises
+    DataError on a count or size that cannot be, StorageError when `out` is in use.
     """
     if kind not in KINDS:
         raise DataError(f"kind {kind!r}", expected=" or ".join(KINDS))
@@ -102,7 +113,8 @@ def synthesise(out: Path, kind: KindName, count: int, size: int, seed: int) -> P
     with new_folder(out) as folder:
         for split, number in progress(jobs, f"{kind} scenes of {size} px"):
             scene = draw(kind, (size, size), seed, split, number)
-            _write(folder, kind, scene, f"{split}/{{sensor}}/{number:05d}", (number % 100, number // 100))
+            id_ = f"{number:05d}_{scene.condition}" if KINDS[kind].conditions else f"{number:05d}"
+            _write(folder, kind, scene, f"{split}/{{sensor}}/{id_}", (number % 100, number // 100))
         strip = draw(kind, (size * 3 // 2, size * 8), seed, FLIGHT, 0)
         _write(folder, kind, strip, f"{FLIGHT}/{{sensor}}", (0, -9))
         write_text(folder / FILE, _description(kind, size, seed))
@@ -112,7 +124,8 @@ def synthesise(out: Path, kind: KindName, count: int, size: int, seed: int) -> P
 def draw(kind: KindName, shape: tuple[int, int], seed: int, split: str = FLIGHT, number: int = 0) -> Scene:
     """The scene of `shape` (height, width) that stands at `number` of `split`; of any size, so also a strip to fly."""
     place = ("train", "val", "test", FLIGHT).index(split)
-    return KINDS[kind].scene(np.random.default_rng([seed, place, number]), shape)
+    rng = np.random.default_rng([seed, place, number])
+    return KINDS[kind].flight(rng, shape) if split == FLIGHT else KINDS[kind].scene(rng, shape, number)
 
 
 def _shared_out(count: int) -> dict[str, int]:
@@ -152,5 +165,11 @@ alignment = "registered"
 
 [split]
 by = "folder"
-
+{_parts(row.conditions)}
 {row.sensors}"""
+
+
+def _parts(conditions: tuple[str, ...]) -> str:
+    """The line that makes a part of each split for every condition, where there are some."""
+    named = ", ".join(f'{name} = "*_{name}"' for name in conditions)
+    return f"parts = {{ {named} }}\n" if named else ""

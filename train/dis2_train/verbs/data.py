@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dis2_edge.dataset import open_dataset
 from dis2_edge.terminal import say, table, warn
-from dis2_train.data import datacheck
+from dis2_train.data import datacheck, polarity, registration
 from dis2_train.data.describe import describe
 from dis2_train.synth.make import KINDS, synthesise
 
@@ -92,7 +92,15 @@ def _check(args: argparse.Namespace) -> int:
     height, width = dataset.task.grid
     table(f"{dataset.name}: sensors, grid {height}x{width}", *datacheck.sensor_rows(dataset, found))
     table("class shares, per cent of labelled pixels (ignore: of all)", *datacheck.class_rows(dataset, found))
-    for warning in datacheck.warnings_of(dataset, found):
+    laid = registration.offsets(dataset)
+    if laid:
+        table(f"edges against those of {dataset.task.sensors[0].name}, in pixels of the grid", *registration.rows(laid))
+    told = [
+        *datacheck.warnings_of(dataset, found),
+        *registration.warnings_of(laid, dataset),
+        *polarity.warnings_of(polarity.polarities(dataset), dataset),
+    ]
+    for warning in told:
         warn(warning)
     if args.out:
         datacheck.write_sheet(dataset, args.out / "sheet.png", rows=max(1, args.rows))

@@ -50,6 +50,12 @@ def given_up(pair: Sequence[nn.BatchNorm2d], threshold: float) -> tuple[Tensor, 
     return masks[0], masks[1]
 
 
+def exchanged_share(norms: Norms, threshold: float) -> float:
+    """Share of the channels of both sensors at all sites that carry the other sensor's, 0..0.5."""
+    masks = [mask for pair in norms.values() for mask in given_up(pair, threshold)]
+    return float(torch.cat(masks).float().mean())
+
+
 class LiveExchange(nn.Module):
     """The exchange while scales still move: which channels are given up is asked anew in every step."""
 

@@ -10,10 +10,11 @@ from dis2_edge.errors import RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_edge.scenario import sensors_of
 from dis2_edge.task import Task
+from dis2_train.networks.blocks import ConvUnit
 from dis2_train.networks.csknet.branches import TwoBranches, frozen_encoder, full_blocks
-from dis2_train.networks.csknet.exchange import LiveExchange, Norms
+from dis2_train.networks.csknet.exchange import LiveExchange, Norms, exchanged_share
 from dis2_train.networks.csknet.lesson import Lesson
-from dis2_train.networks.csknet.sharing import SharedUnit
+from dis2_train.networks.csknet.sharing import OneForAll, SharedUnit, as_flown
 from dis2_train.networks.csknet.spectral import GatedSpectralUnit, PlainMean
 from dis2_train.networks.deeplab.decoder import Decoder, ImagePooling
 from dis2_train.networks.deeplab.encoder import Encoder
@@ -49,6 +50,8 @@ class CskNet(Network):
         names, hidden = task.sensor_names, hidden_width(recipe)
         plans = {sensor.name: encoder_plan(recipe, sensor.channels) for sensor in task.sensors}
         self.stems = nn.ModuleDict({name: plans[name].pop("stem").unit() for name in names})
+        if recipe.shared_stem:
+            _share_stem(self.stems, task)
         self.encoder = _shared_encoder(recipe, plans[names[0]], names)
         self.decoders = nn.ModuleDict({name: _own_decoder(recipe, name) for name in names})
         self.poolings = nn.ModuleDict({name: ImagePooling(scaled(recipe.width)[3], hidden) for name in names})
@@ -70,7 +73,7 @@ class CskNet(Network):
 
     def losses(self, frames: Frames, target: Tensor, scenario: str, progress: float) -> dict[str, Tensor]:
         """Three heads, lone sensors, texture, contrast and pressure; see `dis2_train.networks.csknet.lesson`."""
-        return self.lesson.terms(self, frames, target, scenario)
+        return self.lesson.terms(self, frames, target, scenario, progress)
 
     def deployable(self, scenario: str, taps: tuple[str, ...] = ()) -> nn.Module:
         """The lone sensor's plain DeepLabV3; or both branches with what is exchanged fixed as it is now."""
@@ -86,22 +89,27 @@ class CskNet(Network):
         return lone_blocks(net) if isinstance(net, Alone) else full_blocks(net)
 
     def taught_by(self) -> Recipe | None:
-        """The optical teacher: DeepLabV3 on the optical sensor, by the same recipe."""
+        """The optical teacher, until it is there: DeepLabV3 on the optical sensor, by the same recipe."""
         return self.lesson.teacher_recipe
 
     def learn_from(self, teacher: Network) -> None:
         """Take the trained optical teacher; it is kept apart from this network's own weights."""
-        self.lesson.take(teacher)
+        self.lesson.take(teacher, self)
 
-    def lone(self, sensor: str) -> Alone:
-        """The plain DeepLabV3 of one sensor."""
-        encoder = Encoder([self._encoder_units(sensor, full=False)])
+    def figures(self) -> dict[str, float]:
+        """`exchanged`: share of the channels where channels are exchanged that carry the other sensor's now, 0..0.5."""
+        norms = self.exchanged()
+        return {"exchanged": exchanged_share(norms, self.recipe.exchange_threshold)} if norms else {}
+
+    def lone(self, sensor: str, frozen: bool = False) -> Alone:
+        """The plain DeepLabV3 of one sensor; `frozen` as it flies."""
+        encoder = Encoder([self._encoder_units(sensor, full=False, frozen=frozen)])
         return Alone(encoder, self._decoder(sensor, full=False), self.heads[sensor], self.recipe.output_stride)
 
     def both(self, frozen: bool = False) -> TwoBranches:
         """Both branches, side by side; `frozen` cuts them to what flies."""
         names, recipe = self.task.sensor_names, self.recipe
-        units = [self._encoder_units(name, full=True) for name in names]
+        units = [self._encoder_units(name, full=True, frozen=frozen) for name in names]
         if frozen:
             encoder = frozen_encoder(units, self.exchanged(), recipe.exchange_threshold, recipe.strip_exchange)
         else:
@@ -119,11 +127,13 @@ class CskNet(Network):
     def _net(self, scenario: str, frozen: bool = False) -> Alone | TwoBranches:
         if scenario not in self.task.scenarios:
             raise RecipeError(f"unknown scenario {scenario!r}", expected=" or ".join(self.task.scenarios))
-        return self.both(frozen) if scenario == self.task.full else self.lone(scenario)
+        return self.both(frozen) if scenario == self.task.full else self.lone(scenario, frozen)
 
-    def _encoder_units(self, sensor: str, full: bool) -> Mapping[str, nn.Module]:
+    def _encoder_units(self, sensor: str, full: bool, frozen: bool = False) -> Mapping[str, nn.Module]:
+        stem = self.stems[sensor]
+        assert isinstance(stem, ConvUnit)
         shared = {name: _unit(unit).at(sensor, full) for name, unit in self.encoder.items()}
-        return {"stem": self.stems[sensor], **shared}
+        return {"stem": as_flown(stem) if frozen else stem, **shared}
 
     def _decoder(self, sensor: str, full: bool) -> Decoder:
         units = {name: _unit(unit).at(sensor, full) for name, unit in self.decoders[sensor].items()}  # type: ignore[operator]
@@ -151,7 +161,7 @@ def _refuse_draws(recipe: Recipe) -> None:
 
 
 def _shared_encoder(recipe: Recipe, plan: Mapping[str, Shape], sensors: tuple[str, ...]) -> nn.ModuleDict:
-    """The encoder's units behind the first convolution, which is each sensor's own: channels differ (inferred)."""
+    """The encoder's units behind the first convolution."""
     mixed = {name for stage in _mixed_stages(recipe) for name in units_of(stage)}
     convs, one_norm = recipe.shared_convs, recipe.norms == "shared"
     return nn.ModuleDict(
@@ -160,6 +170,17 @@ def _shared_encoder(recipe: Recipe, plan: Mapping[str, Shape], sensors: tuple[st
             for name, shape in plan.items()
         }
     )
+
+
+def _share_stem(stems: nn.ModuleDict, task: Task) -> None:
+    """Give both first units one convolution, the wider one's; RecipeError where channels are neither equal nor one."""
+    wide, narrow = sorted(task.sensors, key=lambda sensor: -sensor.channels)
+    if narrow.channels not in (1, wide.channels):
+        told = f"{wide.name} has {wide.channels} channels and {narrow.name} {narrow.channels}"
+        raise RecipeError(f"shared_stem: {told}", expected="as many, or one of them 1", mend="--set shared_stem=false")
+    shared = stems[wide.name].conv
+    assert isinstance(shared, nn.Conv2d)
+    stems[narrow.name].conv = shared if narrow.channels == wide.channels else OneForAll(shared)
 
 
 def _own_decoder(recipe: Recipe, sensor: str) -> nn.ModuleDict:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from dis2_train.networks.blocks import ConvUnit
 from dis2_train.networks.deeplab.plan import Shape
@@ -34,6 +35,35 @@ class SharedUnit(nn.Module):
         norms = self.full_norms if full and self.full_norms else self.norms
         conv = self.convs[sensor] if sensor in self.convs else next(iter(self.convs.values()))
         return ConvUnit.of(conv, norms[sensor], self.shape.act)
+
+
+class OneForAll(nn.Module):
+    """A convolution of several channels that reads one channel in the place of each.
+
+    sum over c of W_c * x = (sum over c of W_c) * x: it costs what a convolution of one channel costs.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 1, H, W) to what the convolution gives of `x` repeated in every channel."""
+        weight = self.conv.weight.sum(dim=1, keepdim=True)
+        return F.conv2d(x, weight, None, self.conv.stride, self.conv.padding, self.conv.dilation)
+
+    def summed(self) -> nn.Conv2d:
+        """The plain convolution of one channel that it is now; its weight is a copy."""
+        own, weight = self.conv, self.conv.weight.detach().sum(dim=1, keepdim=True)
+        shape = own.kernel_size, own.stride, own.padding, own.dilation
+        conv = nn.Conv2d(1, own.out_channels, *shape, bias=False, device="meta")  # type: ignore[arg-type]
+        conv.weight = nn.Parameter(weight)
+        return conv
+
+
+def as_flown(unit: ConvUnit) -> ConvUnit:
+    """The unit with a plain convolution."""
+    return ConvUnit.of(unit.conv.summed(), unit.norm) if isinstance(unit.conv, OneForAll) else unit
 
 
 def _norms(channels: int, sensors: Sequence[str], one: bool) -> nn.ModuleDict:
