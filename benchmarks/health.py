@@ -273,7 +273,7 @@ def _split(name: str, found: DataSet) -> Iterator[Scenery]:
 
 
 def _pictures(found: DataSet, *splits: str) -> list[dict[str, Pixels]]:
-    return [found.read(split, id_).frames for split in splits or found.splits for id_ in found.ids(split)]
+    return [found.read(split, id_).frames for split in splits or found.whole_splits for id_ in found.ids(split)]
 
 
 def _held(
