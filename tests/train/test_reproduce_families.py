@@ -10,8 +10,9 @@ from benchmarks.reproduce import front, page, records, verdict, versus
 from benchmarks.reproduce.bars import verdicts
 from benchmarks.reproduce.lines import groups_of, held_against
 from benchmarks.reproduce.places import Places
-from benchmarks.reproduce.plan import DataPlan, Plan, Row, load
+from benchmarks.reproduce.plan import ROOT, DataPlan, Plan, Row, load
 from benchmarks.reproduce.records import Origin, Record
+from dis2_edge.description import load as described
 from dis2_edge.scores import Counts
 from dis2_train.judging.evaluation import Evaluation
 from dis2_train.networks.cost import Cost
@@ -223,3 +224,6 @@ def test_teachers_are_what_training_would_have_made_itself() -> None:
         for key in ("width", "output_stride", "pyramid_rates", "crop", "epochs", "batch", "crops_per_image", "grid"):
             assert getattr(found, key) == getattr(pupil, key), (row.name, key)
         assert plan.data[row.data].infrared not in found.sensors
+        if plan.data[row.data].describe:  # else the network could not tell which sensor its teacher sees
+            sensors = described(ROOT / plan.data[row.data].describe).sensors
+            assert [name for name in pupil.sensors if sensors[name].kind == "optical"] == list(found.sensors)
