@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fnmatch
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,20 +73,24 @@ class DataSet:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names of the splits; train, val and test first."""
+        """Names of the splits; train, val and test first, parts of others last."""
         return tuple(self._entries)
+
+    @property
+    def whole_splits(self) -> tuple[str, ...]:
+        """Names of the splits that are no part of another: together they hold every sample once."""
+        ends = self.description.split.parts
+        parts = {f"{split}_{part}" for split in self._entries for part in ends}
+        return tuple(split for split in self._entries if split not in parts)
 
     def ids(self, split: str) -> tuple[str, ...]:
         """The ids of `split`, in a fixed order; DataError when there is no such split."""
         return tuple(self._of(split))
 
-    def groups(self, split: str) -> dict[str, tuple[str, ...]]:
-        """The groups that the description names, each with its ids of `split`; one that has none stays empty."""
-        ids = self.ids(split)
-        return {
-            name: tuple(id_ for id_ in ids if fnmatch.fnmatchcase(id_, pattern))
-            for name, pattern in self.description.groups.items()
-        }
+    def parts(self, split: str) -> dict[str, tuple[str, ...]]:
+        """The parts of `split`, such as day and night: name -> ids; one without samples is left out."""
+        named = {part: f"{split}_{part}" for part in self.description.split.parts}
+        return {part: self.ids(name) for part, name in named.items() if name in self.splits}
 
     def entry(self, split: str, id_: str) -> Entry:
         """Where sample `id_` comes from; DataError when the split does not hold it."""

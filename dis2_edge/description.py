@@ -116,8 +116,6 @@ class Description:
     """registered: pixel for pixel, all of one size; declared: each sensor says size, to_grid and fit."""
     split: Split = field(default_factory=Split)
     """How the samples are shared out."""
-    groups: dict[str, str] = field(default_factory=dict)
-    """Name of a group -> pattern of its samples' ids, `*_night`: models are judged on each group as well."""
 
     @property
     def patterns(self) -> dict[str, str]:

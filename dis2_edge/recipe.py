@@ -167,7 +167,10 @@ class Recipe:
     contrast_temperature: float = 0.1
     """Of csknet: temperature of that loss."""
     contrast_share: float = 0.1
-    """Of csknet: share of negatives, nearest first, and of positives, farthest first, that an anchor meets."""
+    """Of csknet: share of negatives, nearest first, and of positives, farthest first, that an anchor meets from the
+    middle of the training on; it falls to this from 1."""
+    contrast_trusts: Literal["teacher", "labels"] = "teacher"
+    """Of csknet: contrast takes the labels that the optical teacher agrees with, or all of them."""
     contrast_bank: int = 256
     """Of csknet: embeddings of each class that are remembered from earlier steps."""
 

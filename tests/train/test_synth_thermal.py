@@ -153,14 +153,14 @@ def test_an_evening_is_whole_in_every_column_and_turns_without_a_jump() -> None:
     assert [mix[name][0, place] for name, place in (("day", 0), ("dusk", 280), ("night", 511))] == [1, 1, 1]
 
 
-def test_the_data_set_names_its_conditions_as_groups(tmp_path: Path) -> None:
+def test_the_data_set_has_its_conditions_as_parts(tmp_path: Path) -> None:
     dataset = open_dataset(synthesise(tmp_path / "set", THERMAL, 40, 32, 9))
-    assert {split: [len(ids) for ids in dataset.groups(split).values()] for split in dataset.splits} == {
+    assert {name: [len(ids) for ids in dataset.parts(name).values()] for name in dataset.whole_splits} == {
         "train": [7, 7, 7, 7],
         "val": [2, 2, 1, 1],
         "test": [2, 2, 1, 1],
     }
-    assert tuple(dataset.groups("val")) == CONDITIONS
+    assert tuple(dataset.parts("val")) == CONDITIONS
     drawn = draw(THERMAL, (32, 32), 9, "val", 2)
     np.testing.assert_array_equal(read_image(tmp_path / "set/val/thermal/00002_night.tif"), drawn.frames["thermal"])
     thermal = dataset.task.sensor("thermal")

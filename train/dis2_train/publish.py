@@ -85,9 +85,9 @@ def synthetic_origin(data: DataSet) -> Origin:
             expected=f"synth_{' or synth_'.join(KINDS)}: only their terms are known to allow that weights travel",
         )
     seed = int(said[2])
-    for split in data.splits:
+    for split in data.whole_splits:
         _check_drawn(data, kind, seed, split)
-    return Origin(kind, sum(len(data.ids(split)) for split in data.splits), data.task.grid[0], seed)
+    return Origin(kind, sum(len(data.ids(split)) for split in data.whole_splits), data.task.grid[0], seed)
 
 
 def halved(state: dict[str, Tensor]) -> dict[str, Tensor]:

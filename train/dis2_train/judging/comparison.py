@@ -95,6 +95,8 @@ class Comparison:
     """In the order in which they were given."""
     resamples: int
     """Number of bootstrap resamples."""
+    parts: dict[str, Comparison] = field(default_factory=dict)
+    """The same on parts of the images, such as day and night, by their names; empty where the data set has none."""
 
     @property
     def measures(self) -> tuple[str, ...]:

@@ -39,6 +39,10 @@ def to_table(found: Comparison) -> dict[str, Any]:
         "reference": found.reference,
         "conditions": {condition.name: condition.weights for condition in found.conditions},
         "rows": [_row(row) for row in found.rows],
+        "parts": {
+            name: {"images": part.images, "rows": [_row(row) for row in part.rows]}
+            for name, part in found.parts.items()
+        },
     }
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from dis2_edge import bundle as bundles
 from dis2_edge import recipe as recipes
@@ -76,7 +76,7 @@ def data_hash(data: DataSet, split: str) -> str:
     entries = [data.entry(split, id_) for id_ in data.ids(split)]
     labels = {entry.pair.label for entry in entries if entry.pair.label}
     files = sorted({path for entry in entries for path in entry.pair.frames.values()} | labels)
-    told = json.dumps(_as_read(dataclasses.asdict(data.description)), sort_keys=True, default=str)
+    told = json.dumps(dataclasses.asdict(data.description), sort_keys=True, default=str)
     digests = [sha256(path) for path in progress(files, f"look over {data.name} {split}")]
     return _hash(told, split, *data.ids(split), *digests)
 
@@ -106,11 +106,6 @@ def recipe_hash(model: Path, precision: str) -> str:
     plain = dataclasses.replace(recipe, **_NOT_OF_A_RECIPE)  # type: ignore[arg-type]
     task = model / "task.json"
     return _hash(plain.to_toml(), task.read_text("utf-8") if task.is_file() else "", precision)
-
-
-def _as_read(description: dict[str, Any]) -> dict[str, Any]:
-    """`description` without what changes nothing that is read."""
-    return {key: value for key, value in description.items() if key != "groups"}
 
 
 def _kept(file: Path) -> Evaluation | None:

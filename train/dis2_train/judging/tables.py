@@ -23,6 +23,7 @@ def print_comparison(found: Comparison, lead: str = "miou") -> None:
     overview(found, lead)
     differences(found, lead)
     further(found, lead)
+    by_part(found, lead)
     for line in notes(found):
         say(line)
 
@@ -41,6 +42,7 @@ def print_evaluation(found: Comparison, lead: str = "miou") -> None:
     table(f"{row.name} on {_what(found)}, per cent", columns, lines)
     if len(found.classes) > FEW_CLASSES:
         _print_classes(found, row)
+    by_part(found, lead)
     say(f"95 %: over {found.resamples} resamples of the {found.images} images.")
     say(MEANING)
 
@@ -92,6 +94,20 @@ def further(found: Comparison, lead: str) -> None:
                 turn += 1
     table("further scores, per cent", columns, lines)
     say("")
+
+
+def by_part(found: Comparison, lead: str) -> None:
+    """For each part of the images, where there are any: the lead measure of every row in every scenario."""
+    shown = [condition for condition in found.conditions if condition.kind in ("full", "single", "part", "mean")]
+    lines = [
+        ["" if turn else name, "" if turn else part.images, named(row), *(_marked(row, c.name, lead) for c in shown)]
+        for name, part in found.parts.items()
+        for turn, row in enumerate(part.rows)
+    ]
+    if lines:
+        columns = ["part", "images", "network", *(told(condition) for condition in shown)]
+        table(f"by part: {measure_words(lead)}, per cent", columns, lines)
+        say("")
 
 
 def notes(found: Comparison) -> list[str]:

@@ -100,7 +100,7 @@ def synthesise(out: Path, kind: KindName, count: int, size: int, seed: int) -> P
     """Write `count` scenes of `size` x `size` pixels into the new folder `out`, and return it.
 
     15 % each go to val and test, at least one. Scenes of a kind with conditions take turns in them; ids end in the
-    condition, and the description has a group for each. `out/flight` holds one strip of 1.5 `size` x 8 `size` pixels,
+    condition, and each split has a part for each. `out/flight` holds one strip of 1.5 `size` x 8 `size` pixels,
     which the simulated flight moves over; of kind thermal, the day turns to night from its left end to the right.
     The same arguments give the same pictures; each scene is drawn from `seed`, split and number alone. Raises
     DataError on a count or size that cannot be, StorageError when `out` is in use.
@@ -165,11 +165,11 @@ alignment = "registered"
 
 [split]
 by = "folder"
+{_parts(row.conditions)}
+{row.sensors}"""
 
-{_groups(row.conditions)}{row.sensors}"""
 
-
-def _groups(conditions: tuple[str, ...]) -> str:
-    """The table of groups, where there are conditions."""
-    rows = [f'{name} = "*_{name}"' for name in conditions]
-    return "\n".join(["[groups]", *rows, "\n"]) if rows else ""
+def _parts(conditions: tuple[str, ...]) -> str:
+    """The line that makes a part of each split for every condition, where there are some."""
+    named = ", ".join(f'{name} = "*_{name}"' for name in conditions)
+    return f"parts = {{ {named} }}\n" if named else ""

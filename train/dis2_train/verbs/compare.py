@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from dis2_edge.report.page import need_templates
     from dis2_train.judging.comparison import compare
     from dis2_train.judging.grouping import named_groups, rows_of
+    from dis2_train.judging.parts import with_parts
     from dis2_train.judging.tables import lead_measure, print_comparison
 
     groups = named_groups(args.group)
@@ -44,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         need_templates()
     judge = judge_of(args, args.out and args.out / "evaluations")
-    found = compare(rows_of([(model, judge.evaluate(model)) for model in models], groups), args.reference)
+    rows = rows_of([(model, judge.evaluate(model)) for model in models], groups)
+    found = with_parts(compare(rows, args.reference), rows, judge.data.parts(judge.split))
     lead = lead_measure(args.lead, found.classes)
     print_comparison(found, lead)
     if args.out:

@@ -47,10 +47,13 @@ def _plain(args: argparse.Namespace) -> int:
     """One model as it is: a run by torch, files by ONNX Runtime."""
     from dis2_train.judging.comparison import compare, plain
     from dis2_train.judging.evaluation import write_evaluation
+    from dis2_train.judging.parts import with_parts
     from dis2_train.judging.tables import lead_measure, print_evaluation
 
-    found = judge_of(args).evaluate(args.model)
-    compared = compare({found.label: [found]})
+    judge = judge_of(args)
+    found = judge.evaluate(args.model)
+    rows = {found.label: [found]}
+    compared = with_parts(compare(rows), rows, judge.data.parts(judge.split))
     print_evaluation(compared, lead_measure(args.lead, found.classes))
     if args.out:
         write_evaluation(args.out, found, plain(compared.rows[0].scores))
@@ -63,10 +66,13 @@ def _by_engines(args: argparse.Namespace, engines: Sequence[str]) -> int:
     from dis2_train.judging.comparison import compare, plain
     from dis2_train.judging.engines import judge_engines, print_latencies, record
     from dis2_train.judging.evaluation import write_evaluation
+    from dis2_train.judging.parts import with_parts
     from dis2_train.judging.tables import lead_measure, print_comparison, print_evaluation
 
-    judged = judge_engines(judge_of(args), args.model, engines)
-    compared = compare({found.evaluation.label: [found.evaluation] for found in judged})
+    judge = judge_of(args)
+    judged = judge_engines(judge, args.model, engines)
+    rows = {found.evaluation.label: [found.evaluation] for found in judged}
+    compared = with_parts(compare(rows), rows, judge.data.parts(judge.split))
     show = print_evaluation if len(judged) == 1 else print_comparison
     show(compared, lead_measure(args.lead, compared.classes))
     print_latencies(judged)
