@@ -150,7 +150,7 @@ class Recipe:
     """Of csknet: stages of the encoder, 3 or 4, in whose blocks channels of a small batch norm scale are exchanged."""
     exchange_threshold: float = 0.02
     """Of csknet: size of a batch norm's scale below which the channel carries the other sensor's."""
-    exchange_pressure: float = 2e-4
+    exchange_pressure: float = 1e-3
     """Of csknet: weight of the L1 pressure on the scales of channels that may be given up."""
     strip_exchange: tuple[int, ...] = (2,)
     """Of csknet: stages of the encoder, 2 or 3, behind which every other column is exchanged."""
@@ -167,7 +167,10 @@ class Recipe:
     contrast_temperature: float = 0.1
     """Of csknet: temperature of that loss."""
     contrast_share: float = 0.1
-    """Of csknet: share of negatives, nearest first, and of positives, farthest first, that an anchor meets."""
+    """Of csknet: share of negatives, nearest first, and of positives, farthest first, that an anchor meets from the
+    middle of the training on; it falls to this from 1."""
+    contrast_trusts: Literal["teacher", "labels"] = "teacher"
+    """Of csknet: contrast takes the labels that the optical teacher agrees with, or all of them."""
     contrast_bank: int = 256
     """Of csknet: embeddings of each class that are remembered from earlier steps."""
 

@@ -51,6 +51,7 @@ OF_CSKNET = {
     "contrast_temperature",
     "contrast_share",
     "contrast_bank",
+    "contrast_trusts",
 }
 """Keys that no other network than CSK-Net reads."""
 _READ_BY = [

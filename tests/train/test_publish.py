@@ -121,6 +121,43 @@ def test_a_run_that_began_from_other_weights_is_refused(run, scenes, tmp_path):
         publish.publish(copy, open_dataset(scenes), tmp_path / "model")
 
 
+@pytest.fixture
+def taught(scenes, tmp_path):
+    """A finished run of two steps, whose training was left out."""
+    data = open_dataset(scenes)
+    recipe = Recipe(network="csknet", width=0.125)
+    lesson = Recipe(network="deeplabv3", width=0.125, sensors=("rgb",))
+    for name, made in (("run", recipe), ("run/teacher", lesson)):
+        seen = data.narrowed(made.sensors or data.task.sensor_names, (32, 32))
+        statistics = measure(seen, "train")
+        network = networks.build(made, with_statistics(seen.task, statistics))
+        checkpoint.save(tmp_path / name, network, recipe=made, statistics=statistics, metrics={"scenarios": {}})
+        (tmp_path / name / "log.csv").write_text("epoch,seconds\n1,60.5\n2,121.0\n")
+    return tmp_path / "run"
+
+
+def test_a_run_of_two_steps_is_published_with_the_time_of_both(taught, scenes, tmp_path):
+    made = publish.publish(taught, open_dataset(scenes), tmp_path / "models" / "tiny")
+    assert set(made.metrics["scenarios"]) == {"rgb+ndsm", "rgb", "ndsm"}
+    assert "the training took 4 minutes" in (made.path / "README.md").read_text()
+    assert not (made.path / "teacher").exists()
+
+
+def test_a_teacher_of_unknown_data_keeps_its_student_from_travelling(taught, scenes, tmp_path):
+    (taught / "teacher" / "init.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="teacher began from other weights"):
+        publish.publish(taught, open_dataset(scenes), tmp_path / "model")
+    (taught / "teacher" / "init.json").unlink()
+    rows = json.loads((taught / "teacher" / "statistics.json").read_text())
+    rows[0]["mean"][0] += 1
+    (taught / "teacher" / "statistics.json").write_text(json.dumps(rows))
+    with pytest.raises(CheckpointError, match=r"teacher was not trained on .*statistics differ"):
+        publish.publish(taught, open_dataset(scenes), tmp_path / "model")
+    shutil.rmtree(taught / "teacher")
+    with pytest.raises(CheckpointError, match="has lost its folder teacher"):
+        publish.publish(taught, open_dataset(scenes), tmp_path / "model")
+
+
 def test_all_models_together_stay_light(run, scenes, tmp_path, monkeypatch, capsys):
     (tmp_path / "models" / "old").mkdir(parents=True)
     (tmp_path / "models" / "old" / "weights.safetensors").write_bytes(bytes(300_000))

@@ -354,7 +354,7 @@ def test_scenes_that_are_drawn_otherwise_today_are_refused(planned: Plan, places
     synth = planned.data["tiny"].synth
     assert synth is not None
     other = dataclasses.replace(planned.data["tiny"], synth=dataclasses.replace(synth, seed=4))
-    with pytest.raises(DataError, match="holds other scenes than the plan"):
+    with pytest.raises(DataError, match="holds other scenes than today"):
         ready(places, "tiny", other)
 
 

@@ -32,6 +32,7 @@ from dis2_train import checkpoint
 from dis2_train.card import Origin, card
 from dis2_train.checkpoint import Checkpoint
 from dis2_train.evaluate import table_rows
+from dis2_train.fitting.teaching import FOLDER
 from dis2_train.importing import ORIGIN
 from dis2_train.scoring import score
 from dis2_train.synth.make import KINDS, draw
@@ -55,13 +56,11 @@ def publish(run: Path, data: DataSet, out: Path) -> Checkpoint:
     """
     check_free(out)
     done = checkpoint.load(run)
-    if ORIGIN in done.metrics:
-        raise CheckpointError(f"{run} was {ORIGIN} {done.metrics[ORIGIN]}: its training data are not known")
-    if (run / "init.json").exists():
-        raise CheckpointError(f"{run} began from other weights, by its init.json", mend="train it without --init")
     data = data.narrowed(done.task.sensor_names, done.task.grid)
     origin = synthetic_origin(data)
     _check_trained_on(done, data)
+    if done.network.taught_by():
+        _check_taught_on(run, data)
     before = {name: row["miou"] for name, row in score(done.network, data)["scenarios"].items()}
     weights = halved(done.network.state_dict())
     checkpoint.fill(done.network, weights, where=str(run))
@@ -114,7 +113,20 @@ def _check_drawn(data: DataSet, kind: Any, seed: int, split: str) -> None:
         )
 
 
+def _check_taught_on(run: Path, data: DataSet) -> None:
+    """Refuse a run whose teacher, who lives on in its weights, may have learned from anything but `data`."""
+    if not (run / FOLDER).is_dir():
+        found = f"{run} has lost its folder {FOLDER}: the training data of its teacher are not known"
+        raise CheckpointError(found, mend="train it again, and keep the folder")
+    teacher = checkpoint.load(run / FOLDER)
+    _check_trained_on(teacher, data.narrowed(teacher.task.sensor_names, teacher.task.grid))
+
+
 def _check_trained_on(run: Checkpoint, data: DataSet) -> None:
+    if ORIGIN in run.metrics:
+        raise CheckpointError(f"{run.path} was {ORIGIN} {run.metrics[ORIGIN]}: its training data are not known")
+    if (run.path / "init.json").exists():
+        raise CheckpointError(f"{run.path} began from other weights, by its init.json", mend="train it without --init")
     found = {row.name: (*row.mean, *row.std) for row in measure(data, "train")}
     said = {row.name: (*row.mean, *row.std) for row in run.statistics}
     if run.task.classes != data.task.classes or found.keys() != said.keys():
@@ -133,10 +145,16 @@ def _check_weight(models: Path, added: Path) -> None:
 
 
 def _seconds(run: Path) -> float | None:
-    """How long the training took, by its log; None without one."""
-    if not (run / "log.csv").is_file():
+    """How long the training took, by its log and its teacher's; None without one."""
+    logs = [folder / "log.csv" for folder in (run, run / FOLDER) if folder.is_dir()]
+    spent = [_spent(log) for log in logs]
+    return None if None in spent else sum(filter(None, spent))
+
+
+def _spent(log: Path) -> float | None:
+    if not log.is_file():
         return None
-    with (run / "log.csv").open(encoding="utf-8", newline="") as file:
+    with log.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return float(rows[-1]["seconds"]) if rows and rows[-1].get("seconds") else None
 

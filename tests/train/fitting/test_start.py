@@ -39,6 +39,10 @@ def _with_classes(task, *classes):
     return dataclasses.replace(task, classes=classes, colours=("#000000",) * len(classes))
 
 
+def _of(task, *sensors):
+    return dataclasses.replace(task, sensors=tuple(task.sensor(name) for name in sensors))
+
+
 def _assert_started(network, recipe, start, model):
     """Kept tensors are the model's, fresh ones those of a network without a model."""
     ours, theirs, new = network.state_dict(), _tensors(model), networks.build(recipe, network.task).state_dict()
@@ -58,7 +62,7 @@ def test_the_same_network_takes_everything(task, model, given, capsys):
     assert f"{len(start.kept)} of {len(start.kept)} tensors" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("network", ["dis2", "early_fusion"])
+@pytest.mark.parametrize("network", ["dis2", "early_fusion", "csknet"])
 @pytest.mark.parametrize("classes", [("low", "high", "water"), ("dry", "flood"), ("high", "low")])
 def test_another_class_list_starts_the_heads_afresh(tmp_path, task, network, classes, capsys):
     recipe = dataclasses.replace(RECIPE, network=network)
@@ -67,7 +71,7 @@ def test_another_class_list_starts_the_heads_afresh(tmp_path, task, network, cla
     new = networks.build(recipe, _with_classes(task, *classes))
     start = start_from(new, recipe, tmp_path / "m")
     _assert_started(new, recipe, start, tmp_path / "m")
-    assert any(name.endswith("head.weight") for name in start.fresh)
+    assert any("head" in name and name.endswith(".weight") for name in start.fresh)
     assert 0 < len(start.fresh) < len(start.kept)
     said = capsys.readouterr().err
     assert "afresh (another class list): " in said
@@ -152,9 +156,10 @@ def test_a_run_records_its_start_and_resumes_without_the_model(tmp_path, tiny_fo
     assert "init: " not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("network", ["dis2", "early_fusion"])
+@pytest.mark.parametrize("network", ["dis2", "early_fusion", "csknet", "deeplabv3"])
 def test_a_checkpoint_of_another_class_count_is_told_from_other_recipes(task, network):
     recipe = dataclasses.replace(RECIPE, network=network)
+    task = _of(task, "opt") if network == "deeplabv3" else task
     five = networks.build(recipe, _with_classes(task, *"abcde")).state_dict()
     with pytest.raises(CheckpointError, match=r"w\.st has 5 classes; expected 2: low, high; .*--init"):
         checkpoint.fill(networks.build(recipe, task), five, where="w.st")
@@ -179,3 +184,45 @@ def test_lone_encoders_start_from_those_that_a_model_shares(task, tmp_path):
     assert start_from(network, RECIPE, tmp_path / "m").fresh == ()
     for name, value in source.encoders.state_dict().items():
         assert torch.equal(network.lone_encoders.state_dict()[name], value)
+
+
+def _deeplab(tmp_path, task, sensor, **changes):
+    recipe = dataclasses.replace(RECIPE, network="deeplabv3", seed=7, **changes)
+    network = networks.build(recipe, _of(task, sensor))
+    checkpoint.save(tmp_path / "lone", network, recipe=recipe, statistics=(), metrics={"scenarios": {}})
+    return network
+
+
+@pytest.mark.parametrize("sensor", ["opt", "sar"])
+def test_the_lone_path_of_a_csknet_starts_from_a_deeplab_of_that_sensor(tmp_path, task, sensor):
+    lone, recipe = _deeplab(tmp_path, task, sensor), dataclasses.replace(RECIPE, network="csknet")
+    network = networks.build(recipe, task)
+    start = start_from(network, recipe, tmp_path / "lone")
+    frames = {name: torch.randn(1, task.sensor(name).channels, 32, 32) for name in task.sensor_names}
+    expected = lone.eval()(frames, sensor).logits
+    assert torch.equal(network.eval()(frames, sensor).logits, expected)
+    other = "sar" if sensor == "opt" else "opt"
+    assert f"stems.{sensor}.conv.weight" in start.kept
+    assert {f"stems.{other}.conv.weight", f"decoders.{other}.point.norms.{other}.weight"} <= set(start.fresh)
+
+
+def test_a_deeplab_of_another_name_starts_the_sensor_in_its_place_and_one_of_another_width_nothing(tmp_path, task):
+    _deeplab(tmp_path, task, "opt")
+    renamed = dataclasses.replace(task, sensors=(dataclasses.replace(task.sensors[0], name="rgb"), task.sensors[1]))
+    recipe = dataclasses.replace(RECIPE, network="csknet")
+    start = start_from(networks.build(recipe, renamed), recipe, tmp_path / "lone")
+    assert "stems.rgb.conv.weight" in start.kept
+    wider = dataclasses.replace(recipe, width=0.25)
+    with pytest.raises(CheckpointError, match=r"nothing in .*lone fits this network"):
+        start_from(networks.build(wider, task), wider, tmp_path / "lone")
+
+
+def test_sensors_of_a_csknet_are_renamed_too(tmp_path, task):
+    recipe = dataclasses.replace(RECIPE, network="csknet")
+    old = networks.build(dataclasses.replace(recipe, seed=7), task)
+    checkpoint.save(tmp_path / "m", old, recipe=recipe, statistics=(), metrics={"scenarios": {}})
+    renamed = tuple(dataclasses.replace(sensor, name=f"my{sensor.name}") for sensor in task.sensors)
+    network = networks.build(recipe, dataclasses.replace(task, sensors=renamed))
+    start = start_from(network, recipe, tmp_path / "m")
+    assert start.fresh == ()
+    assert torch.equal(network.heads["myopt+mysar"].weight, old.heads["opt+sar"].weight)

@@ -233,12 +233,20 @@ LESS = [
 
 @pytest.mark.parametrize(("changes", "less"), LESS, ids=[str(row[0]) for row in LESS])
 def test_a_switch_takes_away_its_own_terms(changes, less):
-    network = taught(**changes)
+    network = taught(contrast_trusts="labels", **changes)
     found = network.losses(frames(), target(), "heat", 0.5)
     assert set(found) == TERMS - less
     assert all(term.isfinite() and term > 0 for term in found.values())
     sum(found.values()).backward()
     assert any(p.grad is not None for p in network.lesson.parameters()) == ("contrast" not in less)
+
+
+def test_contrast_takes_no_label_that_the_teacher_contradicts():
+    network = taught()
+    said = network.lesson._taught(frames()).logits.argmax(dim=1)
+    wrong = (said + 1) % len(network.task.classes)
+    assert network.losses(frames(), wrong, "heat", 0.5)["contrast"] == 0
+    assert network.losses(frames(), said, "heat", 0.5)["contrast"] > 0 or len(said.unique()) == 1
 
 
 @pytest.mark.parametrize("key", ["texture_weight", "contrast_weight", "exchange_pressure"])

@@ -53,6 +53,7 @@ def start_from(network: Network, recipe: Recipe, model: Path) -> Start:
     file = _weights_of(model)
     theirs = _task_of(file.parent)
     tensors = _with_lone_parts(_renamed(read_tensors(file)[0], theirs, network.task, model))
+    tensors |= _of_lone_sensor(tensors, theirs, network)
     other_classes = theirs.classes != network.task.classes
     skipped = _of_classes(network, recipe) if other_classes else frozenset[str]()
     taken = {
@@ -114,6 +115,25 @@ def _with_lone_parts(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`tensors`, and where scenarios share encoders in them, those as the lone scenarios' own as well."""
     parts = ("encoders.", "auxiliaries.")
     return {f"lone_{name}": value for name, value in tensors.items() if name.startswith(parts)} | dict(tensors)
+
+
+def _of_lone_sensor(tensors: Mapping[str, Tensor], theirs: Task, network: Network) -> dict[str, Tensor]:
+    """`tensors` of a network of one sensor under the names that ours has for them, if ours flies that sensor just so.
+
+    So a DeepLabV3 starts the lone path of its sensor in a CSK-Net, and with it all that both sensors share.
+    """
+    if len(theirs.sensors) > 1 or len(network.task.sensors) == 1:
+        return {}
+    (sensor,) = _new_names(theirs, network.task).values()
+    if sensor not in network.task.sensor_names:
+        return {}
+    flown = {name.partition(".")[2]: value for name, value in network.deployable(sensor).state_dict().items()}
+    ours = {value.data_ptr(): name for name, value in network.state_dict().items()}
+    if not all(name in tensors and value.data_ptr() in ours for name, value in flown.items()):
+        return {}
+    if 2 * sum(tensors[name].shape == value.shape for name, value in flown.items()) < len(flown):  # another width
+        return {}
+    return {ours[value.data_ptr()]: tensors[name] for name, value in flown.items()}
 
 
 def _new_names(theirs: Task, ours: Task) -> dict[str, str]:

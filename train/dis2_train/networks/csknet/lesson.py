@@ -18,7 +18,7 @@ from dis2_train.networks.csknet.texture import texture_distance
 from dis2_train.networks.deeplab.encoder import Maps
 from dis2_train.networks.deeplab.plan import STAGES
 from dis2_train.networks.losses import Truth, supervised
-from dis2_train.networks.seam import Frames, Network
+from dis2_train.networks.seam import Frames, Network, Output
 
 if TYPE_CHECKING:
     from dis2_train.networks.csknet.network import CskNet
@@ -50,7 +50,7 @@ class Lesson(nn.Module):
         check_fit(teacher, student, self.optical, TAUGHT)
         self._teacher.network = teacher.eval().requires_grad_(False)
 
-    def terms(self, net: CskNet, frames: Frames, target: Tensor, scenario: str) -> dict[str, Tensor]:
+    def terms(self, net: CskNet, frames: Frames, target: Tensor, scenario: str, progress: float) -> dict[str, Tensor]:
         """Weighted loss terms of a step; `scenario` is the lone one that is trained where not every one is."""
         recipe, names = self.recipe, self.task.sensor_names
         truth = Truth.of(target, len(self.task.classes), self.task.ignore)
@@ -65,9 +65,11 @@ class Lesson(nn.Module):
         if recipe.norms != "sensor":
             terms |= {name: supervised(net.heads[name](x), truth) for name, x in last.items()}
         if recipe.texture_weight:
-            terms["texture"] = recipe.texture_weight * self._texture(frames, dict(zip(names, early, strict=True)), last)
+            taught = self._taught(frames)
+            terms["texture"] = recipe.texture_weight * self._texture(taught, dict(zip(names, early, strict=True)), last)
+            target = self._believed(target, taught.logits) if recipe.contrast_trusts == "teacher" else target
         if recipe.contrast_weight:
-            terms["contrast"] = recipe.contrast_weight * self._contrast(bottom, target)
+            terms["contrast"] = recipe.contrast_weight * self._contrast(bottom, target, progress)
         if recipe.channel_exchange:
             terms["pressure"] = recipe.exchange_pressure * pressure(net.exchanged())
         return terms
@@ -91,10 +93,15 @@ class Lesson(nn.Module):
                 last[name] = net.lone(name).decoder(bottom[name])
         return bottom, last
 
-    def _texture(self, frames: Frames, early: dict[str, Tensor], last: dict[str, Tensor]) -> Tensor:
+    @torch.no_grad()
+    def _taught(self, frames: Frames) -> Output:
+        """What the teacher says."""
+        out: Output = self._teacher.of(frames[self.optical].device)(frames, self.optical, TAUGHT)
+        return out
+
+    def _texture(self, taught: Output, early: dict[str, Tensor], last: dict[str, Tensor]) -> Tensor:
         """Distance to the teacher's texture: early maps, and the optical decoder's where it was asked in this step."""
-        with torch.no_grad():
-            asked = self._teacher.of(frames[self.optical].device)(frames, self.optical, TAUGHT).taps
+        asked = taught.taps
         names = self.task.sensor_names if self.recipe.texture_into == "both" else (self.optical,)
         kind = self.recipe.texture
         told = [texture_distance(early[name], asked["early"], kind) for name in names]
@@ -102,14 +109,22 @@ class Lesson(nn.Module):
             told.append(texture_distance(last[self.optical], asked["penultimate"], kind))
         return torch.stack(told).mean()
 
-    def _contrast(self, bottom: dict[str, Tensor], target: Tensor) -> Tensor:
-        """Contrast between the sensors' last maps, at the label in the middle of each position."""
+    def _believed(self, target: Tensor, logits: Tensor) -> Tensor:
+        """The labels that the teacher agrees with. Hard mining seeks out wrong labels: they are the farthest of all."""
+        return torch.where(logits.argmax(dim=1) == target, target, self.task.ignore)
+
+    def _contrast(self, bottom: dict[str, Tensor], target: Tensor, progress: float) -> Tensor:
+        """Contrast between the sensors' last maps, at the label in the middle of each position.
+
+        Mining grows harder with training: all are met at first, `contrast_share` of them from the middle on. Before
+        maps tell anything apart, the hardest ones only pull everything together (measured).
+        """
         first, second = (self.projection(bottom[name]) for name in self.task.sensor_names)
         step = target.shape[1] // next(iter(bottom.values())).shape[2]
         labels = target[:, step // 2 :: step, step // 2 :: step].flatten()
         labels = torch.where(labels == self.task.ignore, -1, labels)
-        recipe = self.recipe
-        return contrast(first, second, labels, self.bank, recipe.contrast_temperature, recipe.contrast_share)
+        share = 1 - min(1.0, 2 * progress) * (1 - self.recipe.contrast_share)
+        return contrast(first, second, labels, self.bank, self.recipe.contrast_temperature, share)
 
 
 class Outside:

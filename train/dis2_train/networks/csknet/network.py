@@ -73,7 +73,7 @@ class CskNet(Network):
 
     def losses(self, frames: Frames, target: Tensor, scenario: str, progress: float) -> dict[str, Tensor]:
         """Three heads, lone sensors, texture, contrast and pressure; see `dis2_train.networks.csknet.lesson`."""
-        return self.lesson.terms(self, frames, target, scenario)
+        return self.lesson.terms(self, frames, target, scenario, progress)
 
     def deployable(self, scenario: str, taps: tuple[str, ...] = ()) -> nn.Module:
         """The lone sensor's plain DeepLabV3; or both branches with what is exchanged fixed as it is now."""
