@@ -3,15 +3,37 @@
 import importlib.util
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from dis2_edge.bundle import Bundle
 
 # Before torch or ONNX Runtime load: the machine's cores are shared, and sums of threads differ in the last bit.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True, max_examples=60)
 hypothesis.settings.load_profile("steady")
+
+
+@pytest.fixture(scope="session")
+def pair_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A quantised run of CSK-Net on `rgb` and `heat`, a thermal camera, in INT8 of both dialects: to be read only."""
+    pytest.importorskip("torch", reason="a network is made with torch")
+    from tests.pair_run import make_pair_run
+
+    return make_pair_run(tmp_path_factory.mktemp("pair"))
+
+
+@pytest.fixture(scope="session")
+def pair(pair_run: Path) -> "Bundle":
+    """Its bundle for this computer."""
+    from tests.pair_run import make_pair
+
+    return make_pair(pair_run.parent / "bundle", pair_run)
+
 
 _LACKING = {
     "gpu": (not Path("/dev/nvidia0").exists(), "no CUDA device"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from benchmarks.reproduce import records
+from benchmarks.reproduce import front, records
 from benchmarks.reproduce.bars import Groups, verdicts
 from benchmarks.reproduce.cells import costs, interval, markdown, percent
 from benchmarks.reproduce.estimate import duration
@@ -30,7 +30,7 @@ KINDS = ("full", "single", "mean")
 
 
 def write_page(plan: Plan, places: Places) -> list[str]:
-    """Put today's tables into the page and write the figures beside the records; tells the files it wrote."""
+    """Put today's tables into the page and the README, and write the figures beside the records; tells the files."""
     text = places.page.read_text("utf-8") if places.page.is_file() else f"{BEGIN}\n{END}\n"
     written = [str(places.page)]
     found = records.finished(places, plan.runs())
@@ -38,16 +38,20 @@ def write_page(plan: Plan, places: Places) -> list[str]:
         write_text(places.records / name, picture)
         written.append(str(places.records / name))
     write_text(places.page, filled(text, tables(plan, found)))
+    if places.readme.is_file() and any(row.front for row in plan.row):
+        text = places.readme.read_text("utf-8")
+        write_text(places.readme, filled(text, front.table(plan, found), front.BEGIN, front.END))
+        written.append(str(places.readme))
     return written
 
 
-def filled(text: str, made: str) -> str:
+def filled(text: str, made: str, begin: str = BEGIN, end: str = END) -> str:
     """`text` with `made` between its markers; DataError where it lacks them."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise DataError("the page has lost its markers", expected=f"{BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{made.strip()}\n\n{END}{after}"
+    before, begun, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
+        raise DataError("the page has lost its markers", expected=f"{begin} and {end}")
+    return f"{before}{begin}\n\n{made.strip()}\n\n{end}{after}"
 
 
 def tables(plan: Plan, found: Mapping[str, Record]) -> str:

@@ -316,6 +316,9 @@ def test_frames_become_visible_whatever_they_hold() -> None:
     ramp[0, 0] = np.nan
     assert len(np.unique(pictures.visible(ramp, height).reshape(-1, 3), axis=0)) > 8
     assert pictures.visible(np.full((3, 4, 1), np.nan, np.float32), height).shape == (3, 4, 3)
+    hot = pictures.visible(np.nan_to_num(ramp), Sensor("heat", "thermal", 1, "float32", "kelvin", 0, 400))
+    assert np.all(np.diff(hot.astype(int).sum(axis=2).ravel()) >= 0), "warmer is lighter"
+    assert hot[..., 0].astype(int).sum() > hot[..., 2].astype(int).sum(), "and glows"
     assert pictures.visible(np.full((3, 4, 3), 7, np.uint16), optical).dtype == np.uint8
     assert pictures.visible(np.zeros((3, 4, 5), np.uint16), optical).shape == (3, 4, 3)
 

@@ -25,3 +25,10 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def three(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Camera, height and thermal camera."""
     return make_bundle(tmp_path_factory.mktemp("three") / "bundle", task_of(RGB, NDSM, HEAT))
+
+
+@pytest.fixture(scope="session")
+def flying(request: pytest.FixtureRequest) -> Bundle:
+    """The bundle of that name: `two` and `three` are linear classifiers, `pair` (tests/conftest.py) is a CSK-Net."""
+    found: Bundle = request.getfixturevalue(request.param)
+    return found

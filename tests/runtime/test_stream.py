@@ -18,6 +18,7 @@ from dis2_edge.bundle import Bundle, Policy
 from dis2_edge.errors import EngineError
 from dis2_runtime.align.aligner import Aligner
 from dis2_runtime.engines import open_engine, rungs
+from dis2_runtime.engines.onnx_runtime import open_model
 from dis2_runtime.faults import KINDS, Fault
 from dis2_runtime.feed import SteppedFeed
 from dis2_runtime.frames import Delivery, Frame
@@ -25,6 +26,9 @@ from dis2_runtime.guard import EngineGuard
 from dis2_runtime.stream import Limits, Stream
 
 TICK_MS = 100
+POLICY = Policy(rate_hz=10, return_after=3, hold_ms=400)
+TWO_AND_PAIR = pytest.mark.parametrize("flying", ["two", "pair"], indirect=True)
+THREE_AND_PAIR = pytest.mark.parametrize("flying", ["three", "pair"], indirect=True)
 LEAVES_WITHIN = {"off": 2, "nan": 1, "garbage": 1, "wrong": 1, "stuck": 4}
 """Nominal periods of the sensor, from the start of a fault, by which the sensor is out."""
 
@@ -38,14 +42,19 @@ def tick_of(outcomes, condition) -> int:
 
 
 @pytest.mark.parametrize("kind", LEAVES_WITHIN)
-@pytest.mark.parametrize("sensor", [RGB, NDSM, HEAT], ids=lambda sensor: sensor.name)
-def test_faulty_sensor_leaves_in_time_and_comes_back_in_time(three: Bundle, sensor, kind) -> None:
+@pytest.mark.parametrize(
+    ("flying", "sensor"),
+    [("three", RGB), ("three", NDSM), ("three", HEAT), ("pair", RGB), ("pair", HEAT)],
+    indirect=["flying"],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
+def test_faulty_sensor_leaves_in_time_and_comes_back_in_time(flying: Bundle, sensor, kind) -> None:
     if kind == "nan" and sensor.dtype != "float32":
         return
     if kind == "stuck" and sensor.kind == "height":
         return
     start_s, end_s, tick_s = 2.0, 5.0, TICK_MS / 1e3
-    outcomes = flown(three, 8, [Fault(sensor.name, kind, start_s, end_s - start_s)])
+    outcomes = flown(flying, 8, [Fault(sensor.name, kind, start_s, end_s - start_s)], policy=POLICY)
     out = [outcome for outcome in outcomes if sensor.name not in outcome.scenario.split("+")]
     period_s = 1 / sensor.rate_hz
     first, last = out[0].tick.time_ns / 1e9, out[-1].tick.time_ns / 1e9
@@ -56,10 +65,8 @@ def test_faulty_sensor_leaves_in_time_and_comes_back_in_time(three: Bundle, sens
     assert out[0].sensors[sensor.name].health.state == named
     assert out[0].sensors[sensor.name].left_out.startswith(named)
     assert f"{sensor.name} {named}" in out[0].why
-    others = {name for name in three.manifest.task.sensor_names if name != sensor.name}
-    assert {outcome.scenario for outcome in out} == {
-        "+".join(n for n in three.manifest.task.sensor_names if n in others)
-    }
+    others = [name for name in flying.manifest.task.sensor_names if name != sensor.name]
+    assert {outcome.scenario for outcome in out} == {"+".join(others)}
     assert all(outcome.state == "fresh" for outcome in outcomes[3:])
 
 
@@ -68,42 +75,59 @@ def test_height_map_that_stands_still_stays_in(three: Bundle) -> None:
     assert set(scenarios(outcomes)[1:]) == {"rgb+ndsm+heat"}
 
 
+@THREE_AND_PAIR
 @settings(max_examples=15, deadline=None)
-@given(st.data())
-def test_every_tick_is_answered_in_any_storm(three: Bundle, data) -> None:
+@given(data=st.data())
+def test_every_tick_is_answered_in_any_storm(flying: Bundle, data) -> None:
     kinds = st.sampled_from(sorted(KINDS))
     faults = [
         Fault(sensor.name, data.draw(kinds), data.draw(st.floats(0, 2)), data.draw(st.floats(0.05, 2)))
-        for sensor in three.manifest.task.sensors
+        for sensor in flying.manifest.task.sensors
         for _ in range(data.draw(st.integers(0, 2)))
     ]
     faults = [f for f in faults if f.kind != "nan" or f.sensor == "ndsm"]
-    outcomes = flown(three, 3, faults)
+    outcomes = flown(flying, 3, faults, policy=POLICY)
     assert [outcome.tick.number for outcome in outcomes] == list(range(30))
     for outcome in outcomes:
-        assert outcome.mask.shape == three.manifest.task.grid
+        assert outcome.mask.shape == flying.manifest.task.grid
         assert set(np.unique(outcome.mask)) <= {0, 1, 255}
         assert (outcome.state == "fresh") == (outcome.scenario != "blind")
         json.dumps(outcome.row(), allow_nan=False)
         for name, note in outcome.sensors.items():
             assert note.used == (name in outcome.scenario.split("+"))
             assert note.used == (note.left_out == "")
-            limit = three.manifest.task.sensor(name).max_age_ms
+            limit = flying.manifest.task.sensor(name).max_age_ms
             assert not note.used or note.age_ms <= limit
 
 
-def test_mask_is_the_models_answer_to_the_frames_that_the_row_names(two: Bundle) -> None:
-    task = two.manifest.task
+@TWO_AND_PAIR
+def test_mask_is_the_models_answer_to_the_frames_that_the_row_names(flying: Bundle) -> None:
+    task = flying.manifest.task
+    first, second = task.sensor_names
     sent = {sensor.name: [d.frame.pixels for d in steady(sensor, task.grid, 30) if d.frame] for sensor in task.sensors}
-    for outcome in flown(two, 2, [Fault("rgb", "off", 0.5, 0.5), Fault("ndsm", "off", 1.3, 0.7)]):
+    outcomes = flown(flying, 2, [Fault(first, "off", 0.5, 0.5), Fault(second, "off", 1.3, 0.7)], policy=POLICY)
+    assert {outcome.scenario for outcome in outcomes} == set(task.scenarios)
+    for outcome in outcomes:
         used = {name: sent[name][note.sequence] for name, note in outcome.sensors.items() if note.used}
         assert used
-        unlike = np.count_nonzero(outcome.mask != expected(task, outcome.scenario, used))
+        unlike = np.count_nonzero(outcome.mask != right_mask(flying, outcome.scenario, used))
         assert unlike <= 2  # pixels on the very edge of a class may round either way
 
 
-def test_all_sensors_gone_holds_the_last_mask_with_its_age_and_then_goes_blind(two: Bundle) -> None:
-    outcomes = flown(two, 4, [Fault("rgb", "wrong", 1.0, 1.5), Fault("ndsm", "nan", 1.0, 1.5)])
+def right_mask(bundle: Bundle, scenario: str, used: dict[str, np.ndarray]) -> np.ndarray:
+    """What the model says of `used`: by NumPy of a linear one, else by its file alone."""
+    if bundle.manifest.network == "linear":
+        return expected(bundle.manifest.task, scenario, used)
+    (row,) = (row for row in bundle.manifest.models if row.scenario == scenario)
+    return open_model(bundle.file(row.file), threads=1).run(used).mask
+
+
+@TWO_AND_PAIR
+def test_all_sensors_gone_holds_the_last_mask_with_its_age_and_then_goes_blind(flying: Bundle) -> None:
+    other = flying.manifest.task.sensors[1]
+    kind = "nan" if other.dtype == "float32" else "wrong"
+    faults = [Fault("rgb", "wrong", 1.0, 1.5), Fault(other.name, kind, 1.0, 1.5)]
+    outcomes = flown(flying, 4, faults, policy=POLICY)
     states = [(state, len(list(group))) for state, group in itertools.groupby(o.state for o in outcomes)]
     assert [state for state, _ in states] == ["fresh", "held", "blind", "fresh"]
     held = [outcome for outcome in outcomes if outcome.state == "held"]
@@ -252,11 +276,12 @@ def test_late_ticks_are_answered_with_the_held_mask(two: Bundle) -> None:
     assert "350 ms after it fell due" in late[0].why
 
 
-def test_same_run_twice_gives_the_same_masks_and_rows(three: Bundle) -> None:
+@THREE_AND_PAIR
+def test_same_run_twice_gives_the_same_masks_and_rows(flying: Bundle) -> None:
     faults = [Fault("rgb", "garbage", 0.5, 1), Fault("heat", "intermittent", 0.2, 2)]
 
     def facts():
-        outcomes = flown(three, 3, faults)
+        outcomes = flown(flying, 3, faults)
         rows = [{k: v for k, v in o.row().items() if k not in ("stages_ms", "latency_ms")} for o in outcomes]
         return rows, [o.mask.tobytes() for o in outcomes]
 

@@ -103,6 +103,12 @@ def _limits(manifest: Manifest) -> str:
         "- With no usable sensor there is no mask: the runtime says that it is blind and repeats the last mask "
         f"for at most {manifest.policy.hold_ms:g} ms.",
     ]
+    lines += [
+        f"- {sensor.name} pauses by itself for up to {sensor.pause_ms:g} ms, as a thermal camera does to correct its "
+        "picture. Meanwhile it is `paused`, and the other sensors fly on."
+        for sensor in manifest.task.sensors
+        if sensor.pause_ms
+    ]
     if unserved:
         lines.append(f"- No model serves {', '.join(unserved)}; a model that needs fewer sensors takes its place.")
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from scripted import ScriptedSource, flown, steady
 from tiny_bundle import HEAT, ground
 from tiny_bundle import RGB as _RGB
 
-from dis2_edge.bundle import Bundle
+from dis2_edge.bundle import Bundle, Policy
 from dis2_edge.errors import RecipeError
 from dis2_edge.sensors import Sensor
 from dis2_runtime.frames import Frame, Heard
@@ -106,12 +107,13 @@ def test_any_time_between_pauses_is_allowed_where_none_is_declared() -> None:
     assert not Pauses(_RGB).excuse(0, 0)
 
 
+@pytest.mark.parametrize("flying", ["three", "pair"], indirect=True)
 @pytest.mark.parametrize("still", [False, True], ids=["silent", "standing"])
-def test_paused_sensors_frame_is_used_while_it_is_young_enough(three: Bundle, still) -> None:
+def test_paused_sensors_frame_is_used_while_it_is_young_enough(flying: Bundle, still) -> None:
     heat = dataclasses.replace(
         HEAT, pause_ms=1000, pause_every_s=60, health=dataclasses.replace(HEAT.health, never_repeats=True)
     )
-    task = dataclasses.replace(three.manifest.task, sensors=(*three.manifest.task.sensors[:2], heat))
+    task = dataclasses.replace(flying.manifest.task, sensors=(*flying.manifest.task.sensors[:-1], heat))
 
     def pausing():
         last = None
@@ -124,7 +126,8 @@ def test_paused_sensors_frame_is_used_while_it_is_young_enough(three: Bundle, st
             last = frame.pixels
             yield delivery
 
-    outcomes = flown(three, 6, task=task, sources={"heat": ScriptedSource(pausing())})
+    policy = Policy(rate_hz=10, return_after=3, hold_ms=400)
+    outcomes = flown(flying, 6, task=task, sources={"heat": ScriptedSource(pausing())}, policy=policy)
     states = {outcome.sensors["heat"].health.state for outcome in outcomes[1:]}
     assert states == {"ok", "paused"}
     paused = [outcome.sensors["heat"] for outcome in outcomes if outcome.sensors["heat"].health.state == "paused"]
@@ -132,7 +135,12 @@ def test_paused_sensors_frame_is_used_while_it_is_young_enough(three: Bundle, st
         assert note.used == (note.age_ms <= heat.max_age_ms)
         assert note.used or note.left_out.startswith("paused: its frame is")
     assert not paused[-1].used
-    assert outcomes[-1].scenario == "rgb+ndsm+heat"
+    alone = task.full.removesuffix("+heat")
+    assert [scenario for scenario, _ in itertools.groupby(o.scenario for o in outcomes)][-3:] == [
+        task.full,
+        alone,
+        task.full,
+    ]
 
 
 def test_pause_that_is_no_time_is_refused() -> None:
