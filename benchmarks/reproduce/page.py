@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from benchmarks.reproduce import front, records
 from benchmarks.reproduce.bars import Groups, verdicts
@@ -12,17 +11,14 @@ from benchmarks.reproduce.estimate import duration
 from benchmarks.reproduce.figure import contributions, draw
 from benchmarks.reproduce.lines import groups_of, held_against, ours_of
 from benchmarks.reproduce.making import command
+from benchmarks.reproduce.parts import by_part, scored
 from benchmarks.reproduce.places import Places
 from benchmarks.reproduce.plan import DataPlan, Plan
 from benchmarks.reproduce.records import Record
 from benchmarks.reproduce.versus import section
 from dis2_edge.errors import DataError
 from dis2_edge.files import write_text
-from dis2_edge.scores import scores
 from dis2_train.judging.comparison import Comparison, compare
-
-if TYPE_CHECKING:
-    from dis2_train.judging.evaluation import Evaluation
 
 BEGIN = "<!-- made by `python -m benchmarks.reproduce table`: change the plan or the records, not these lines -->"
 END = "<!-- end of what is made -->"
@@ -93,6 +89,7 @@ def _section(plan: Plan, name: str, data: DataPlan, split: str, groups: Groups) 
     lines += [f"{told}, per cent, mean over seeds:", _wide(compared, measure)]
     lines += _differences(plan, name, groups, compared, measure, told)
     lines += [f"{told}, per cent, seed by seed:", _by_seed(compared, groups, measure)]
+    lines += by_part(groups, data.sensors, data.parts, measure, told)
     lines += ["mIoU / mean F1 / OA, per cent:", _others(compared, ("miou", "mean_f1", "oa"))]
     classes = tuple(f"iou {name}" for name in compared.classes)
     return [*lines, f"IoU of {' / '.join(compared.classes)}, per cent:", _others(compared, classes)]
@@ -137,14 +134,9 @@ def _by_seed(compared: Comparison, groups: Groups, measure: str) -> str:
     names = [condition.name for condition in compared.conditions if condition.kind in ("full", "single")]
     rows = []
     for group, runs in groups.items():
-        found = [[_scored(run, name, measure) for run in runs if name in run.counts] for name in names]
+        found = [[scored(run, name, measure) for run in runs if name in run.counts] for name in names]
         rows.append([group, *(", ".join(f"{100 * value:.1f}" for value in values) or "–" for values in found)])
     return markdown(["network", *names], rows)
-
-
-def _scored(run: Evaluation, condition: str, measure: str) -> float:
-    found = scores(run.counts[condition].sum(axis=0))
-    return found.miou if measure == "miou" else found.iou[run.classes.index(measure.removeprefix("iou "))]
 
 
 def _others(compared: Comparison, wanted: Sequence[str]) -> str:

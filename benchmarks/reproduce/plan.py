@@ -58,6 +58,8 @@ class DataPlan:
     """How it is made."""
     note: str = ""
     """What a reader of its table has to know."""
+    parts: tuple[str, ...] = ()
+    """Parts of the images that have a table, by what their ids end in: `night` for `00002_night`."""
     called: dict[str, str] = field(default_factory=dict)
     """Sensor -> what the README calls it."""
 

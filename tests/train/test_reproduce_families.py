@@ -168,6 +168,22 @@ def test_the_table_says_when_one_network_is_not_there_yet(planned: tuple[Plan, d
     assert versus.section(few, made) == []
 
 
+def test_parts_of_the_images_have_a_table(planned: tuple[Plan, dict[str, Record]]) -> None:
+    """Odd images score a little better, so day and night differ by what `judged` adds to them."""
+    plan, made = planned
+    for name, one in made.items():
+        found = one.evaluations["val"]
+        ids = tuple(f"{id_}_{('day', 'night')[int(id_) % 2]}" for id_ in found.ids)
+        made[name] = dataclasses.replace(one, evaluations={"val": dataclasses.replace(found, ids=ids)})
+    assert "by part of the images" not in page.tables(plan, made)
+    data = dataclasses.replace(plan.data["tiny"], parts=("day", "dusk", "night"))
+    text = page.tables(dataclasses.replace(plan, data={"tiny": data}), made)
+    _, _, rows = text.partition("IoU of *flood* by part of the images, opt+sar / opt / sar, per cent:\n\n")
+    assert rows.startswith("| network | day, 6 images | night, 6 images |\n")
+    day, night = 100 * 720 / 1280, 100 * 730 / 1270
+    assert f"| DeepLabV3 | – / {100 * 820 / 1180:.1f} / {day:.1f} | – / {100 * 830 / 1170:.1f} / {night:.1f} |" in rows
+
+
 def test_the_readme_s_table_has_ours_first_and_says_what_is_not_there_yet(
     planned: tuple[Plan, dict[str, Record]], tmp_path: Path
 ) -> None:
