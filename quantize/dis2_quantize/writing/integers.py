@@ -37,4 +37,5 @@ def _rounded(node: onnx.NodeProto, values: Mapping[str, onnx.TensorProto]) -> np
     weight, scale = (numpy_helper.to_array(values[name]) for name in node.input[:2])
     axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
     shape = [-1 if place == axis else 1 for place in range(weight.ndim)]
-    return np.rint(weight / scale.reshape(shape)).clip(-127, 127).astype(np.int8)
+    rounded: npt.NDArray[np.int8] = np.rint(weight / scale.reshape(shape)).clip(-127, 127).astype(np.int8)
+    return rounded
