@@ -221,6 +221,7 @@ def _suffer(scenery: Scenery, sensor: Sensor, fault: str) -> tuple[float, Counte
     }
     wanted, named, seen = NAMES.get(fault, fault), math.inf, Counter[str]()
     visible_s = FAULT_AT_S + (2 * sensor.max_age_ms / 1e3 if fault == "delayed" else 0.0)
+    visible_s += sensor.pause_ms / 1e3 if wanted in ("off", "stuck") else 0.0  # till then it may be a pause
     period_s = sensor.period_ms / 1e3
     for time_s, states in _states(scenery, sensors, sources, end_s):
         state = states[sensor.name].state

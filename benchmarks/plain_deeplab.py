@@ -65,6 +65,14 @@ class PlainResize(nn.Module):
         return F.interpolate(x, scale_factor=float(self.factor), mode="bilinear", align_corners=False)
 
 
+class PlainMean(nn.Module):
+    """Over all positions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, 1, 1)."""
+        return x.mean(dim=(2, 3), keepdim=True)
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a plain network is made of."""
@@ -77,9 +85,11 @@ class Parts:
     """Of several maps."""
     resize: Callable[[int], nn.Module] = PlainResize
     """By a factor."""
+    mean: Callable[[], nn.Module] = PlainMean
+    """Over all positions."""
 
 
-UNITS = Parts(blocks.ConvUnit.of, blocks.Add, blocks.Concat, blocks.Enlarge)
+UNITS = Parts(blocks.ConvUnit.of, blocks.Add, blocks.Concat, blocks.Enlarge, blocks.ImageMean)
 """What the quantiser knows as units: for integer files alone."""
 
 
@@ -116,6 +126,7 @@ class PlainDeepLab(nn.Module):
         self.narrow, self.widen = nn.Conv2d(d, c, 1), nn.Conv2d(c, c, 1)
         self.head = nn.Conv2d(c, classes, 1)
         self.sum, self.concat, self.resize = parts.sum(), parts.concat(), parts.resize(stride)
+        self.mean = parts.mean()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) to logits (B, classes, H, W)."""
@@ -127,7 +138,7 @@ class PlainDeepLab(nn.Module):
         x = self.enter4(x)
         x = self.sum(self.outer4_1(self.inner4_1(x)), x)
         seen = self.project(self.concat(self.point(x), self.atrous1(x), self.atrous2(x), self.atrous3(x)))
-        pooled = self.widen(F.relu(self.narrow(x.mean(dim=(2, 3), keepdim=True))))
+        pooled = self.widen(F.relu(self.narrow(self.mean(x))))
         logits: Tensor = self.resize(self.head(self.refine(self.sum(seen, pooled))))
         return logits
 

@@ -76,7 +76,7 @@ WITHOUT: dict[str, Callable[[], Any]] = {
     "enlarging as sums": lambda: mock.patch.object(units.IntegerEnlarge, "forward", _resized),
     "regrouping early": lambda: mock.patch.object(placement, "regroup_early", _same),
     "stems that read bytes": lambda: mock.patch.object(placement, "reads_bytes", return_value=False),
-    "16 outputs at least": lambda: mock.patch.object(units, "LEAST_OUTPUTS", 1),
+    "outputs by sixteens": lambda: mock.patch.object(units, "OUTPUTS_AT_ONCE", 1),
     "one scale a concatenation": lambda: mock.patch.object(placement, "_share_at_concatenations"),
     "fused attention": lambda: mock.patch.object(exporting, "fuse_attention", _same),
 }

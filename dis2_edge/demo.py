@@ -1,6 +1,7 @@
 """The demo: the whole way at a small size, step by step, by the command lines that a person would type.
 
-Two networks go it side by side, DIS2 and ordinary early fusion, and fly the same flight while the same camera dies.
+Two networks go it side by side and fly the same flight while the same camera dies: by day DIS2 and ordinary early
+fusion, from day into night DIS2 and CSK-Net.
 """
 
 from __future__ import annotations
@@ -22,21 +23,11 @@ from dis2_edge.report.page import percent, summary
 from dis2_edge.report.plots import ms
 from dis2_edge.report.schema import Report
 from dis2_edge.report.write import HTML, read
+from dis2_edge.story import DAY, NIGHT, Story
 from dis2_edge.terminal import say, table
-
-NETWORKS = {"dis2": "demo.toml", "early_fusion": "demo_fusion.toml"}
-"""Name of each network's folders -> its recipe in `dis2_edge/recipes`."""
 
 NEEDED = {"torch": "quantize", "onnx": "quantize", "onnxruntime": "quantize", "jinja2": "report"}
 """Package -> the extra that brings it: asked for before the first step, not after minutes."""
-
-FAULTS = """# What happens in flight: the camera falls silent after 4 seconds and returns 4 seconds later.
-[[fault]]
-sensor = "rgb"
-kind = "off"
-start_s = 4.0
-length_s = 4.0
-"""
 
 
 @dataclass(frozen=True)
@@ -74,21 +65,21 @@ class Step:
         return shlex.join(("dis2-edge", *self.words))
 
 
-def demo(out: Path, *, replace: bool = False, size: Size | None = None) -> int:
-    """Run every step in the new folder `out`, print the closing table, and return the first exit code that is not 0.
+def demo(out: Path, *, replace: bool = False, size: Size | None = None, story: Story = DAY) -> int:
+    """Run every step of `story` in the new folder `out` and print the closing table; the first exit code that is not 0.
 
     An `out` that holds files is a StorageError, unless `replace` says that what a demo left there may go. A package
     that a later step needs is asked for at once (MissingExtraError).
     """
     size = size or Size()
-    plan = steps(out, size)
+    plan = steps(out, size, story)
     for package, extra in NEEDED.items():
         if find_spec(package) is None:
             raise MissingExtraError(package, extra)
     _make_room(out, replace)
-    for name, recipe in NETWORKS.items():
+    for name, recipe in story.networks.items():
         write_text(out / f"{name}.toml", (package_files("dis2_edge") / "recipes" / recipe).read_text("utf-8"))
-    write_text(out / "faults.toml", FAULTS)
+    write_text(out / "faults.toml", story.faults(size.flight_s))
     started = time.monotonic()
     for number, step in enumerate(plan, 1):
         say(f"\n[{number}/{len(plan)}] {step.why}\n$ {step.line}")
@@ -102,32 +93,29 @@ def demo(out: Path, *, replace: bool = False, size: Size | None = None) -> int:
     return 0
 
 
-def steps(out: Path, size: Size) -> list[Step]:
+def steps(out: Path, size: Size, story: Story = DAY) -> list[Step]:
     """The demo's commands, in order."""
-    make = ("--kind", "aerial", "--count", str(size.scenes), "--size", str(size.pixels), "--seed", "7")
+    make = ("--kind", story.kind, "--count", str(size.scenes), "--size", str(size.pixels), "--seed", "7")
     data = str(out / "data")
     plan = [
-        Step(
-            "make scenes where colour knows what height cannot, and the reverse",
-            ("data", "synth", "--out", data, *make),
-        ),
+        Step(story.why, ("data", "synth", "--out", data, *make)),
         Step("check them, and draw a sheet to look at", ("data", "check", data, "--out", str(out / "check"))),
     ]
-    for name in NETWORKS:
-        plan += _steps_of(name, out, size)
-    bundles, flights = ([str(out / f"{kind}-{name}") for name in NETWORKS] for kind in ("bundle", "flight"))
+    for name in story.networks:
+        plan += _steps_of(name, out, size, story)
+    bundles, flights = ([str(out / f"{kind}-{name}") for name in story.networks] for kind in ("bundle", "flight"))
     shown = [word for flight in flights for word in ("--stream", flight)]
     report = ("--data", data, "--out", str(out / "report"), "--calls", str(size.calls), *shown)
     return [*plan, Step("measure accuracy and latency of both, side by side", ("profile", *bundles, *report))]
 
 
-def _steps_of(name: str, out: Path, size: Size) -> list[Step]:
+def _steps_of(name: str, out: Path, size: Size, story: Story) -> list[Step]:
     """One network's way from its recipe to its flight."""
     data, recipe, faults = (str(out / part) for part in ("data", f"{name}.toml", "faults.toml"))
     run, quantised, bundle, flight = (str(out / f"{kind}-{name}") for kind in ("run", "int8", "bundle", "flight"))
     changes = [word for change in size.changes for word in ("--set", change)]
-    scene = f"flight:{out / 'data' / 'flight'}"
-    sources = ("--source", f"rgb={scene}", "--source", f"ndsm={scene}", "--faults", faults)
+    scene = f"flight:{out / 'data' / 'flight'}{story.options(size.pixels, size.flight_s)}"
+    sources = (*(word for sensor in story.sensors for word in ("--source", f"{sensor}={scene}")), "--faults", faults)
     how = ("--seconds", str(size.flight_s), "--speed", size.speed)
     return [
         Step(f"train {name}", ("train", recipe, "--data", data, "--out", run, *changes)),
@@ -149,7 +137,8 @@ def _make_room(out: Path, replace: bool) -> None:
     if not replace:
         raise StorageError(f"{out} is not empty", mend="choose another --out, or allow its demo to go: --replace")
     kinds = ("run", "int8", "bundle", "flight")
-    for folder in ("data", "check", "report", *(f"{kind}-{name}" for kind in kinds for name in NETWORKS)):
+    names = {**DAY.networks, **NIGHT.networks}
+    for folder in ("data", "check", "report", *(f"{kind}-{name}" for kind in kinds for name in names)):
         shutil.rmtree(out / folder, ignore_errors=True)
 
 

@@ -150,7 +150,7 @@ class Recipe:
     """Of csknet: stages of the encoder, 3 or 4, in whose blocks channels of a small batch norm scale are exchanged."""
     exchange_threshold: float = 0.02
     """Of csknet: size of a batch norm's scale below which the channel carries the other sensor's."""
-    exchange_pressure: float = 2e-4
+    exchange_pressure: float = 1e-3
     """Of csknet: weight of the L1 pressure on the scales of channels that may be given up."""
     strip_exchange: tuple[int, ...] = (2,)
     """Of csknet: stages of the encoder, 2 or 3, behind which every other column is exchanged."""

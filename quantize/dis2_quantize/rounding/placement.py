@@ -21,7 +21,7 @@ from dis2_quantize.rounding.folding import source_of
 from dis2_quantize.rounding.kernel import Kernel
 from dis2_quantize.rounding.linear import QuantLinear, worth_integers
 from dis2_quantize.rounding.stem import QuantStem, reads_bytes
-from dis2_train.networks.blocks import Add, Channels, Concat, ConvUnit, Enlarge, Regroup
+from dis2_train.networks.blocks import Add, Channels, Concat, ConvUnit, Enlarge, ImageMean, Regroup
 
 INTEGER = (ConvUnit, QuantConvUnit, Add, Concat)
 JOINS = (Add, Concat)
@@ -33,9 +33,9 @@ class UnitTracer(fx.Tracer):
 
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
         """Units, carriers and islands are leaves; what merely composes them is traced through."""
-        if isinstance(module, (*INTEGER, *CARRIED)):
+        if isinstance(module, (*INTEGER, *CARRIED, ImageMean)):
             return True
-        return not any(isinstance(inner, ConvUnit) for inner in module.modules())
+        return not any(isinstance(inner, (ConvUnit, ImageMean)) for inner in module.modules())
 
 
 def trace(module: nn.Module) -> fx.GraphModule:

@@ -26,7 +26,7 @@ def csknet(given_up=0.4):
     torch.manual_seed(3)
     network = networks.build(CSKNET, TWO).train()
     with torch.no_grad():
-        for norm in (module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+        for norm in (module for module in network.encoder.modules() if isinstance(module, torch.nn.BatchNorm2d)):
             norm.weight.uniform_(-1.0, 1.5)
             norm.weight.mul_(norm.weight.abs() > 0.05)
         for pair in network.exchanged().values():

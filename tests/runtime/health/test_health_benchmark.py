@@ -9,10 +9,12 @@ import pytest
 from tiny_bundle import HEAT, RGB, ground, task_of
 
 from benchmarks.health import Scenery, clean, faults
+from benchmarks.health import _suffer as suffer
 from benchmarks.health import _upper as upper
 from benchmarks.health_silence import _ticks as ticks_of
 from benchmarks.health_windows import KINDS, WindowSource, clean_kinds
 from dis2_edge.statistics import Tally
+from dis2_runtime.health.judge import WINDOWS
 
 
 @pytest.fixture
@@ -63,6 +65,15 @@ def test_silence_is_told_sooner_by_a_lower_limit() -> None:
         return next(time_s for time_s, _, states in rows if time_s >= 2 and states[0] == "off")
 
     assert told(1.4) < told(2.0) <= 2.3
+
+
+def test_a_declared_pause_is_granted_before_silence_counts(scenery) -> None:
+    heat = dataclasses.replace(scenery.task.sensors[1], pause_ms=1000.0)
+    pausing = dataclasses.replace(scenery, task=task_of(scenery.task.sensors[0], heat, grid=(96, 128)))
+    for fault in ("off", "stuck"):
+        periods, seen = suffer(pausing, heat, fault)
+        assert periods <= WINDOWS[fault]
+        assert set(seen) == {fault}
 
 
 def test_faults_are_named_in_their_windows(scenery) -> None:

@@ -1,5 +1,6 @@
 """MFNet, MSRS and PST900 are read as their archives unpack, by a description alone: look-alikes, as we hold none."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dis2_edge.cli import main
 from dis2_edge.dataset import DataSet, open_dataset
 from dis2_edge.errors import DataError
 from dis2_edge.statistics import measure
+from dis2_train.data.describe import describe
 from dis2_train.published.benchmark import load
-from dis2_train.verbs.data import open_dataset as opened_by_the_verb
 
 FOLDER = Path(__file__).parents[3] / "train" / "datasets"
 
@@ -82,6 +84,20 @@ def test_msrs_gets_a_val_and_parts_by_day_and_night(opened: Callable[..., DataSe
     assert measure(data, "train")[1].mean[0] == pytest.approx(127.5, abs=2)
 
 
+def test_a_run_is_judged_by_night_alone(opened: Callable[..., DataSet], tmp_path: Path) -> None:
+    lookalikes.msrs(tmp_path / "raw")
+    opened("msrs", tmp_path / "raw")
+    keys = "width = 0.25\nepochs = 1\ncrop = 32\nthreads = 1\naverage_decay = 0\n"
+    (tmp_path / "r.toml").write_text(f'network = "deeplabv3"\nsensors = ["thermal"]\n{keys}')
+    where = ["--data", str(tmp_path / "raw"), "--describe", str(tmp_path / "described.toml")]
+    assert main(["train", str(tmp_path / "r.toml"), *where, "--out", str(tmp_path / "run")]) == 0
+    out = str(tmp_path / "night.json")
+    assert main(["eval", str(tmp_path / "run"), *where, "--split", "test_night", "--no-noise", "--out", out]) == 0
+    found = json.loads(Path(out).read_text())
+    assert found["split"] == "test_night"
+    assert found["ids"] == ["00036N"]
+
+
 def test_pst900_keeps_recordings_whole_and_takes_unseen_pixels_for_holes(
     opened: Callable[..., DataSet], tmp_path: Path
 ) -> None:
@@ -104,7 +120,7 @@ def test_pst900_in_sixteen_bits(opened: Callable[..., DataSet], tmp_path: Path) 
 
 def test_the_sizes_of_the_archives_are_held(tmp_path: Path) -> None:
     lookalikes.msrs(tmp_path / "raw")
-    data = opened_by_the_verb(tmp_path / "raw", FOLDER / "msrs.toml")
+    data = open_dataset(tmp_path / "raw", FOLDER / "msrs.toml")
     with pytest.raises(DataError, match="48x64 pixels; expected all of one size, the grid's 480x640"):
         data.read("test", "00032D")
 
@@ -115,6 +131,22 @@ def test_the_description_and_the_layout_of_one_set_agree(name: str) -> None:
     text = (FOLDER / f"{name}.toml").read_text("utf-8")
     for listed in (layout.classes, layout.colours):
         assert all(f'"{word}"' in text for word in listed)
+
+
+def test_a_first_draft_of_each_layout_opens(tmp_path: Path) -> None:
+    expected = {"msrs": ("vi", "ir"), "mfnet": ("images",), "pst900": ("rgb", "thermal", "thermal_raw")}
+    for name, sensors in expected.items():
+        (tmp_path / name).mkdir()
+        getattr(lookalikes, name)(tmp_path / name)
+        made = describe(tmp_path / name, tmp_path / f"{name}.toml")
+        if name == "mfnet":
+            assert any("4 bands" in guess for guess in made.guesses)
+            text = made.text.replace("[split]", '[split]\nleave_out = "_flip"')
+            (tmp_path / "mfnet.toml").write_text(text)
+        data = open_dataset(tmp_path / name, tmp_path / f"{name}.toml")
+        assert data.task.sensor_names == sensors
+        assert {"train", "test"} <= set(data.splits)
+        assert all(sensor.valid_min >= 0 for sensor in data.task.sensors)  # whole numbers cannot be less
 
 
 def test_preparing_what_needs_none_says_so() -> None:

@@ -14,7 +14,7 @@ from dis2_edge.errors import DataError, StorageError
 from dis2_edge.files import write_text
 from dis2_edge.images import SUFFIXES, image_size, read_image, read_indices
 from dis2_edge.labels import palette
-from dis2_train.data.layout import Patterns, find_patterns
+from dis2_train.data.layout import SPLIT_WORDS, Patterns, find_patterns
 
 _LABEL_WORDS = {"gt", "label", "labels", "mask", "masks", "annotation", "annotations", "truth", "target", "seg"}
 _KIND_WORDS = {
@@ -68,8 +68,7 @@ def draft(data: Path) -> Draft:
         f"grid = [{height}, {width}]",
         'alignment = "registered"',
         "",
-        "[split]",
-        'by = "folder"',
+        *_split_lines(data, places, guesses),
         "",
     ]
     for name, files in sensors.items():
@@ -85,6 +84,18 @@ def _sensors(patterns: Patterns, guesses: list[str]) -> Patterns:
         guesses.append(f"left out, as they stand beside the splits: {', '.join(aside)}")
     kept = sorted(set(patterns).difference(aside), key=lambda pattern: (_kind(pattern) != "optical", pattern))
     return {pattern: patterns[pattern] for pattern in kept}
+
+
+def _split_lines(data: Path, places: Patterns, guesses: list[str]) -> list[str]:
+    """Splits as folders, or, where no folder is one, as the lists of ids that lie at the top of `data`."""
+    lists = sorted(path for path in data.glob("*.txt") if path.stem.lower().split("_")[0] in SPLIT_WORDS)
+    if not lists or any("{split}" in pattern for pattern in places):
+        return ["[split]", 'by = "folder"']
+    names = ", ".join(f'"{path.stem}"' for path in lists)
+    guesses.append(
+        f"splits: the lists {', '.join(path.name for path in lists)}; leave_out passes over ids by their end"
+    )
+    return ["[split]", 'by = "list"', f"names = [{names}]", 'list = "{split}.txt"']
 
 
 def _is_label(pattern: str) -> bool:
@@ -139,12 +150,19 @@ def _sensor_lines(pattern: str, files: list[Path], size: tuple[int, int], guesse
     kind, name = _kind(pattern), _name(pattern)
     dtype = frames[0].dtype.name
     guesses.append(f"sensor {name}: kind {kind}")
+    if frames[0].shape[2] == 4:
+        guesses.append(
+            f"sensor {name}: 4 bands; where the fourth is another sensor's, such as thermal, say bands = [1, 2, 3] "
+            "here and [4] in a sensor of its own"
+        )
     lines = [f"[sensors.{name}]", f'kind = "{kind}"', f'path = "{pattern}"', f'dtype = "{dtype}"']
     lines.append('unit = "metres"' if kind == "height" and dtype == "float32" else 'unit = "DN"')
     if dtype != "uint8":
         finite = [frame[np.isfinite(frame)] for frame in frames]
         values = np.concatenate([part.astype(np.float64) for part in finite if part.size] or [np.zeros(1)])
         low, high = _valid_range(values)
+        if frames[0].dtype.kind == "u":
+            low, high = max(low, 0.0), min(high, float(np.iinfo(dtype).max))
         guesses.append(
             f"sensor {name}: valid range {low:g}..{high:g}, from {len(frames)} pictures; what is outside is a hole"
         )

@@ -41,7 +41,7 @@ def _by_last_word(head: str, suffix: str, files: list[Path]) -> Patterns:
     even = set(last.values()) == {max(last.values(), default=0)}
     if not even or min(last.values(), default=0) < 2 or sum(last.values()) != len(files):
         return {}
-    if any(word.isdigit() for word in last):
+    if any(word.isdigit() or re.search(r"\d{3}$", word) for word in last):  # numbers of frames, not sensors
         return {}
     if len(last) < 2 and head not in ("", "{split}/"):
         return {}

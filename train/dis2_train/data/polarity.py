@@ -59,8 +59,14 @@ def polarities(dataset: DataSet, images: int = IMAGES) -> list[Polarity]:
             frames = dataset.on_grid(dataset.read(split, id_)).frames
             for sensor in thermal:
                 skews[sensor.name].append(detail_skewness(frames[sensor.name]))
-        found += [_polarity(name, split, np.array(values)) for name, values in skews.items()]
+        found += [of_frames(name, split, np.array(values)) for name, values in skews.items()]
     return found
+
+
+def of_frames(sensor: str, split: str, skews: npt.NDArray[np.float64]) -> Polarity:
+    """What the skewness of each frame of a split says together."""
+    error = float(skews.std(ddof=1)) / len(skews) ** 0.5 if len(skews) > 1 else 0.0
+    return Polarity(sensor, split, len(skews), float(skews.mean()) / error if error else 0.0)
 
 
 def warnings_of(found: Sequence[Polarity], dataset: DataSet) -> list[str]:
@@ -95,11 +101,6 @@ def _mean_around(grey: npt.NDArray[np.float64], side: int) -> npt.NDArray[np.flo
     sums = padded.cumsum(axis=0).cumsum(axis=1)
     rows = sums[side:] - sums[:-side]
     return np.asarray((rows[:, side:] - rows[:, :-side]) / side**2)
-
-
-def _polarity(sensor: str, split: str, skews: npt.NDArray[np.float64]) -> Polarity:
-    error = float(skews.std(ddof=1)) / len(skews) ** 0.5 if len(skews) > 1 else 0.0
-    return Polarity(sensor, split, len(skews), float(skews.mean()) / error if error else 0.0)
 
 
 def _mend(sensor: Sensor, against: Sequence[Polarity], dataset: DataSet) -> str:

@@ -7,7 +7,7 @@ peaks where the second sensor lies, and is far steadier than the peak of a singl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,10 +67,15 @@ class Offset:
 
 def offsets(dataset: DataSet, images: int = IMAGES) -> list[Offset]:
     """The offset of every sensor against the first; the geometry that is declared is applied before."""
+    return [offset_of(sensor, native, stack) for sensor, native, stack in surfaces(dataset, images) if len(stack)]
+
+
+def surfaces(dataset: DataSet, images: int = IMAGES) -> Iterator[tuple[Sensor, tuple[int, int], Plane]]:
+    """Every sensor but the first, its native size, and (N, 2 reach + 1, 2 reach + 1): a surface an image with edges."""
     first, *others = dataset.task.sensors
     if not others:
-        return []
-    surfaces: dict[str, list[Plane]] = {sensor.name: [] for sensor in others}
+        return
+    stacks: dict[str, list[Plane]] = {sensor.name: [] for sensor in others}
     native: dict[str, tuple[int, int]] = {}
     places = _spread(dataset, images)
     cuts = 2 if len(places) < _FEW and min(dataset.task.grid) >= _CUT_FROM_PX else 1
@@ -79,16 +84,33 @@ def offsets(dataset: DataSet, images: int = IMAGES) -> list[Offset]:
         sample = dataset.read(split, id_)
         native = {name: (frame.shape[0], frame.shape[1]) for name, frame in sample.frames.items()}
         frames = dataset.on_grid(sample).frames
-        fixed = edges(frames[first.name])
+        fixed = _cut(edges(frames[first.name]), cuts)
         for sensor in others:
-            pairs = zip(_cut(fixed, cuts), _cut(edges(frames[sensor.name]), cuts), strict=True)
+            pairs = zip(fixed, _cut(edges(frames[sensor.name]), cuts), strict=True)
             found = (correlation(*pair, reach) for pair in pairs)
-            surfaces[sensor.name] += [surface for surface in found if surface is not None]
-    return [
-        _offset(sensor, native[sensor.name], np.stack(surfaces[sensor.name]), reach)
-        for sensor in others
-        if surfaces[sensor.name]
-    ]
+            stacks[sensor.name] += [surface for surface in found if surface is not None]
+    side = 2 * reach + 1
+    for sensor in others:
+        yield sensor, native[sensor.name], np.array(stacks[sensor.name], np.float32).reshape(-1, side, side)
+
+
+def offset_of(sensor: Sensor, native: tuple[int, int], stack: Plane) -> Offset:
+    """What the surfaces (N, 2 reach + 1, 2 reach + 1) of N images say together."""
+    reach = stack.shape[1] // 2
+    down, right = np.unravel_index(stack.mean(axis=0).argmax(), stack.shape[1:])
+    gain = stack[:, down, right] - stack[:, reach, reach]
+    error = float(gain.std(ddof=1)) / len(gain) ** 0.5 if len(gain) > 1 else 0.0
+    peaks = np.stack(np.unravel_index(stack.reshape(len(stack), -1).argmax(axis=1), stack.shape[1:]), 1)
+    near = np.abs(peaks - (down, right)).max(axis=1) <= _NEAR_PX
+    return Offset(
+        sensor=sensor,
+        images=len(stack),
+        right=int(right) - reach,
+        down=int(down) - reach,
+        agreeing=float(near.mean()),
+        gain_sigmas=float(gain.mean()) / error if error else 0.0,
+        native=native,
+    )
 
 
 def rows(found: Sequence[Offset]) -> tuple[Sequence[str], list[Sequence[object]]]:
@@ -151,24 +173,6 @@ def correlation(fixed: Plane, moved: Plane, reach: int) -> Plane | None:
     spectra = [np.fft.rfft2(plane, room) for plane in planes]
     whole = np.fft.irfft2(spectra[0].conj() * spectra[1], room) / norm
     return np.asarray(np.roll(whole, (reach, reach), (0, 1))[: 2 * reach + 1, : 2 * reach + 1], np.float32)
-
-
-def _offset(sensor: Sensor, native: tuple[int, int], surfaces: npt.NDArray[np.float32], reach: int) -> Offset:
-    """What (N, 2 reach + 1, 2 reach + 1) surfaces say together."""
-    down, right = np.unravel_index(surfaces.mean(axis=0).argmax(), surfaces.shape[1:])
-    gain = surfaces[:, down, right] - surfaces[:, reach, reach]
-    error = float(gain.std(ddof=1)) / len(gain) ** 0.5 if len(gain) > 1 else 0.0
-    peaks = np.stack(np.unravel_index(surfaces.reshape(len(surfaces), -1).argmax(axis=1), surfaces.shape[1:]), 1)
-    near = np.abs(peaks - (down, right)).max(axis=1) <= _NEAR_PX
-    return Offset(
-        sensor=sensor,
-        images=len(surfaces),
-        right=int(right) - reach,
-        down=int(down) - reach,
-        agreeing=float(near.mean()),
-        gain_sigmas=float(gain.mean()) / error if error else 0.0,
-        native=native,
-    )
 
 
 def _spread(dataset: DataSet, images: int) -> list[tuple[str, str]]:

@@ -95,6 +95,14 @@ class Add(nn.Module):
         return out
 
 
+class ImageMean(nn.Module):
+    """Each channel's mean over the whole map, which a quantiser may take from the sum of its integers."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, 1, 1)."""
+        return x.mean(dim=(2, 3), keepdim=True)
+
+
 class Strips(Concat):
     """Columns of two maps in turn: even ones of the first, odd ones of the second. It moves numbers and makes none."""
 

@@ -36,13 +36,13 @@ class Convolve(torch.autograd.Function):
         steps: Tensor,
         made: Step,
         bias: Tensor,
-        stride: int,
+        stride: tuple[int, int],
         pad: int,
         rate: int,
     ) -> Tensor:
         """(B, H, W, inputs); weight (outputs, inputs, k, k) int8, bias (outputs,) int32: to (B, H', W', outputs)."""
         if torch.onnx.is_in_onnx_export():
-            side = [_reached(x.shape[axis], weight.shape[axis + 1], stride, pad, rate) for axis in (1, 2)]
+            side = [_reached(x.shape[axis + 1], weight.shape[axis + 2], stride[axis], pad, rate) for axis in (0, 1)]
             return x.new_zeros(x.shape[0], *side, weight.shape[0])
         centred = x.permute(0, 3, 1, 2).double() - read.zero
         sums = F.conv2d(centred, weight.double(), bias.double(), stride, pad, rate)
@@ -57,7 +57,7 @@ class Convolve(torch.autograd.Function):
         steps: Any,
         made: Step,
         bias: Any,
-        stride: int,
+        stride: tuple[int, int],
         pad: int,
         rate: int,
     ) -> Any:
@@ -66,7 +66,7 @@ class Convolve(torch.autograd.Function):
         zeros = constant(graph, torch.zeros(size[0], dtype=torch.int8))
         inputs = [x, *_step(graph, read), weight, steps, zeros, *_step(graph, made), bias]
         shape = _moved(x, stride, pad, rate, size)
-        attributes = {"kernel_shape_i": size[2:], "strides_i": [stride] * 2, "pads_i": [pad] * 4, "channels_last_i": 1}
+        attributes = {"kernel_shape_i": size[2:], "strides_i": list(stride), "pads_i": [pad] * 4, "channels_last_i": 1}
         if rate > 1:
             attributes["dilations_i"] = [rate] * 2
         return _typed(graph.op("com.microsoft::QLinearConv", *inputs, **attributes), x, shape)
@@ -107,6 +107,26 @@ class Multiply(torch.autograd.Function):
         zeros = constant(graph, torch.zeros(weight.type().sizes()[1], dtype=torch.int8))
         out = graph.op("com.microsoft::MatMulIntegerToFloat", x, weight, scale, steps, zero, zeros, bias)
         return out.setType(bias.type().with_sizes([*x.type().sizes()[:-1], weight.type().sizes()[1]]))
+
+
+class Average(torch.autograd.Function):
+    """MatMulIntegerToFloat of ones with a map: its mean over positions, from an exact sum of its integers."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, read: Step) -> Tensor:
+        """(B, N, C) uint8 to (B, 1, C) float32."""
+        return to_values(x, read).mean(dim=1, keepdim=True).float()
+
+    @staticmethod
+    def symbolic(graph: Any, x: Any, read: Step) -> Any:
+        """The node that the file gets."""
+        batch, count, channels = x.type().sizes()
+        ones, share = torch.ones(batch, 1, count, dtype=torch.uint8), torch.tensor(1 / count)
+        nought = constant(graph, torch.tensor(0, dtype=torch.uint8))
+        scale, zero = _step(graph, read)
+        inputs = [constant(graph, ones), x, constant(graph, share), scale, nought, zero]
+        out = graph.op("com.microsoft::MatMulIntegerToFloat", *inputs)
+        return out.setType(x.type().with_dtype(torch.float32).with_sizes([batch, 1, channels]))
 
 
 class Round(torch.autograd.Function):
@@ -168,7 +188,9 @@ def _reached(size: int, kernel: int, stride: int, pad: int, rate: int) -> int:
     return (size + 2 * pad - rate * (kernel - 1) - 1) // stride + 1
 
 
-def _moved(x: Any, stride: int, pad: int, rate: int, weight: list[int]) -> list[int]:
+def _moved(x: Any, stride: tuple[int, int], pad: int, rate: int, weight: list[int]) -> list[int]:
     batch, height, width, _ = x.type().sizes()
-    side = [_reached(size, weight[axis], stride, pad, rate) for size, axis in ((height, 2), (width, 3))]
-    return [batch, *side, weight[0]]
+    rows, columns = (
+        _reached(size, weight[axis + 2], stride[axis], pad, rate) for axis, size in enumerate((height, width))
+    )
+    return [batch, rows, columns, weight[0]]

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from dis2_quantize.rounding.fake import ActivationQuant, QuantConvUnit
 from dis2_quantize.rounding.kernel import SIGNED_STEPS
 from dis2_quantize.rounding.linear import QuantLinear
-from dis2_quantize.rounding.stem import QuantStem
 from dis2_quantize.writing.ort.operators import Convolve, Multiply, Restore, Round, Step, Sum
 
-LEAST_OUTPUTS = 16
-"""ONNX Runtime's kernel takes longer for 4 outputs than for 16 (measured): fewer are filled up with zeros."""
+OUTPUTS_AT_ONCE = 16
+"""ONNX Runtime's fast kernel makes this many outputs at once; any other number takes up to three times as long
+(measured: 128 to 49 channels takes as long as 128 to 128), so what is missing is filled up with zeros."""
 
 LARGEST_SUM = 2.0**30
 """Largest bias in steps of a convolution's sums: half of int32; 127 times 255 over 66,000 inputs is the other half."""
@@ -33,20 +33,21 @@ class IntegerConv(nn.Module):
     def __init__(self, unit: QuantConvUnit, read: Step, made: Step, bias: Tensor | None = None) -> None:
         super().__init__()
         self.read, self.made, self.outputs = read, made, len(unit.weight)
-        self.stride, self.pad, self.rate = int(unit.stride[0]), int(unit.padding[0]), int(unit.dilation[0])
+        self.pad, self.rate = int(unit.padding[0]), int(unit.dilation[0])
+        self.stride = int(unit.stride[0]), int(unit.stride[1])
         steps, offset = unit.steps, (unit.whole()[1] if bias is None else bias).detach()
         whole, steps = reachable(unit.integers(), steps, offset, read.scale)
         sums = (offset.double() / (read.scale * steps.double())).round()
-        missing = max(0, LEAST_OUTPUTS - self.outputs)
-        self.register_buffer("weight", _filled(whole, missing))
-        self.register_buffer("steps", _filled(steps, missing, 1.0).float())
-        self.register_buffer("bias", _filled(sums, missing).to(torch.int32))
+        missing = -self.outputs % OUTPUTS_AT_ONCE
+        self.register_buffer("weight", filled(whole, missing))
+        self.register_buffer("steps", filled(steps, missing, 1.0).float())
+        self.register_buffer("bias", filled(sums, missing).to(torch.int32))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, inputs) to (B, H / stride, W / stride, outputs), both uint8."""
         parts = self.weight, self.steps, self.made, self.bias, self.stride, self.pad, self.rate
         out: Tensor = Convolve.apply(x, self.read, *parts)  # type: ignore[no-untyped-call]
-        return out[..., : self.outputs] if self.outputs < LEAST_OUTPUTS else out
+        return out[..., : self.outputs] if self.outputs % OUTPUTS_AT_ONCE else out
 
 
 def reachable(integers: Tensor, steps: Tensor, bias: Tensor, read: float) -> tuple[Tensor, Tensor]:
@@ -59,21 +60,6 @@ def reachable(integers: Tensor, steps: Tensor, bias: Tensor, read: float) -> tup
     coarse = torch.maximum(steps, least)
     weight = integers * (steps / coarse).view(-1, 1, 1, 1)
     return weight.round().to(torch.int8), coarse
-
-
-class ByteStem(IntegerConv):
-    """The first convolution over raw bytes; a border of the sensor's mean stands where normalised zeros were padded."""
-
-    mean: Tensor
-
-    def __init__(self, stem: QuantStem, made: Step) -> None:
-        super().__init__(stem, Step(1.0, 0), made, stem.raw_bias())
-        self.border, self.pad = self.pad, 0
-        self.register_buffer("mean", stem.mean.flatten().round().clamp(0, 255).to(torch.uint8))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Raw frame (1, H, W, channels) uint8 to (1, H / stride, W / stride, outputs) uint8."""
-        return super().forward(_bordered(_bordered(x, self.mean, self.border, 1), self.mean, self.border, 2))
 
 
 class IntegerAdd(nn.Module):
@@ -119,7 +105,8 @@ class IntegerStrips(nn.Module):
         """Two maps (B, H, W, C), W even, to one, all uint8."""
         batch, height, width, channels = (int(size) for size in even.shape)
         pairs = [x.reshape(batch, height, width // 2, 2, channels) for x in (even, odd)]
-        halves = [pairs[0][:, :, :, :1].flatten(3), pairs[1][:, :, :, 1:].flatten(3)]
+        apart = (batch, height, width // 2, channels)
+        halves = [pairs[0][:, :, :, :1].reshape(apart), pairs[1][:, :, :, 1:].reshape(apart)]
         out: Tensor = self.join(*halves)
         return out.reshape(batch, height, width, channels)
 
@@ -203,59 +190,6 @@ class IntegerLinear(nn.Module):
         return out
 
 
-class ToIntegers(nn.Module):
-    """A map in floating point (B, C, H, W) to integers (B, H, W, C)."""
-
-    def __init__(self, made: Step) -> None:
-        super().__init__()
-        self.made = made
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Rounded first: bytes are moved, not floats."""
-        out: Tensor = Round.apply(x, self.made)  # type: ignore[no-untyped-call]
-        return out.permute(0, 2, 3, 1)
-
-
-class ToFloat(nn.Module):
-    """Integers (B, H, W, C) to a map in floating point (B, C, H, W)."""
-
-    def __init__(self, read: Step) -> None:
-        super().__init__()
-        self.read = read
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Moved first: bytes are moved, not floats."""
-        out: Tensor = Restore.apply(x.permute(0, 3, 1, 2), self.read)  # type: ignore[no-untyped-call]
-        return out
-
-
-class Pointwise(nn.Module):
-    """A 1x1 convolution in floating point that reads integers channels last: a product of matrices."""
-
-    def __init__(self, conv: nn.Conv2d, read: Step) -> None:
-        super().__init__()
-        self.read = read
-        self.linear = nn.Linear(conv.in_channels, conv.out_channels)
-        bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
-        self.linear.load_state_dict({"weight": conv.weight.detach().flatten(1), "bias": bias})
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(1, H, W, inputs) uint8 to (1, outputs, H, W) float."""
-        _, height, width, channels = (int(size) for size in x.shape)
-        value = Restore.apply(x.reshape(height * width, channels), self.read)  # type: ignore[no-untyped-call]
-        out: Tensor = self.linear(value).t()
-        return out.reshape(1, -1, height, width)
-
-
-def _filled(x: Tensor, missing: int, value: float = 0.0) -> Tensor:
+def filled(x: Tensor, missing: int, value: float = 0.0) -> Tensor:
+    """`x` with `missing` more rows of `value`."""
     return torch.cat([x, x.new_full((missing, *x.shape[1:]), value)]) if missing else x
-
-
-def _bordered(x: Tensor, value: Tensor, width: int, axis: int) -> Tensor:
-    """`x` with `width` rows (axis 1) or columns (axis 2) of `value` (C,) on either side."""
-    if not width:
-        return x
-    size = list(x.shape)
-    size[axis] = width
-    edge = value.expand(size).contiguous()
-    return torch.cat([edge, x, edge], dim=axis)

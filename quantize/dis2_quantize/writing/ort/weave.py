@@ -15,10 +15,11 @@ from dis2_edge.sensors import Sensor
 from dis2_quantize.rounding.fake import ActivationQuant, QuantConvUnit
 from dis2_quantize.rounding.linear import QuantLinear
 from dis2_quantize.rounding.stem import QuantStem
-from dis2_quantize.writing.ort import units
+from dis2_quantize.writing.ort import borders, units
 from dis2_quantize.writing.ort.operators import Step
+from dis2_quantize.writing.ort.stems import ByteStem
 from dis2_quantize.writing.wrap import Normalise
-from dis2_train.networks.blocks import Add, Channels, Concat, Enlarge, Regroup, Strips
+from dis2_train.networks.blocks import Add, Channels, Concat, Enlarge, ImageMean, Regroup, Strips
 
 
 def weave(placed: fx.GraphModule, sensors: tuple[Sensor, ...]) -> fx.GraphModule:
@@ -64,7 +65,7 @@ class _Weaver:
             sensor = self.sensors[node.meta["frame"]]
             return self._call(f"normalise_{sensor.name}", Normalise(sensor), self.frames[node])
         if self._is_rounding(node):
-            return self._call(f"{node.name}_float", units.ToFloat(self._step(node)), self.as_integers(node))
+            return self._call(f"{node.name}_float", borders.ToFloat(self._step(node)), self.as_integers(node))
         if node.op == "call_module":
             return self._float_module(node, self._module(node))
         return self.graph.node_copy(node, self.as_float) if node.op != "get_attr" else self._held(node)
@@ -72,8 +73,12 @@ class _Weaver:
     def _float_module(self, node: fx.Node, module: nn.Module | None) -> fx.Node:
         (source, *_) = node.all_input_nodes
         if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and self._is_rounding(source):
-            pointwise = units.Pointwise(module, self._step(source))
+            pointwise = borders.Pointwise(module, self._step(source))
             return self._call(str(node.target), pointwise, self.as_integers(source))
+        if isinstance(module, ImageMean) and self._is_rounding(source):
+            return self._call(str(node.target), borders.IntegerMean(self._step(source)), self.as_integers(source))
+        if isinstance(module, Enlarge):
+            return self._call(str(node.target), borders.ProductEnlarge(module.factor), self.as_float(source))
         if module is None:
             raise InternalError(f"{node.name} calls nothing")
         args = fx.map_arg(node.args, self.as_float)
@@ -84,13 +89,13 @@ class _Weaver:
         (node,) = rounding.all_input_nodes
         made, module = self._step(rounding), self._module(node)
         if isinstance(module, QuantStem):
-            return self._call(str(node.target), units.ByteStem(module, made), self._raw(node.all_input_nodes[0]))
+            return self._call(str(node.target), ByteStem(module, made), self._raw(node.all_input_nodes[0]))
         if module is None or not all(map(self._is_rounding, node.all_input_nodes)):
-            return self._call(f"{node.name}_integers", units.ToIntegers(made), self.as_float(node))
+            return self._call(f"{node.name}_integers", borders.ToIntegers(made), self.as_float(node))
         read = [self._step(source) for source in node.all_input_nodes]
         unit = _unit_of(module, read, made)
         if unit is None:
-            return self._call(f"{node.name}_integers", units.ToIntegers(made), self.as_float(node))
+            return self._call(f"{node.name}_integers", borders.ToIntegers(made), self.as_float(node))
         return self._call(str(node.target), unit, *map(self.as_integers, node.all_input_nodes))
 
     def _raw(self, frame: fx.Node) -> fx.Node:

@@ -1,54 +1,20 @@
 """Integer units: each says what the unit with fake quantisation says, and ONNX Runtime says what torch says."""
 
-import io
-import warnings
-
 import numpy as np
-import onnxruntime as ort
 import pytest
 import torch
-from small import NDSM, RGB
+from small import NDSM
 from torch import nn
+from woven import bytes_of, lived_in_unit, same, written
 
 from dis2_quantize.rounding.fake import ActivationQuant, QuantConvUnit
 from dis2_quantize.rounding.linear import QuantLinear
-from dis2_quantize.rounding.stem import QuantStem, reads_bytes
+from dis2_quantize.rounding.stem import reads_bytes
 from dis2_quantize.writing.ort import units
 from dis2_quantize.writing.ort.operators import Step, to_integers, to_values
-from dis2_quantize.writing.wrap import Normalise
-from dis2_train.networks.blocks import ConvUnit, Enlarge, Regroup
+from dis2_train.networks.blocks import Enlarge, Regroup
 
 READ, MADE = Step(0.05, 3), Step(0.11, 128)
-
-
-def bytes_of(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
-
-
-def written(module: nn.Module, *inputs: torch.Tensor) -> np.ndarray:
-    """What ONNX Runtime answers for `module`, written to a file."""
-    file = io.BytesIO()
-    names = [f"x{place}" for place in range(len(inputs))]
-    options = {"dynamo": False, "opset_version": 17, "autograd_inlining": False}
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the tracing exporter calls itself deprecated
-        torch.onnx.export(module.eval(), inputs, file, input_names=names, output_names=["y"], **options)
-    session = ort.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
-    return session.run(None, {name: x.numpy() for name, x in zip(names, inputs, strict=True)})[0]
-
-
-def same(found: torch.Tensor | np.ndarray, expected: torch.Tensor, share: float = 0.0) -> bool:
-    """Whether integers differ by no more than one step, and in no more than `share` of the places."""
-    gap = np.abs(np.asarray(found, int) - expected.numpy().astype(int))
-    return bool(gap.max() <= 1 and (gap > 0).mean() <= share)
-
-
-def lived_in_unit(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> ConvUnit:
-    torch.manual_seed(0)
-    unit = ConvUnit(inputs, outputs, kernel, stride)
-    for _ in range(3):
-        unit(torch.randn(2, inputs, 16, 16))
-    return unit.eval()
 
 
 @pytest.mark.parametrize(("outputs", "kernel", "stride"), [(24, 3, 1), (4, 3, 1), (17, 4, 2), (16, 1, 1)])
@@ -61,21 +27,12 @@ def test_a_convolution(outputs, kernel, stride):
     assert same(written(integer, x), integer(x), share=0.01)
 
 
-def test_few_outputs_are_filled_up_for_the_kernel_and_cut_off_again():
-    integer = units.IntegerConv(QuantConvUnit(lived_in_unit(5, 4)), READ, MADE)
-    assert len(integer.weight) == units.LEAST_OUTPUTS
-    assert integer(bytes_of(1, 8, 8, 5)).shape == (1, 8, 8, 4)
-
-
-def test_a_stem_reads_bytes_as_they_are():
-    unit = lived_in_unit(3, 16, 4, 2)
-    assert reads_bytes(unit, RGB)
-    stem = QuantStem(unit, RGB).eval()
-    frame, made = bytes_of(16, 12, 3), Step(0.03, 0)
-    integer = units.ByteStem(stem, made)
-    expected = to_integers(stem(Normalise(RGB)(frame)), made).permute(0, 2, 3, 1)
-    assert same(integer(frame[None]), expected, share=0.05)
-    assert same(written(integer, frame[None]), integer(frame[None]), share=0.01)
+@pytest.mark.parametrize(("outputs", "made"), [(4, 16), (16, 16), (17, 32), (49, 64)])
+def test_outputs_are_filled_up_to_sixteens_for_the_kernel_and_cut_off_again(outputs, made):
+    integer = units.IntegerConv(QuantConvUnit(lived_in_unit(5, outputs)), READ, MADE)
+    assert len(integer.weight) == len(integer.steps) == len(integer.bias) == made
+    assert integer(bytes_of(1, 8, 8, 5)).shape == (1, 8, 8, outputs)
+    assert written(integer, bytes_of(1, 8, 8, 5)).shape == (1, 8, 8, outputs)
 
 
 def test_a_stem_over_other_samples_stays_in_floating_point():
@@ -127,14 +84,6 @@ def test_a_linear_layer():
     assert torch.allclose(integer(x), linear(x), atol=1e-4)
     assert np.allclose(written(integer, x), integer(x).numpy(), atol=1e-4)
     assert (linear.plain()(x) - linear(x)).abs().max() > 1e-4
-
-
-def test_a_pointwise_convolution_equals_the_convolution():
-    conv, x = nn.Conv2d(8, 3, 1), bytes_of(1, 4, 6, 8)
-    expected = conv(to_values(x, READ).float().permute(0, 3, 1, 2))
-    pointwise = units.Pointwise(conv, READ)
-    assert torch.allclose(pointwise(x), expected, atol=1e-5)
-    assert np.allclose(written(pointwise, x), expected.detach().numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize("signed", [False, True])

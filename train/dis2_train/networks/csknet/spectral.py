@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dis2_train.networks.blocks import ConvUnit
+from dis2_train.networks.blocks import Add, ConvUnit
 
 
 class GatedSpectralUnit(nn.Module):
@@ -18,10 +18,11 @@ class GatedSpectralUnit(nn.Module):
         super().__init__()
         self.tone = nn.ModuleList(ConvUnit(width, width, 1, act=False) for _ in range(3))
         self.gate = nn.ModuleList(ConvUnit(width, width, 1, act=False) for _ in range(3))
+        self.join = Add()  # both maps come out of a ReLU, so the sum's own changes nothing
 
     def forward(self, optical: Tensor, infrared: Tensor) -> Tensor:
-        """Two maps (B, C, h, w) to one."""
-        seen = (optical, infrared, optical + infrared)
+        """Two maps (B, C, h, w), nowhere negative, to one."""
+        seen = (optical, infrared, self.join(optical, infrared))
         told = [
             torch.tanh(tone(u)) * torch.sigmoid(gate(u))
             for tone, gate, u in zip(self.tone, self.gate, seen, strict=True)

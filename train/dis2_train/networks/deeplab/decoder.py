@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from dis2_train.networks.blocks import Add, Concat
+from dis2_train.networks.blocks import Add, Concat, ImageMean
 
 
 class ImagePooling(nn.Module):
@@ -21,11 +21,11 @@ class ImagePooling(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.narrow, self.project = nn.Conv2d(inputs, outputs, 1), nn.Conv2d(outputs, outputs, 1)
-        self.act = nn.ReLU()
+        self.mean, self.act = ImageMean(), nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, h, w) to (B, outputs, 1, 1)."""
-        out: Tensor = self.project(self.act(self.narrow(x.mean(dim=(2, 3), keepdim=True))))
+        out: Tensor = self.project(self.act(self.narrow(self.mean(x))))
         return out
 
 
