@@ -119,11 +119,16 @@ def in_float32(pixels: Pixels, nodata: float | None) -> npt.NDArray[np.float32]:
 
 def invert(pixels: Pixels, sensor: Sensor) -> Pixels:
     """`pixels` HxWxC mirrored in the sensor's valid range, same dtype: the coldest becomes the hottest, holes stay."""
-    mirrored = (sensor.valid_min + sensor.valid_max) - pixels.astype(np.float64)
+    total = sensor.valid_min + sensor.valid_max
+    if pixels.dtype.kind == "f":
+        mirrored = np.asarray(total - pixels, pixels.dtype)
+    else:  # wraps around on the way, and ends within the range; no wider type is needed
+        most = 1 << (8 * pixels.dtype.itemsize)
+        mirrored = np.subtract(np.array(round(total) % most, pixels.dtype), pixels)
     holes = find_holes(pixels, sensor)
     if holes is not None:
         mirrored[holes] = pixels[holes]
-    return np.asarray(mirrored if pixels.dtype.kind == "f" else np.rint(mirrored), pixels.dtype)
+    return mirrored
 
 
 def find_holes(pixels: Pixels, sensor: Sensor) -> npt.NDArray[np.bool_] | None:

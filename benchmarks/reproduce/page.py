@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from benchmarks.reproduce import records
+from benchmarks.reproduce import front, records
 from benchmarks.reproduce.bars import Groups, verdicts
 from benchmarks.reproduce.cells import costs, interval, markdown, percent
 from benchmarks.reproduce.estimate import duration
 from benchmarks.reproduce.figure import contributions, draw
 from benchmarks.reproduce.lines import groups_of, held_against, ours_of
 from benchmarks.reproduce.making import command
+from benchmarks.reproduce.parts import by_part, scored
 from benchmarks.reproduce.places import Places
 from benchmarks.reproduce.plan import DataPlan, Plan
 from benchmarks.reproduce.records import Record
 from benchmarks.reproduce.versus import section
 from dis2_edge.errors import DataError
 from dis2_edge.files import write_text
-from dis2_edge.scores import scores
 from dis2_train.judging.comparison import Comparison, compare
-
-if TYPE_CHECKING:
-    from dis2_train.judging.evaluation import Evaluation
 
 BEGIN = "<!-- made by `python -m benchmarks.reproduce table`: change the plan or the records, not these lines -->"
 END = "<!-- end of what is made -->"
@@ -30,7 +26,7 @@ KINDS = ("full", "single", "mean")
 
 
 def write_page(plan: Plan, places: Places) -> list[str]:
-    """Put today's tables into the page and write the figures beside the records; tells the files it wrote."""
+    """Put today's tables into the page and the README, and write the figures beside the records; tells the files."""
     text = places.page.read_text("utf-8") if places.page.is_file() else f"{BEGIN}\n{END}\n"
     written = [str(places.page)]
     found = records.finished(places, plan.runs())
@@ -38,16 +34,20 @@ def write_page(plan: Plan, places: Places) -> list[str]:
         write_text(places.records / name, picture)
         written.append(str(places.records / name))
     write_text(places.page, filled(text, tables(plan, found)))
+    if places.readme.is_file() and any(row.front for row in plan.row):
+        text = places.readme.read_text("utf-8")
+        write_text(places.readme, filled(text, front.table(plan, found), front.BEGIN, front.END))
+        written.append(str(places.readme))
     return written
 
 
-def filled(text: str, made: str) -> str:
+def filled(text: str, made: str, begin: str = BEGIN, end: str = END) -> str:
     """`text` with `made` between its markers; DataError where it lacks them."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise DataError("the page has lost its markers", expected=f"{BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{made.strip()}\n\n{END}{after}"
+    before, begun, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
+        raise DataError("the page has lost its markers", expected=f"{begin} and {end}")
+    return f"{before}{begin}\n\n{made.strip()}\n\n{end}{after}"
 
 
 def tables(plan: Plan, found: Mapping[str, Record]) -> str:
@@ -89,6 +89,7 @@ def _section(plan: Plan, name: str, data: DataPlan, split: str, groups: Groups) 
     lines += [f"{told}, per cent, mean over seeds:", _wide(compared, measure)]
     lines += _differences(plan, name, groups, compared, measure, told)
     lines += [f"{told}, per cent, seed by seed:", _by_seed(compared, groups, measure)]
+    lines += by_part(groups, data.sensors, data.parts, measure, told)
     lines += ["mIoU / mean F1 / OA, per cent:", _others(compared, ("miou", "mean_f1", "oa"))]
     classes = tuple(f"iou {name}" for name in compared.classes)
     return [*lines, f"IoU of {' / '.join(compared.classes)}, per cent:", _others(compared, classes)]
@@ -133,14 +134,9 @@ def _by_seed(compared: Comparison, groups: Groups, measure: str) -> str:
     names = [condition.name for condition in compared.conditions if condition.kind in ("full", "single")]
     rows = []
     for group, runs in groups.items():
-        found = [[_scored(run, name, measure) for run in runs if name in run.counts] for name in names]
+        found = [[scored(run, name, measure) for run in runs if name in run.counts] for name in names]
         rows.append([group, *(", ".join(f"{100 * value:.1f}" for value in values) or "–" for values in found)])
     return markdown(["network", *names], rows)
-
-
-def _scored(run: Evaluation, condition: str, measure: str) -> float:
-    found = scores(run.counts[condition].sum(axis=0))
-    return found.miou if measure == "miou" else found.iou[run.classes.index(measure.removeprefix("iou "))]
 
 
 def _others(compared: Comparison, wanted: Sequence[str]) -> str:

@@ -31,6 +31,11 @@ class Places:
     page: Path = ROOT / "docs" / "reproduce.md"
     """The page whose tables are made from the records."""
 
+    @property
+    def readme(self) -> Path:
+        """The README of the folder that the page's folder lies in."""
+        return self.page.parent.parent / "README.md"
+
     def run(self, run: Run) -> Path:
         """Folder of a run."""
         return self.runs / run.name

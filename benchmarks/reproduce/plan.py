@@ -58,6 +58,10 @@ class DataPlan:
     """How it is made."""
     note: str = ""
     """What a reader of its table has to know."""
+    parts: tuple[str, ...] = ()
+    """Parts of the images that have a table, by what their ids end in: `night` for `00002_night`."""
+    called: dict[str, str] = field(default_factory=dict)
+    """Sensor -> what the README calls it."""
 
     def __post_init__(self) -> None:
         if bool(self.folder) == bool(self.synth):
@@ -86,6 +90,8 @@ class Row:
     """Of paper: the line that is held against it; empty takes ours."""
     stage: int = 1
     """Runs of an earlier stage are made first, all seeds of them."""
+    front: str = ""
+    """What the README's table calls its line; empty leaves it out of there."""
     teacher: str = ""
     """Row of the same data and an earlier stage whose run of the same seed teaches this one; empty trains a teacher."""
 

@@ -36,6 +36,7 @@ from dis2_runtime.sinks import Sink, open_sinks
 from dis2_runtime.sinks.outlets import Outlets
 from dis2_runtime.sources import Source
 from dis2_runtime.sources.held import HeldSource
+from dis2_runtime.sources.inverted import InvertedSource
 from dis2_runtime.sources.scene import refuse_apart
 from dis2_runtime.sources.shifted import ShiftedSource
 from dis2_runtime.stream import Limits, Stream
@@ -132,7 +133,7 @@ def rungs_of(bundle: Bundle, flight: Flight, modelled: Task) -> list[Rung]:
 
 
 def sources_of(flight: Flight, task: Task, clock: RunClock, track: PoseTrack | None) -> dict[str, Source]:
-    """A source for every sensor that has a URI, with its fault and its offset around it."""
+    """A source for every sensor that has a URI, with its fault, offset and polarity around it."""
     uris = {
         name: (settings.source, flight.rig.base) for name, settings in flight.rig.sensors.items() if settings.source
     }
@@ -150,9 +151,11 @@ def sources_of(flight: Flight, task: Task, clock: RunClock, track: PoseTrack | N
         if flight.speed == "max" and live:
             raise SourceError(f"{address.uri} is a live source", expected="recorded ones in simulated time", mend=_LIVE)
         made[name] = source_uris.make_source(sensor, task.grid, address, clock, track)
-        offset_ms = flight.rig.sensors.get(name, RigSensor()).offset_ms
-        if offset_ms:
-            made[name] = ShiftedSource(made[name], offset_ms)
+        settings = flight.rig.sensors.get(name, RigSensor())
+        if settings.offset_ms:
+            made[name] = ShiftedSource(made[name], settings.offset_ms)
+        if settings.inverted:
+            made[name] = InvertedSource(made[name], sensor)
         if any(fault.sensor == name for fault in flight.faults.fault):
             made[name] = FaultedSource(made[name], sensor, flight.faults)
             made[name] = HeldSource(made[name], clock) if live else made[name]

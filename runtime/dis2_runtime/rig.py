@@ -38,6 +38,8 @@ class RigSensor:
     """Source URI; a relative place is taken below the rig's folder. Empty: none unless --source gives one."""
     offset_ms: float = 0.0
     """Added to every capture stamp, to bring the sensor's clock to the others'."""
+    inverted: bool = False
+    """Whether its scale runs the other way than in training, as of a thermal camera that shows hot as black."""
     size: tuple[int, int] | None = None
     """Native height and width in pixels."""
     to_grid: tuple[float, ...] | None = None

@@ -15,7 +15,7 @@ from dis2_edge.recipe import Recipe, load
 POSITIVE = st.floats(min_value=0, exclude_min=True, allow_infinity=False, allow_nan=False)
 RECIPES = st.builds(
     Recipe,
-    network=st.sampled_from(["dis2", "early_fusion", "feature_mean", "single"]),
+    network=st.sampled_from(["dis2", "csknet", "early_fusion", "feature_mean", "single", "deeplabv3"]),
     preset=st.sampled_from(["default", "paper"]),
     width=POSITIVE,
     sensors=st.lists(st.text(st.characters(codec="utf-8")), unique=True).map(tuple),
@@ -27,6 +27,8 @@ RECIPES = st.builds(
     learning_rate=POSITIVE,
     scenario_share=st.lists(st.floats(0.1, 9), max_size=3).map(tuple),
     observer=st.sampled_from(["minmax", "percentile", "mse"]),
+    channel_exchange=st.sampled_from([(), (3,), (4, 3)]),
+    pyramid_rates=st.lists(st.integers(1, 99), min_size=1, max_size=4).map(tuple),
 )
 
 
@@ -52,7 +54,13 @@ def test_what_is_written_reads_back_equal(tmp_path_factory: pytest.TempPathFacto
         ("crop = 100", "crop is 100; expected 0 or a multiple of 16"),
         ("crop = -16", "crop is -16; expected 0 or more"),
         ("grid = [512, 0]", "grid is [512, 0]; expected height and width above 0, or [0, 0]"),
-        ("network = 'unet'", "network is 'unet'; expected 'dis2' or 'early_fusion' or 'feature_mean' or 'single'"),
+        ("network = 'unet'", "network is 'unet'; expected 'dis2' or 'csknet' or 'early_fusion' or 'feature_mean'"),
+        ("channel_exchange = [2]", "channel_exchange is [2]; expected some of [3, 4], each once"),
+        ("strip_exchange = [2, 2]", "strip_exchange is [2, 2]; expected some of [2, 3], each once"),
+        ("pyramid_rates = []", "pyramid_rates is []; expected one rate or more, each above 0"),
+        ("contrast_share = 2", "contrast_share is 2.0; expected above 0 and at most 1"),
+        ("contrast_temperature = 0", "contrast_temperature is 0.0; expected above 0"),
+        ("texture_weight = -1", "texture_weight is -1.0; expected 0 or more"),
         ("sensors = ['rgb', 'rgb']", "sensors are ['rgb', 'rgb']; expected each name once"),
         ("scenario_share = [0, 0]", "expected shares of 0 or more, not all 0"),
         ("scenario_share = [nan]", "expected shares of 0 or more, not all 0"),

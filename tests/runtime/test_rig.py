@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from tiny_bundle import NDSM, RGB, task_of
 
 from dis2_edge.bundle import Policy
 from dis2_edge.errors import RecipeError
+from dis2_edge.images import write_png
 from dis2_edge.lens import Lens
+from dis2_runtime.clock import RunClock
+from dis2_runtime.fly import Flight, sources_of
 from dis2_runtime.rig import Rig, load
 
 TASK = task_of(RGB, NDSM)
@@ -132,3 +136,16 @@ def test_flag_that_says_nothing_is_refused(tmp_path, override, message) -> None:
     path.write_text('sinks = ["png"]\n')
     with pytest.raises(RecipeError, match=message):
         load(path, [override])
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_a_sensor_that_is_said_to_be_inverted_is_turned_before_all_else(tmp_path, inverted: bool) -> None:
+    pixels = np.arange(12 * 16 * 3, dtype=np.uint8).reshape(12, 16, 3)
+    write_png(tmp_path / "rgb" / "0.png", pixels)
+    found = rig(tmp_path, f'[sensors.rgb]\nsource = "folder:rgb"\ninverted = {str(inverted).lower()}')
+    source = sources_of(Flight(rig=found, speed="max"), TASK, RunClock(), None)["rgb"]
+    source.open()
+    delivery = source.next()
+    assert delivery is not None
+    assert delivery.frame is not None
+    np.testing.assert_array_equal(delivery.frame.pixels, 255 - pixels if inverted else pixels)

@@ -1,15 +1,18 @@
 """Two networks of ours in one plan: each is judged against its own singles, and one table sets them side by side."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.reproduce import page, verdict, versus
+from benchmarks.reproduce import front, page, records, verdict, versus
 from benchmarks.reproduce.bars import verdicts
 from benchmarks.reproduce.lines import groups_of, held_against
-from benchmarks.reproduce.plan import DataPlan, Plan, Row, load
+from benchmarks.reproduce.places import Places
+from benchmarks.reproduce.plan import ROOT, DataPlan, Plan, Row, load
 from benchmarks.reproduce.records import Origin, Record
+from dis2_edge.description import load as described
 from dis2_edge.scores import Counts
 from dis2_train.judging.evaluation import Evaluation
 from dis2_train.networks.cost import Cost
@@ -165,6 +168,52 @@ def test_the_table_says_when_one_network_is_not_there_yet(planned: tuple[Plan, d
     assert versus.section(few, made) == []
 
 
+def test_parts_of_the_images_have_a_table(planned: tuple[Plan, dict[str, Record]]) -> None:
+    """Odd images score a little better, so day and night differ by what `judged` adds to them."""
+    plan, made = planned
+    for name, one in made.items():
+        found = one.evaluations["val"]
+        ids = tuple(f"{id_}_{('day', 'night')[int(id_) % 2]}" for id_ in found.ids)
+        made[name] = dataclasses.replace(one, evaluations={"val": dataclasses.replace(found, ids=ids)})
+    assert "by part of the images" not in page.tables(plan, made)
+    data = dataclasses.replace(plan.data["tiny"], parts=("day", "dusk", "night"))
+    text = page.tables(dataclasses.replace(plan, data={"tiny": data}), made)
+    _, _, rows = text.partition("IoU of *flood* by part of the images, opt+sar / opt / sar, per cent:\n\n")
+    assert rows.startswith("| network | day, 6 images | night, 6 images |\n")
+    day, night = 100 * 720 / 1280, 100 * 730 / 1270
+    assert f"| DeepLabV3 | – / {100 * 820 / 1180:.1f} / {day:.1f} | – / {100 * 830 / 1170:.1f} / {night:.1f} |" in rows
+
+
+def test_the_readme_s_table_has_ours_first_and_says_what_is_not_there_yet(
+    planned: tuple[Plan, dict[str, Record]], tmp_path: Path
+) -> None:
+    plan, made = planned
+    words = {"csknet": "CSK-Net, one run", "deeplab-sar": "two networks", "dis2": "DIS2, one run"}
+    rows = tuple(dataclasses.replace(row, front=words.get(row.name, "")) for row in plan.row)
+    data = dataclasses.replace(plan.data["tiny"], final="val", called={"sar": "radar"})
+    plan = dataclasses.replace(plan, row=rows, data={"tiny": data})
+    head, _, *lines = front.table(plan, {name: one for name, one in made.items() if "csknet" not in name}).splitlines()
+    assert head == "| network | seeds | both sensors | opt alone | radar alone |"
+    assert lines == [
+        f"| DIS2, one run | 3 | {flood(0.9):.1f} | {flood(0.8):.1f} | {flood(0.7):.1f} |",
+        "| CSK-Net, one run | not yet | not yet | not yet | not yet |",
+        f"| two networks | 3 | – | {flood(0.82):.1f} | {flood(0.72):.1f} |",
+    ]
+    places = Places(records=tmp_path / "docs" / "records", page=tmp_path / "docs" / "page.md")
+    places.readme.write_text(f"before\n{front.BEGIN}\n{front.END}\nafter\n")
+    written = page.write_page(load(), places)
+    assert str(places.readme) in written
+    assert "| not yet |" in places.readme.read_text()
+    assert places.readme.read_text().endswith(f"{front.END}\nafter\n")
+
+
+def test_the_committed_readme_is_what_the_records_give() -> None:
+    plan, places = load(), Places()
+    text = places.readme.read_text("utf-8")
+    made = front.table(plan, records.finished(places, plan.runs("ombria")))
+    assert text == page.filled(text, made, front.BEGIN, front.END), "run: python -m benchmarks.reproduce table"
+
+
 def test_every_part_of_csknet_is_taken_out_on_its_data_sets() -> None:
     """Each ablation differs from CSK-Net's row by one key, is taught by the same run, or needs no teacher."""
     plan = load()
@@ -172,7 +221,7 @@ def test_every_part_of_csknet_is_taken_out_on_its_data_sets() -> None:
         rows = {row.name: row for row in plan.rows_of(data) if row.family == "csknet"}
         whole = rows["csknet"]
         parts = [row for row in rows.values() if row.role == "ablation"]
-        assert len(parts) == 10
+        assert len(parts) == 12
         for row in parts:
             ours, theirs = (dataclasses.asdict(each.resolved(0)) for each in (row, whole))
             (key,) = (key for key in ours if ours[key] != theirs[key])
@@ -191,3 +240,6 @@ def test_teachers_are_what_training_would_have_made_itself() -> None:
         for key in ("width", "output_stride", "pyramid_rates", "crop", "epochs", "batch", "crops_per_image", "grid"):
             assert getattr(found, key) == getattr(pupil, key), (row.name, key)
         assert plan.data[row.data].infrared not in found.sensors
+        if plan.data[row.data].describe:  # else the network could not tell which sensor its teacher sees
+            sensors = described(ROOT / plan.data[row.data].describe).sensors
+            assert [name for name in pupil.sensors if sensors[name].kind == "optical"] == list(found.sensors)

@@ -14,6 +14,7 @@ from dis2_edge.errors import SourceError
 from dis2_edge.images import write_png
 from dis2_runtime.sources import make_source, parse, shown
 from dis2_runtime.sources.flight import corner
+from dis2_runtime.sources.inverted import InvertedSource
 from dis2_runtime.sources.shifted import ShiftedSource
 
 GRID = (24, 32)
@@ -196,3 +197,14 @@ def test_offset_moves_stamps_and_no_arrivals(tmp_path) -> None:
         (0, -30_000_000),
         (100_000_000, 70_000_000),
     ]
+
+
+def test_a_camera_that_shows_hot_as_black_is_turned_and_its_stamps_stay(tmp_path) -> None:
+    made = pictures(tmp_path, 2)
+    source = InvertedSource(make_source(RGB, GRID, parse(f"folder:{tmp_path}")), RGB)
+    source.open()
+    found = [delivery for delivery in deliveries(source) if delivery.frame]
+    assert [delivery.frame.time_ns for delivery in found] == [0, 100_000_000]
+    for delivery, pixels in zip(found, made, strict=True):
+        np.testing.assert_array_equal(delivery.frame.pixels, 255 - pixels)
+        assert delivery.frame.pixels.dtype == np.uint8

@@ -1,8 +1,9 @@
-"""`data check` on thermal files: depths that were mixed."""
+"""`data check` on thermal files: depths that were mixed; and parts of splits, whose files are read once."""
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from dis2_edge.dataset import open_dataset
 from dis2_edge.images import write_png
@@ -39,3 +40,23 @@ def test_one_depth_raises_no_alarm(tmp_path: Path) -> None:
     eight = {f"{split}/0": _counts(0, 250).astype(np.uint8) for split in ("train", "val")}
     assert _thermal(tmp_path / "eight", eight, "") == []
     assert _thermal(tmp_path / "dark", {"train/0": _counts(0, 250), "val/0": _counts(1, 240)}, "") == []
+
+
+def test_parts_count_what_they_hold_and_no_file_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for id_ in ("0D", "1N", "2N"):
+        write_png(tmp_path / "test" / f"{id_}.png", np.full((4, 4), 9, np.uint8))
+    (tmp_path / "dataset.toml").write_text(
+        'classes = ["a"]\n[sensors.ir]\nkind = "thermal"\npath = "{split}/{id}.png"\n'
+        '[split]\nparts = { day = "*D", night = "*N" }\n'
+    )
+    dataset = open_dataset(tmp_path)
+    asked = []
+    read = dataset.read
+    monkeypatch.setattr(dataset, "read", lambda split, id_: asked.append((split, id_)) or read(split, id_))
+    found = check(dataset)
+    assert {split: (row.samples, row.sensors["ir"].pixels) for split, row in found.items()} == {
+        "test": (3, 48),
+        "test_day": (1, 16),
+        "test_night": (2, 32),
+    }
+    assert asked == [("test", "0D"), ("test", "1N"), ("test", "2N")]

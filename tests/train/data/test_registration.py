@@ -9,7 +9,8 @@ import pytest
 from dis2_edge.cli import main
 from dis2_edge.dataset import DataSet, open_dataset
 from dis2_edge.images import write_png
-from dis2_train.data.registration import correlation, edges, mended, offsets, rows, warnings_of
+from dis2_edge.sensors import Sensor
+from dis2_train.data.registration import correlation, edges, mended, offset_of, offsets, rows, warnings_of
 
 SIDE = 64
 TOML = """
@@ -115,3 +116,13 @@ def test_blank_frames_have_no_edges(tmp_path: Path) -> None:
 
 def test_one_sensor_has_nothing_to_lie_on(tmp_path: Path) -> None:
     assert offsets(_pairs(tmp_path, count=2).narrowed(("ir",))) == []
+
+
+def test_a_gain_that_differs_from_image_to_image_is_not_sure() -> None:
+    stack = np.zeros((10, 17, 17), np.float32)
+    stack[:5, 8, 13] = 1.0
+    stack[5:, 8, 8], stack[5:, 8, 13] = 0.9, 0.1
+    found = offset_of(Sensor("ir", "thermal", 1, "uint8", "DN", 0, 255), (64, 64), stack)
+    assert (found.right, found.down, found.agreeing) == (5, 0, 0.5)
+    assert not found.is_off
+    assert rows([found])[1][0][-1] == "not sure"

@@ -193,9 +193,10 @@ def _deeplab(tmp_path, task, sensor, **changes):
     return network
 
 
+@pytest.mark.parametrize("norms", ["scenario", "shared"])
 @pytest.mark.parametrize("sensor", ["opt", "sar"])
-def test_the_lone_path_of_a_csknet_starts_from_a_deeplab_of_that_sensor(tmp_path, task, sensor):
-    lone, recipe = _deeplab(tmp_path, task, sensor), dataclasses.replace(RECIPE, network="csknet")
+def test_the_lone_path_of_a_csknet_starts_from_a_deeplab_of_that_sensor(tmp_path, task, sensor, norms):
+    lone, recipe = _deeplab(tmp_path, task, sensor), dataclasses.replace(RECIPE, network="csknet", norms=norms)
     network = networks.build(recipe, task)
     start = start_from(network, recipe, tmp_path / "lone")
     frames = {name: torch.randn(1, task.sensor(name).channels, 32, 32) for name in task.sensor_names}
@@ -226,3 +227,13 @@ def test_sensors_of_a_csknet_are_renamed_too(tmp_path, task):
     start = start_from(network, recipe, tmp_path / "m")
     assert start.fresh == ()
     assert torch.equal(network.heads["myopt+mysar"].weight, old.heads["opt+sar"].weight)
+
+
+def test_norms_that_a_csknet_shares_must_be_equal_in_the_model(tmp_path, task):
+    apart = dataclasses.replace(RECIPE, network="csknet", seed=7)
+    network = networks.build(apart, task)
+    torch.nn.init.constant_(network.encoder["enter3"].norms["sar"].weight, 0.5)
+    checkpoint.save(tmp_path / "m", network, recipe=apart, statistics=(), metrics={"scenarios": {}})
+    recipe = dataclasses.replace(apart, norms="shared")
+    with pytest.raises(CheckpointError, match=r"weights of its own where the recipe shares them.*norms=scenario"):
+        start_from(networks.build(recipe, task), recipe, tmp_path / "m")

@@ -16,6 +16,7 @@ from dis2_edge.labels import rgb_of
 from dis2_edge.prepare import find_holes
 from dis2_edge.sensors import Sensor
 from dis2_edge.terminal import progress
+from dis2_train.data.sampling import holders
 
 Picture = npt.NDArray[np.uint8]
 
@@ -41,6 +42,16 @@ class SensorFindings:
     small: int = 0
     """Frames of whole numbers none of which is over 255, as 8 bits hold them."""
 
+    def take(self, other: SensorFindings) -> None:
+        """Add what another part of the files holds."""
+        self.sizes |= other.sizes
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        self.holes += other.holes
+        self.pixels += other.pixels
+        self.blank += other.blank
+        self.small += other.small
+        self.types = {**self.types, **other.types, **self.types}
+
 
 @dataclass
 class SplitFindings:
@@ -56,7 +67,15 @@ class SplitFindings:
 
 def check(dataset: DataSet) -> dict[str, SplitFindings]:
     """Read every sample and tell what is there, split by split; the first fault is raised as the DataError it is."""
-    return {split: _check_split(dataset, split) for split in dataset.splits}
+    names = dataset.task.sensor_names
+    empty = np.zeros(len(dataset.task.classes) + 1, np.int64)
+    found = {
+        split: SplitFindings(0, {name: SensorFindings() for name in names}, empty.copy()) for split in dataset.splits
+    }
+    for split, samples in holders(dataset, labels=True).items():
+        for id_, splits in progress(samples.items(), f"reading {split}", len(samples)):
+            _take(dataset, dataset.read(split, id_), split, [found[name] for name in splits])
+    return found
 
 
 def sensor_rows(dataset: DataSet, found: dict[str, SplitFindings]) -> tuple[Sequence[str], list[Sequence[object]]]:
@@ -149,21 +168,20 @@ def _depth_warnings(sensor: Sensor, found: dict[str, SplitFindings]) -> list[str
     return [f"{sensor.name}: {where} frames hold nothing over 255 and others do: 8 bits among 16?"]
 
 
-def _check_split(dataset: DataSet, split: str) -> SplitFindings:
+def _take(dataset: DataSet, sample: Sample, split: str, splits: Sequence[SplitFindings]) -> None:
+    """Take one sample into the findings of every split that holds it."""
     classes = len(dataset.task.classes)
-    names = dataset.task.sensor_names
-    found = SplitFindings(0, {name: SensorFindings() for name in names}, np.zeros(classes + 1, np.int64))
-    for id_ in progress(dataset.ids(split), f"reading {split}"):
-        sample = dataset.read(split, id_)
+    for sensor in dataset.task.sensors:
+        one = SensorFindings()
+        _add(one, sample.frames[sensor.name], sensor)
+        one.holes += sample.holes.get(sensor.name, 0)
+        one.types[image_dtype(dataset.entry(split, sample.id).pair.frames[sensor.name])] = sample.id
+        for found in splits:
+            found.sensors[sensor.name].take(one)
+    for found in splits:
         found.samples += 1
-        for sensor in dataset.task.sensors:
-            _add(found.sensors[sensor.name], sample.frames[sensor.name], sensor)
-            path = dataset.entry(split, id_).pair.frames[sensor.name]
-            found.sensors[sensor.name].types.setdefault(image_dtype(path), id_)
-            found.sensors[sensor.name].holes += sample.holes.get(sensor.name, 0)
         if sample.label is not None:
             found.class_pixels += np.bincount(np.minimum(sample.label, classes).ravel(), minlength=classes + 1)
-    return found
 
 
 def _add(row: SensorFindings, pixels: npt.NDArray[Any], sensor: Sensor) -> None:

@@ -1,4 +1,4 @@
-"""A few samples of every split, each place once: what a look at a data set needs when all of it would take long."""
+"""Which samples to look at where all splits are looked at: each place once, and of many a few."""
 
 from __future__ import annotations
 
@@ -7,17 +7,25 @@ import numpy as np
 from dis2_edge.dataset import DataSet
 
 
-def each_once(dataset: DataSet) -> dict[str, list[str]]:
-    """Split -> its ids, without those that an earlier split holds: parts such as `test_night` fall away."""
-    seen = set()
-    found: dict[str, list[str]] = {}
+def holders(dataset: DataSet, *, labels: bool) -> dict[str, dict[str, list[str]]]:
+    """Split -> id -> every split that holds the same files, for the first split that does.
+
+    A part such as `test_night` holds samples of `test`; so do lists that were published beside it. With `labels`,
+    what differs in its labels alone is another sample, as of one scene whose polygons are shared out to splits.
+    """
+    first: dict[tuple[object, ...], tuple[str, str]] = {}
+    found: dict[str, dict[str, list[str]]] = {}
     for split in dataset.splits:
         for id_ in dataset.ids(split):
-            place = (id_, *dataset.entry(split, id_).pair.frames.values())
-            if place not in seen:
-                seen.add(place)
-                found.setdefault(split, []).append(id_)
+            pair = dataset.entry(split, id_).pair
+            owner, name = first.setdefault((id_, *pair.frames.values(), pair.label if labels else None), (split, id_))
+            found.setdefault(owner, {}).setdefault(name, []).append(split)
     return found
+
+
+def each_once(dataset: DataSet) -> dict[str, list[str]]:
+    """Split -> its ids, without those whose frames an earlier split holds."""
+    return {split: list(ids) for split, ids in holders(dataset, labels=False).items()}
 
 
 def spread(names: list[str], most: int) -> list[str]:

@@ -21,6 +21,8 @@ from dis2_train import networks
 from dis2_train.checkpoint import WEIGHTS, read_tensors
 from dis2_train.networks.seam import Network
 
+_APART = {"csknet": "norms=scenario --set shared_convs=false"}
+"""By network what keeps apart what a model may have apart; of dis2 it is shared=encoders."""
 _NAMED = 8
 """Parts that start afresh which are named on the screen; init.json names all."""
 
@@ -73,7 +75,7 @@ def start_from(network: Network, recipe: Recipe, model: Path) -> Start:
     if torn:
         raise CheckpointError(
             f"{model} has weights of its own where the recipe shares them between scenarios: {torn[0]} and others",
-            mend="--set shared=encoders, or a model that shares them",
+            mend=f"--set {_APART.get(recipe.network, 'shared=encoders')}, or a model that shares them",
         )
     resized = [name for name, value in kept.items() if value.shape != tensors[name].shape]
     start = _start(model, file, network, set(kept) - set(resized), resized)
@@ -128,12 +130,12 @@ def _of_lone_sensor(tensors: Mapping[str, Tensor], theirs: Task, network: Networ
     if sensor not in network.task.sensor_names:
         return {}
     flown = {name.partition(".")[2]: value for name, value in network.deployable(sensor).state_dict().items()}
-    ours = {value.data_ptr(): name for name, value in network.state_dict().items()}
-    if not all(name in tensors and value.data_ptr() in ours for name, value in flown.items()):
+    fits = [tensors[name].shape == value.shape for name, value in flown.items() if name in tensors]
+    if len(fits) < len(flown) or 2 * sum(fits) < len(fits):  # another network, another width
         return {}
-    if 2 * sum(tensors[name].shape == value.shape for name, value in flown.items()) < len(flown):  # another width
-        return {}
-    return {ours[value.data_ptr()]: tensors[name] for name, value in flown.items()}
+    places = {value.data_ptr(): tensors[name] for name, value in flown.items()}
+    ours = {name: places.get(value.data_ptr()) for name, value in network.state_dict().items()}
+    return {name: value for name, value in ours.items() if value is not None}
 
 
 def _new_names(theirs: Task, ours: Task) -> dict[str, str]:

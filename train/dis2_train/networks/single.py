@@ -13,31 +13,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dis2_edge.errors import RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_edge.task import Task
 from dis2_train.networks.blocks import Add, ConvUnit
 from dis2_train.networks.dis2.encoder import AuxiliaryDecoder, Encoder, Levels
 from dis2_train.networks.dis2.fusion import HEADS, AttentionPool, TransformerLayer, token_grid
 from dis2_train.networks.dis2.plain import make_decoder, make_side_heads
-from dis2_train.networks.flight import flight
+from dis2_train.networks.lone import LoneNetwork
 from dis2_train.networks.losses import Truth, supervised
-from dis2_train.networks.seam import Frames, Network, Output
+from dis2_train.networks.seam import Frames
 from dis2_train.networks.widths import scaled
 
 TAPS = ("f1", "f2", "f3", "token", "penultimate")
 
 
-class Single(Network):
+class Single(LoneNetwork):
     """The network of one sensor; its one scenario is that sensor."""
 
     def __init__(self, recipe: Recipe, task: Task) -> None:
-        super().__init__()
-        if len(task.sensors) != 1:
-            found = f"single looks through one sensor, and this task has {len(task.sensors)}"
-            mend = f"name one of {', '.join(task.sensor_names)}: --set 'sensors=[\"{task.sensor_names[0]}\"]'"
-            raise RecipeError(found, expected="one sensor", mend=mend)
-        self.task = task
+        super().__init__("single", task)
         widths, classes = scaled(recipe.width), len(task.classes)
         self.encoder = Encoder(task.sensors[0].channels, widths)
         self.refinement = Refinement(widths, token_grid(task.grid))
@@ -45,19 +39,9 @@ class Single(Network):
         self.auxiliary = AuxiliaryDecoder(widths, classes)
         self.side_heads = make_side_heads(recipe, classes, widths)
 
-    @property
-    def training_scenarios(self) -> tuple[str, ...]:
-        """The only one."""
-        return self.task.scenarios
-
-    def forward(self, frames: Frames, scenario: str, taps: tuple[str, ...] = ()) -> Output:
-        """Logits at the size of `frames`; see `Network.forward`."""
-        found = self._alone(scenario)(frames[scenario])
-        return Output(found["logits"], {name: found[name] for name in taps})
-
     def losses(self, frames: Frames, target: Tensor, scenario: str, progress: float) -> dict[str, Tensor]:
         """The supervision that each of DIS2's branches has: logits, auxiliary decoder, four scales."""
-        self._alone(scenario)
+        self.of(scenario)
         truth = Truth.of(target, len(self.task.classes), self.task.ignore)
         levels = self.encoder(frames[scenario])
         refined, _ = self.refinement(levels)
@@ -68,10 +52,6 @@ class Single(Network):
             f"auxiliary_{scenario}": supervised(self.auxiliary(levels), truth),
             "scales": torch.stack(sides).sum() / len(sides),
         }
-
-    def deployable(self, scenario: str, taps: tuple[str, ...] = ()) -> nn.Module:
-        """Encoder, refinement and decoder, sharing this network's weights."""
-        return flight(self._alone(scenario), 1, taps)
 
     def tap_names(self, scenario: str) -> tuple[str, ...]:
         """Refined maps of three levels, the global token and the penultimate map: those of DIS2."""
@@ -86,9 +66,8 @@ class Single(Network):
         decoder = [f"inner.decoder.{name}" for name in ("stage3", "stage2", "stage1", "mix", "refine")]
         return ("inner.encoder", *refinement, *decoder)
 
-    def _alone(self, scenario: str) -> Alone:
-        if scenario not in self.task.scenarios:
-            raise RecipeError(f"unknown scenario {scenario!r}", expected=self.task.full)
+    def alone(self) -> Alone:
+        """Encoder, refinement and decoder."""
         return Alone(self.encoder, self.refinement, self.decoder)
 
 

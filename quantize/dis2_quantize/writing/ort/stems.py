@@ -79,6 +79,6 @@ def bordered(x: Tensor, value: Tensor, widths: tuple[int, int], axis: int) -> Te
     for place, width in zip((0, 2), widths, strict=True):
         if width:
             size = list(x.shape)
-            size[axis] = width
-            parts.insert(place, value.expand(size).contiguous())
+            size[axis], size[3] = width, 1
+            parts.insert(place, value.repeat(size))
     return torch.cat(parts, dim=axis) if len(parts) > 1 else x

@@ -4,54 +4,35 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from dis2_edge.errors import RecipeError
 from dis2_edge.recipe import Recipe
 from dis2_edge.task import Task
 from dis2_train.networks.blocks import Enlarge
 from dis2_train.networks.deeplab.decoder import Decoder, ImagePooling
 from dis2_train.networks.deeplab.encoder import Encoder
 from dis2_train.networks.deeplab.plan import STAGES, decoder_plan, encoder_plan, hidden_width, units, units_of
-from dis2_train.networks.flight import flight
+from dis2_train.networks.lone import LoneNetwork
 from dis2_train.networks.losses import Truth, supervised
-from dis2_train.networks.seam import Frames, Network, Output
+from dis2_train.networks.seam import Frames
 from dis2_train.networks.widths import scaled
 
 TAPS = ("early", "bottom", "penultimate")
 
 
-class DeepLabV3(Network):
+class DeepLabV3(LoneNetwork):
     """The network of one sensor; its one scenario is that sensor."""
 
     def __init__(self, recipe: Recipe, task: Task) -> None:
-        super().__init__()
-        if len(task.sensors) != 1:
-            found = f"deeplabv3 looks through one sensor, and this task has {len(task.sensors)}"
-            mend = f"name one of {', '.join(task.sensor_names)}: --set 'sensors=[\"{task.sensor_names[0]}\"]'"
-            raise RecipeError(found, expected="one sensor", mend=mend)
-        self.task, self.stride = task, recipe.output_stride
+        super().__init__("deeplabv3", task)
+        self.stride = recipe.output_stride
         self.encoder = Encoder([units(encoder_plan(recipe, task.sensors[0].channels))])
         hidden = hidden_width(recipe)
         self.decoder = Decoder(units(decoder_plan(recipe)), ImagePooling(scaled(recipe.width)[3], hidden))
         self.head = nn.Conv2d(hidden, len(task.classes), 1)
 
-    @property
-    def training_scenarios(self) -> tuple[str, ...]:
-        """The only one."""
-        return self.task.scenarios
-
-    def forward(self, frames: Frames, scenario: str, taps: tuple[str, ...] = ()) -> Output:
-        """Logits at the size of `frames`; see `Network.forward`."""
-        found = self._alone(scenario)(frames[scenario])
-        return Output(found["logits"], {name: found[name] for name in taps})
-
     def losses(self, frames: Frames, target: Tensor, scenario: str, progress: float) -> dict[str, Tensor]:
         """Weighted cross-entropy and Dice."""
         truth = Truth.of(target, len(self.task.classes), self.task.ignore)
         return {"supervised": supervised(self(frames, scenario).logits, truth)}
-
-    def deployable(self, scenario: str, taps: tuple[str, ...] = ()) -> nn.Module:
-        """Encoder, decoder and head, sharing this network's weights."""
-        return flight(self._alone(scenario), 1, taps)
 
     def tap_names(self, scenario: str) -> tuple[str, ...]:
         """The map at a quarter of the size, the encoder's last, and the one before the head."""
@@ -59,11 +40,10 @@ class DeepLabV3(Network):
 
     def blocks(self, scenario: str) -> tuple[str, ...]:
         """Each stage of the encoder, each convolution of the decoder."""
-        return lone_blocks(self._alone(scenario))
+        return lone_blocks(self.alone())
 
-    def _alone(self, scenario: str) -> Alone:
-        if scenario not in self.task.scenarios:
-            raise RecipeError(f"unknown scenario {scenario!r}", expected=self.task.full)
+    def alone(self) -> Alone:
+        """Encoder, decoder and head."""
         return Alone(self.encoder, self.decoder, self.head, self.stride)
 
 
