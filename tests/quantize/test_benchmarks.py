@@ -1,17 +1,21 @@
 """Benchmarks of stage 2: every rewrite is really left out, the plain export says what the released model says."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
 import torch
+from small import TWO, frames_of
 
-from benchmarks import keys, peak, rewrites
+from benchmarks import host, keys, peak, rewrites
 from benchmarks.operators import Share
+from benchmarks.plain_export import write_plain
 from benchmarks.released import ReleasedDis2
 from dis2_edge.recipe import Recipe
+from dis2_edge.scenario import sensors_of
 from dis2_edge.timing import summarise
 from dis2_quantize.costs import layer_costs
 from dis2_runtime.engines.onnx_runtime import open_model
@@ -76,6 +80,25 @@ def test_the_plain_export_answers_what_the_released_model_answers(tmp_path):
         assert "+".join(used) == scenario
         expected = released.infer(scenario, frames).numpy()
         assert np.abs(session.run(None, used)[0] - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("kind", ["csknet", "early_fusion"])
+def test_the_plain_export_of_any_network_answers_what_the_network_answers(lived_in, tmp_path, kind):
+    network = lived_in(kind, TWO)
+    for scenario in TWO.scenarios:
+        write_plain(network, scenario, tmp_path / "plain.onnx")
+        frames = {name: frames_of(TWO)[name] for name in sensors_of(scenario)}
+        with torch.no_grad():
+            expected = network(frames, scenario).logits.numpy()
+        found = host.rival(tmp_path / "plain.onnx", 1)(frames)[0]
+        assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_with_a_run_its_plain_export_is_the_rival_and_without_one_the_released_model(lived_in, monkeypatch):
+    run = SimpleNamespace(network=lived_in("csknet", TWO))
+    assert list(host.plain_rival(run, "rgb", 1)) == [host.PLAIN]
+    monkeypatch.setattr(host, "exported", lambda released, scenario, threads: None)
+    assert list(host.released_rivals(ReleasedDis2(TASK), "rgb+ndsm", 1)) == [host.RELEASED, host.EXPORTED]
 
 
 def test_achieved_operations_count_integer_convolutions_and_what_stands_between(files):

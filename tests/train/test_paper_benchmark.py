@@ -72,4 +72,4 @@ def test_the_profile_of_a_file_names_its_operators(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_bundle_smaller_than_the_usual_crop_can_be_made(tmp_path: Path) -> None:
-    assert (made_bundle(tmp_path, 32) / "manifest.json").is_file()
+    assert (made_bundle(tmp_path, 32)[1] / "manifest.json").is_file()

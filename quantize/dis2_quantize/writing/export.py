@@ -21,6 +21,7 @@ from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 from dis2_quantize.rounding import placement
 from dis2_quantize.writing.ort.weave import weave
+from dis2_quantize.writing.share import share_initializers
 from dis2_quantize.writing.unknown import unknown_operators
 from dis2_quantize.writing.wrap import FrameModel, FromFrames, fuse_attention
 
@@ -42,6 +43,7 @@ def export(network: fx.GraphModule, task: Task, scenario: str, file: Path, metad
     names = [sensor.name for sensor in sensors]
     model = traced(FrameModel(flown), frames, names, ["mask", "confidence"])
     _take_native_types(model, sensors)
+    share_initializers(model)
     model.ir_version = min(model.ir_version, IR_VERSION)
     describe(model, task, scenario, metadata)
     onnx.checker.check_model(model)

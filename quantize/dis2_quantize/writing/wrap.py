@@ -38,7 +38,7 @@ def first_of(classes: Sequence[Tensor], best: Tensor) -> Tensor:
     mask = torch.full((1, 1), len(classes) - 1, dtype=torch.uint8)
     for place in reversed(range(len(classes) - 1)):
         mask = torch.where(classes[place] >= best, torch.tensor(place, dtype=torch.uint8), mask)
-    return mask.expand(best.shape)
+    return mask if len(classes) > 1 else mask.expand(best.shape)
 
 
 class FromFrames(nn.Module):

@@ -105,7 +105,8 @@ class IntegerStrips(nn.Module):
         """Two maps (B, H, W, C), W even, to one, all uint8."""
         batch, height, width, channels = (int(size) for size in even.shape)
         pairs = [x.reshape(batch, height, width // 2, 2, channels) for x in (even, odd)]
-        halves = [pairs[0][:, :, :, :1].flatten(3), pairs[1][:, :, :, 1:].flatten(3)]
+        apart = (batch, height, width // 2, channels)
+        halves = [pairs[0][:, :, :, :1].reshape(apart), pairs[1][:, :, :, 1:].reshape(apart)]
         out: Tensor = self.join(*halves)
         return out.reshape(batch, height, width, channels)
 
