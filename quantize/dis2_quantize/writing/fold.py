@@ -16,9 +16,20 @@ _KEPT = ("QuantizeLinear", "DequantizeLinear")
 
 def fold_constants(model: onnx.ModelProto) -> None:
     """Replace every node that computes from shapes and constants alone by its value."""
-    _share_names(model.graph)
+    share_names(model.graph)
     while _fold(model):  # a value that is known now may give another tensor its shape
         pass
+
+
+def share_names(graph: onnx.GraphProto) -> None:
+    """Let readers of an Identity read what it repeats; the tracer writes one for every weight that is used twice."""
+    outputs = {value.name for value in graph.output}
+    same: dict[str, str] = {}
+    for node in list(graph.node):
+        node.input[:] = [same.get(name, name) for name in node.input]
+        if node.op_type == "Identity" and node.output[0] not in outputs:
+            same[node.output[0]] = node.input[0]
+            graph.node.remove(node)
 
 
 def _fold(model: onnx.ModelProto) -> bool:
@@ -87,14 +98,3 @@ def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
 
 def _element(array: npt.NDArray[np.generic]) -> int:
     return helper.np_dtype_to_tensor_dtype(array.dtype)
-
-
-def _share_names(graph: onnx.GraphProto) -> None:
-    """Let readers of an Identity read what it repeats; the tracer writes one for every weight that is used twice."""
-    outputs = {value.name for value in graph.output}
-    same: dict[str, str] = {}
-    for node in list(graph.node):
-        node.input[:] = [same.get(name, name) for name in node.input]
-        if node.op_type == "Identity" and node.output[0] not in outputs:
-            same[node.output[0]] = node.input[0]
-            graph.node.remove(node)

@@ -21,7 +21,7 @@ from dis2_edge.files import write_bytes
 from dis2_edge.task import Task
 from dis2_quantize.writing.calls import with_calls
 from dis2_quantize.writing.export import IR_VERSION, describe, traced
-from dis2_quantize.writing.fold import fold_constants
+from dis2_quantize.writing.fold import fold_constants, share_names
 from dis2_quantize.writing.functions import append_functions, declare_answers
 from dis2_quantize.writing.integers import store_integers
 from dis2_quantize.writing.norms import spell_norms
@@ -40,6 +40,7 @@ def write(form: fx.GraphModule, task: Task, scenario: str, file: Path, metadata:
     frames = tuple(torch.zeros(1, sensor.channels, *task.grid) for sensor in sensors)
     model = traced(with_calls(form), frames, [sensor.name for sensor in sensors], ["logits"], OPSET)
     append_functions(model)
+    share_names(model.graph)
     store_integers(model)
     fold_constants(model)
     type_strictly(model)

@@ -12,6 +12,7 @@ from torch import nn
 from typed_graphs import give_up_channels, inputs_of, lived_network, placed, raw_frames, traced
 
 from dis2_boards.profile import load
+from dis2_edge.recipe import Recipe
 from dis2_quantize.costs import layer_costs
 from dis2_quantize.judging.halves import HalfSegmenter, islands
 from dis2_quantize.judging.tensor_model import TensorModel
@@ -20,6 +21,7 @@ from dis2_quantize.rounding import placement
 from dis2_quantize.rounding.form import typed_form
 from dis2_quantize.rounding.symmetric import MovedStrips
 from dis2_quantize.writing.trt import write
+from dis2_train import networks
 from dis2_train.networks.blocks import Channels, Strips
 
 CASE = ("csknet", PAIR, "rgb+thermal")
@@ -116,3 +118,16 @@ def test_scales_of_norms_that_training_pressed_to_nothing_leave_fp16_and_int8_ex
     for answer, share, gap in ((told, 0.999, 0.005), (rounded, 0.97, 0.05)):
         assert (answer.mask == chances.argmax(0).numpy()).mean() >= share
         assert np.quantile(np.abs(answer.confidence / 255 - chances.amax(0).numpy()), 0.99) < gap
+
+
+def test_sensors_whose_convolutions_and_norms_are_one_share_their_integers(tmp_path):
+    torch.manual_seed(0)
+    network = networks.build(Recipe(network="csknet", width=0.25, norms="shared"), PAIR).eval()
+    graph = placement.trace(network.deployable(CASE[2]))
+    write(typed_form(placed_at(graph)), PAIR, CASE[2], tmp_path / "m.onnx", {"recipe_hash": "abc"})
+    model = onnx.load(tmp_path / "m.onnx")
+    assert not check(model, load("orin-nx-16gb"))
+    weights = {one.name for one in model.graph.initializer}
+    readers = collections.Counter(node.input[0] for node in model.graph.node if node.op_type == "DequantizeLinear")
+    assert any(readers[name] == 2 for name in weights)
+    TensorModel(tmp_path / "m.onnx", PAIR.sensors, 1).run(raw_frames(PAIR))
