@@ -34,7 +34,7 @@ def write_plain(network: Network, scenario: str, file: Path) -> None:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracing exporter calls itself deprecated
         torch.onnx.export(
-            OneScenario(network.eval(), scenario),
+            OneScenario(network, scenario).eval(),  # the exporter gives the mode back that it found
             frames,
             file,
             dynamo=False,

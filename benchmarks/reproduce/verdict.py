@@ -88,15 +88,19 @@ def sentence(found: Verdict, measure: str) -> str:
     weak = "infrared, or in its place" if found.gain else "weak sensor" if found.weak else "other sensor"
     role = "mean over scenarios" if found.scenario == MEAN else weak
     bar = f"above {points(found.bar)}" if found.gain else points(found.bar)
-    ours, theirs = 100 * found.ours, 100 * found.theirs
-    low, high = points(found.difference.low), points(found.difference.high)
     verdict = "**reached**" if found.reached else "**missed**"
     surely = "" if found.certain else ", though the interval holds the bar: not settled"
     few = "" if min(found.seeds) >= 3 else f" Provisional: {found.seeds[0]} and {found.seeds[1]} seeds."
+    return f"{outcome(found, measure, f' ({role})')}; bar {bar}: {verdict}{surely}.{few}"
+
+
+def outcome(found: Verdict, measure: str, role: str = "") -> str:
+    """The two scores and their difference, without a verdict."""
+    ours, theirs = 100 * found.ours, 100 * found.theirs
+    low, high = points(found.difference.low), points(found.difference.high)
     return (
-        f"`{found.scenario}` ({role}), {measure}: *{found.line}* {ours:.1f} against {theirs:.1f} of *{found.rival}*, "
-        f"{_beside(found.bar, found.difference.value)} points [{low}, {high}]; bar {bar}: "
-        f"{verdict}{surely}.{few}"
+        f"`{found.scenario}`{role}, {measure}: *{found.line}* {ours:.1f} against {theirs:.1f} of *{found.rival}*, "
+        f"{_beside(found.bar, found.difference.value)} points [{low}, {high}]"
     )
 
 

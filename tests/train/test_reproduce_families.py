@@ -90,8 +90,12 @@ def test_each_network_of_ours_is_held_against_its_own_singles(planned: tuple[Pla
     dis2_bar, dis2, csknet_bar, csknet = asked(*planned)
     assert dis2_bar.startswith("**The bar.** DIS2 default")
     assert csknet_bar.startswith("**The bar of CSK-Net.**")
-    assert "DeepLabV3" not in dis2, "a better single of the other family must not change a published verdict"
-    assert "DIS2's parts" not in csknet
+    asked_of_dis2, beside = dis2.partition("\n- Beside")[::2]
+    assert "DeepLabV3" not in asked_of_dis2, "a better single of the other family must not change a published verdict"
+    assert f"the bar: `opt`, IoU of flood: *DIS2 default* {flood(0.8):.1f} against {flood(0.82):.1f} of *Deep" in beside
+    assert "reached" not in beside
+    assert "missed" not in beside
+    assert "DIS2's parts" not in csknet.partition("\n- Beside")[0]
     assert f"`sar` (weak sensor), IoU of flood: *DIS2 default* {flood(0.7):.1f} against {flood(0.6):.1f}" in dis2
     infrared, as_counted, other = csknet.splitlines()[0], csknet.splitlines()[2], csknet.splitlines()[1]
     gained = f"*CSK-Net* {flood(0.74):.1f} against {flood(0.72):.1f} of *DeepLabV3*"
@@ -105,7 +109,8 @@ def test_each_network_of_ours_is_held_against_its_own_singles(planned: tuple[Pla
 def test_the_verdict_of_dis2_is_the_same_with_and_without_csknet(planned: tuple[Plan, dict[str, Record]]) -> None:
     plan, made = planned
     alone = dataclasses.replace(plan, row=tuple(row for row in plan.row if row.family == "dis2"))
-    assert asked(plan, made)[:2] == asked(alone, made)
+    (bar, judged_beside), judged_alone = asked(plan, made)[:2], asked(alone, made)
+    assert [bar, judged_beside.partition("\n- Beside")[0]] == judged_alone
 
 
 def test_no_gain_is_a_miss_where_a_gain_is_asked_for() -> None:

@@ -35,7 +35,7 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
 def test_the_data_set_is_whole_and_read_by_the_one_reader(tmp_path: Path, kind: str) -> None:
     synthesise(tmp_path / "set", kind, 10, 48, 3)
     dataset = open_dataset(tmp_path / "set")
-    assert {split: len(dataset.ids(split)) for split in dataset.splits} == {"train": 6, "val": 2, "test": 2}
+    assert {split: len(dataset.ids(split)) for split in dataset.whole_splits} == {"train": 6, "val": 2, "test": 2}
     assert dataset.task.classes == KINDS[kind].classes
     sample = dataset.on_grid(dataset.read("test", dataset.ids("test")[1]))
     drawn = draw(kind, (48, 48), 3, "test", 1)

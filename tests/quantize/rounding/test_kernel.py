@@ -10,6 +10,7 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.scenario import sensors_of
 from dis2_quantize.rounding import placement
 from dis2_quantize.rounding.fake import QuantConvUnit
+from dis2_quantize.rounding.halfway import scale_in_half
 from dis2_quantize.rounding.kernel import Kernel
 from dis2_quantize.teaching.student import Student
 from dis2_quantize.teaching.tune import begin, settle
@@ -126,6 +127,8 @@ def test_a_rounded_unit_says_the_same_when_gain_and_sign_are_folded_into_a_kerne
         unit.fold()
         assert torch.equal(unit.integers(), integers)
         assert torch.allclose(unit(x), before, atol=1e-5)
+        unit.kernel.steps.copy_(scale_in_half(unit.steps))  # as the dialect `trt` does
+        assert torch.equal(unit.integers(), integers)
 
 
 def test_a_unit_cut_from_a_convolution_computes_the_channels_that_it_was_cut_to():
