@@ -50,9 +50,10 @@ def _judged(plan: Plan, data: str, family: str, ours: str, groups: Groups, measu
 def _dis2(ours: str) -> str:
     least = verdict.points(verdict.WEAK_POINTS / 100)
     return (
-        f"**The bar.** {ours} with one sensor lost, less the better of two networks trained for the other alone, DIS2's "
-        f"parts and a U-Net (chosen by the same images, which favours it): at least {least} points where the weak sensor "
-        "is left, not below elsewhere; and against `paper` not below by more than 0.3. In brackets 95 % intervals."
+        f"**The bar.** {ours} with one sensor lost, less the better of two networks trained for the other alone, "
+        "DIS2's parts and a U-Net (chosen by the same images, which favours it): "
+        f"at least {least} points where the weak sensor is left, not below elsewhere; "
+        "and against `paper` not below by more than 0.3. In brackets 95 % intervals."
     )
 
 

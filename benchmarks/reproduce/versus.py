@@ -72,9 +72,12 @@ def _answer(plan: Plan, rows: Sequence[Sequence[str]], differences: Sequence[Est
     ahead = {sign: sum(one.verdict == sign for one in differences) for sign in ("better", "worse")}
     even = len(differences) - sum(ahead.values())
     judged = len({row[0] for row in rows})
+    seeds = {int(count) for row in rows for count in row[3].split(" and ")}
+    few = " Provisional where one of them has fewer than three seeds." if min(seeds) < 3 else ""
     return (
         f"{judged} of {len(plan.data)} data sets have finished runs of both. Of the {len(differences)} rows below "
         f"CSK-Net is ahead in {ahead['better']}, DIS2 in {ahead['worse']}, and {even} are not settled: the 95 % "
         "interval holds 0. Widths are such that with one sensor left both take equal operations, within 11 %; with "
         "both sensors CSK-Net runs two branches and takes up to twice as many. GFLOP: of DIS2 and of CSK-Net."
+        f"{few}"
     )

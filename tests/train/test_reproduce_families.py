@@ -157,6 +157,9 @@ def test_one_table_tells_which_network_is_ahead_where(planned: tuple[Plan, dict[
     assert title == "## DIS2 or CSK-Net?"
     assert "1 of 1 data sets" in answer
     assert "Of the 4 rows below CSK-Net is ahead in 1, DIS2 in 1, and 2 are not settled" in answer
+    assert "Provisional" not in answer
+    one_seed = {name: one for name, one in made.items() if name not in ("tiny/csknet-s1", "tiny/csknet-s2")}
+    assert "Provisional" in versus.section(plan, one_seed)[1]
     rows = {line.split(" | ")[4]: line.split(" | ") for line in table.splitlines()[2:]}
     assert list(rows) == [*SCENARIOS, "mean"]
     assert rows["sar"][5:7] == [f"{flood(0.7):.1f}", f"{flood(0.74):.1f}"]
