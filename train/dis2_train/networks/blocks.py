@@ -36,9 +36,11 @@ class ConvUnit(nn.Module):
 
     @classmethod
     def of(cls, conv: nn.Module, norm: nn.Module, act: bool = True) -> ConvUnit:
-        """A unit around a convolution and a batch norm that exist already."""
-        unit = cls(1, 1, act=act)
+        """A unit around a convolution and a batch norm that exist already; no weight is drawn for it."""
+        unit = cls.__new__(cls)
+        nn.Module.__init__(unit)
         unit.conv, unit.norm = conv, norm  # type: ignore[assignment]
+        unit.act, unit.cut = nn.ReLU() if act else nn.Identity(), None
         return unit
 
     def forward(self, x: Tensor) -> Tensor:
