@@ -48,8 +48,8 @@ def lived_network(kind, task):
         torch.manual_seed(1)
         if kind == "csknet":
             give_up_channels(norm for pair in network.exchanged().values() for norm in pair)
-        for norm in (module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)):
-            norm.momentum = 0.5  # three looks are then enough for maps that vary, and for classes that stand apart
+            for norm in (module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+                norm.momentum = 0.5  # three looks are then enough for maps that vary, and classes that stand apart
         for _ in range(3):
             for scenario in task.scenarios:
                 network(frames_of(task, 2), scenario)

@@ -43,6 +43,7 @@ def export(network: fx.GraphModule, task: Task, scenario: str, file: Path, metad
     names = [sensor.name for sensor in sensors]
     model = traced(FrameModel(flown), frames, names, ["mask", "confidence"])
     _take_native_types(model, sensors)
+    _say_sizes(model, task)
     share_initializers(model)
     model.ir_version = min(model.ir_version, IR_VERSION)
     describe(model, task, scenario, metadata)
@@ -93,6 +94,13 @@ def traced(
 
 def _traced_type(sensor: Sensor) -> torch.dtype:
     return torch.uint8 if sensor.dtype == "uint8" else torch.float32
+
+
+def _say_sizes(model: onnx.ModelProto, task: Task) -> None:
+    """Let each answer have the grid's size; behind some networks the exporter loses sight of it."""
+    for value in model.graph.output:
+        elements = value.type.tensor_type.elem_type
+        value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, elements, task.grid))
 
 
 def _take_native_types(model: onnx.ModelProto, sensors: tuple[Sensor, ...]) -> None:

@@ -80,9 +80,12 @@ def assert_twins(one, other):
     """Nodes, wiring, constants, interface and metadata are the same; only inner names may differ."""
     ours, theirs = nodes_of(one), nodes_of(other)
     assert [row[:2] for row in ours] == [row[:2] for row in theirs]
-    assert ours == theirs
+    # No diff of all constants where they differ: that takes minutes.
+    other_rows = [place for place, (mine, its) in enumerate(zip(ours, theirs, strict=True)) if mine != its]
+    assert not other_rows
     assert len(one.graph.initializer) == len(other.graph.initializer)
-    assert sorted(map(constant, one.graph.initializer)) == sorted(map(constant, other.graph.initializer))
+    same = sorted(map(constant, one.graph.initializer)) == sorted(map(constant, other.graph.initializer))
+    assert same
     for part in ("input", "output"):
         assert list(getattr(one.graph, part)) == list(getattr(other.graph, part))
     assert list(one.metadata_props) == list(other.metadata_props)
