@@ -29,6 +29,7 @@ from dis2_train.networks.deeplab.plan import (
     units_of,
 )
 from dis2_train.networks.flight import flight
+from dis2_train.networks.pairs import check_two_sensors
 from dis2_train.networks.seam import Frames, Network, Output
 from dis2_train.networks.widths import scaled
 
@@ -38,11 +39,7 @@ class CskNet(Network):
 
     def __init__(self, recipe: Recipe, task: Task) -> None:
         super().__init__()
-        if len(task.sensors) != 2:
-            found = (
-                f"csknet is a two-sensor network, and this task has {len(task.sensors)}: {', '.join(task.sensor_names)}"
-            )
-            raise RecipeError(found, expected="two sensors", mend='name two of them: --set \'sensors=["a", "b"]\'')
+        check_two_sensors("csknet", task)
         if recipe.norms == "sensor" or recipe.every_scenario:
             _refuse_draws(recipe)
         self.task, self.recipe = task, recipe

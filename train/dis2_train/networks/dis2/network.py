@@ -17,6 +17,7 @@ from dis2_train.networks.dis2.encoder import AuxiliaryDecoder, Encoder, Levels
 from dis2_train.networks.dis2.sharing import tie
 from dis2_train.networks.flight import flight
 from dis2_train.networks.losses import Truth
+from dis2_train.networks.pairs import check_two_sensors
 from dis2_train.networks.seam import Frames, Network, Output
 from dis2_train.networks.widths import scaled
 
@@ -31,11 +32,7 @@ class Dis2(Network):
 
     def __init__(self, recipe: Recipe, task: Task) -> None:
         super().__init__()
-        if len(task.sensors) != 2:
-            found = (
-                f"dis2 is a two-sensor network, and this task has {len(task.sensors)}: {', '.join(task.sensor_names)}"
-            )
-            raise RecipeError(found, expected="two sensors", mend='name two of them: --set \'sensors=["a", "b"]\'')
+        check_two_sensors("dis2", task)
         if recipe.every_scenario and (recipe.scenario_share or recipe.scenario_sampling != "fixed"):
             key = "scenario_share" if recipe.scenario_share else "scenario_sampling"
             raise RecipeError(f"{key} has nothing to say where every step trains every scenario", mend=_DRAWN)
