@@ -156,6 +156,8 @@ class Recipe:
     """Of csknet: stages of the encoder, 2 or 3, behind which every other column is exchanged."""
     gated_fusion: bool = True
     """Of csknet: the gated spectral unit joins both decoders' maps; false takes their mean."""
+    begin_with: Literal["random", "teacher"] = "random"
+    """Of csknet: the weights that both branches begin with: drawn at random, or the optical teacher's."""
     texture_weight: float = 0.5
     """Of csknet: weight of the distillation of the optical teacher's texture; 0 trains without it."""
     texture: Literal["highpass", "gradient"] = "highpass"

@@ -44,6 +44,7 @@ OF_CSKNET = {
     "exchange_pressure",
     "strip_exchange",
     "gated_fusion",
+    "begin_with",
     "texture_weight",
     "texture",
     "texture_into",

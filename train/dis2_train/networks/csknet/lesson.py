@@ -13,7 +13,7 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.task import Task
 from dis2_train.networks.csknet.contrast import MemoryBank, ProjectionHead, contrast
 from dis2_train.networks.csknet.exchange import pressure
-from dis2_train.networks.csknet.teacher import check_fit
+from dis2_train.networks.csknet.teacher import begin_as, check_fit
 from dis2_train.networks.csknet.texture import texture_distance
 from dis2_train.networks.deeplab.encoder import Maps
 from dis2_train.networks.deeplab.plan import STAGES
@@ -40,14 +40,20 @@ class Lesson(nn.Module):
     @property
     def teacher_recipe(self) -> Recipe | None:
         """How the teacher is trained; None where nothing is asked of it, or it is there."""
-        if not self.recipe.texture_weight or self._teacher.network is not None:
+        asked = self.recipe.texture_weight or self.recipe.begin_with == "teacher"
+        if not asked or self._teacher.network is not None:
             return None
         alone = dataclasses.replace(self.recipe, network="deeplabv3", sensors=(self.optical,), grid=self.task.grid)
         return dataclasses.replace(alone, scenario_share=(), scenario_sampling="fixed")
 
-    def take(self, teacher: Network, student: Network) -> None:
-        """Keep `teacher`, if `student`, whose lesson this is, can learn from it; CheckpointError if not."""
+    def take(self, teacher: Network, student: CskNet) -> None:
+        """Keep `teacher`, if `student`, whose lesson this is, can learn from it; CheckpointError if not.
+
+        Where the recipe says so, `student` gets its weights; a run that goes on has its own read over them.
+        """
         check_fit(teacher, student, self.optical, TAUGHT)
+        if self.recipe.begin_with == "teacher":
+            begin_as(teacher, student)
         self._teacher.network = teacher.eval().requires_grad_(False)
 
     def terms(self, net: CskNet, frames: Frames, target: Tensor, scenario: str, progress: float) -> dict[str, Tensor]:

@@ -1,16 +1,21 @@
-"""What a teacher must be for a student to learn from it, whether it was trained for this or is given."""
+"""What a teacher must be for a student to learn from it, trained for this or given; and how it may begin as it."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from dis2_edge.errors import CheckpointError
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
 from dis2_train.networks.seam import Network
+
+if TYPE_CHECKING:
+    from dis2_train.networks.csknet.network import CskNet
 
 _NEAR = 0.05
 """Share of the spread of a sensor's values by which what the teacher took for their mean and spread may be off."""
@@ -40,6 +45,30 @@ def check_fit(teacher: Network, student: Network, optical: str, taps: tuple[str,
     if sizes != asked:
         here = f"of a frame of {_PROBE[0]}x{_PROBE[1]} its maps are {sizes}"
         raise _unfit(here, f"{asked}, by this recipe's width and output_stride")
+
+
+def begin_as(teacher: Network, student: CskNet) -> None:
+    """Give both branches of `student`, alone and side by side, the weights and batch norms of `teacher`, that fits it.
+
+    The other sensor's first convolution stays as it was drawn, for it reads other channels; so does the fusion.
+    """
+    source = teacher.of(student.optical)
+    names = student.task.sensor_names
+    both = student.both()
+    for place, name in enumerate(names):
+        whole = name == student.optical
+        _copy(source, student.lone(name), whole)
+        _copy(source.encoder, both.encoder, whole, place)
+        _copy(source.decoder, both.decoders[place], whole)
+
+
+@torch.no_grad()
+def _copy(source: nn.Module, target: nn.Module, whole: bool, place: int = 0) -> None:
+    """All tensors of `source` into those of the same name of `target`, of its sensor `place`; `whole`: the first ones too."""
+    held = target.state_dict()
+    for name, value in source.state_dict().items():
+        if whole or "stem" not in name:
+            held[name.replace("sensors.0.", f"sensors.{place}.")].copy_(value)
 
 
 def _unfit(found: str, expected: str) -> CheckpointError:
