@@ -43,6 +43,9 @@ _LACKING = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Files are dealt to processes in this order: one that takes long must not come when the other process has no more.
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
     for item in items:
         for marker, (lacking, reason) in _LACKING.items():
             if lacking and item.get_closest_marker(marker):

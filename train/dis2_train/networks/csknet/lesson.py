@@ -73,7 +73,8 @@ class Lesson(nn.Module):
         if recipe.texture_weight:
             taught = self._taught(frames)
             terms["texture"] = recipe.texture_weight * self._texture(taught, dict(zip(names, early, strict=True)), last)
-            target = self._believed(target, taught.logits) if recipe.contrast_trusts == "teacher" else target
+            if recipe.contrast_weight and recipe.contrast_trusts == "teacher":
+                target = self._believed(target, taught.logits)
         if recipe.contrast_weight:
             terms["contrast"] = recipe.contrast_weight * self._contrast(bottom, target, progress)
         if recipe.channel_exchange:

@@ -12,6 +12,7 @@ from torch import nn
 from dis2_edge.errors import CheckpointError
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
+from dis2_train.networks.deeplab.network import DeepLabV3
 from dis2_train.networks.seam import Network
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def begin_as(teacher: Network, student: CskNet) -> None:
 
     The other sensor's first convolution stays as it was drawn, for it reads other channels; so does the fusion.
     """
-    source = teacher.of(student.optical)
+    assert isinstance(teacher, DeepLabV3)
+    source = teacher.alone()
     names = student.task.sensor_names
     both = student.both()
     for place, name in enumerate(names):
@@ -64,7 +66,7 @@ def begin_as(teacher: Network, student: CskNet) -> None:
 
 @torch.no_grad()
 def _copy(source: nn.Module, target: nn.Module, whole: bool, place: int = 0) -> None:
-    """All tensors of `source` into those of the same name of `target`, of its sensor `place`; `whole`: the first ones too."""
+    """All tensors of `source` into those of its name in `target`, of the sensor `place`; `whole`: first ones too."""
     held = target.state_dict()
     for name, value in source.state_dict().items():
         if whole or "stem" not in name:
