@@ -100,6 +100,14 @@ def test_frames_of_different_places_are_not_told(tmp_path: Path) -> None:
     assert rows([found])[1][0][-1] == "cannot be told"
 
 
+def test_the_table_says_how_much_of_one_sensors_edges_the_other_shows(tmp_path: Path) -> None:
+    ((same,), (other,)) = (offsets(_pairs(tmp_path / name, strange=name == "strange")) for name in ("same", "strange"))
+    assert same.correlation > 0.4
+    assert abs(other.correlation) < 0.1
+    assert rows([same])[1][0][5] == f"{same.correlation:.2f}"
+    assert len(rows([same])[0]) == len(rows([same])[1][0])
+
+
 def test_few_pairs_are_not_told(tmp_path: Path) -> None:
     (found,) = offsets(_pairs(tmp_path, 6, 0, count=4))
     assert not found.is_off
@@ -124,5 +132,6 @@ def test_a_gain_that_differs_from_image_to_image_is_not_sure() -> None:
     stack[5:, 8, 8], stack[5:, 8, 13] = 0.9, 0.1
     found = offset_of(Sensor("ir", "thermal", 1, "uint8", "DN", 0, 255), (64, 64), stack)
     assert (found.right, found.down, found.agreeing) == (5, 0, 0.5)
+    assert found.correlation == pytest.approx(0.45)  # as they lie
     assert not found.is_off
     assert rows([found])[1][0][-1] == "not sure"

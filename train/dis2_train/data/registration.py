@@ -48,6 +48,8 @@ class Offset:
     """Pixels of the grid that its edges lie too far down."""
     agreeing: float
     """Share of images whose own peak lies within 2 pixels of it."""
+    correlation: float
+    """Mean correlation of its edges with the first sensor's, as they lie: how much of the one the other shows."""
     gain_sigmas: float
     """How sure it is that this offset fits better than none, in standard errors."""
     native: tuple[int, int]
@@ -108,6 +110,7 @@ def offset_of(sensor: Sensor, native: tuple[int, int], stack: Plane) -> Offset:
         right=int(right) - reach,
         down=int(down) - reach,
         agreeing=float(near.mean()),
+        correlation=float(stack[:, reach, reach].mean()),
         gain_sigmas=float(gain.mean()) / error if error else 0.0,
         native=native,
     )
@@ -115,11 +118,13 @@ def offset_of(sensor: Sensor, native: tuple[int, int], stack: Plane) -> Offset:
 
 def rows(found: Sequence[Offset]) -> tuple[Sequence[str], list[Sequence[object]]]:
     """Columns and rows of the table of offsets."""
-    columns = ("sensor", "images", "right px", "down px", "agreeing", "verdict")
-    return columns, [
-        (one.sensor.name, one.images, f"{one.right:+d}", f"{one.down:+d}", f"{one.agreeing:.2f}", _verdict(one))
-        for one in found
-    ]
+    columns = ("sensor", "images", "right px", "down px", "agreeing", "correlation", "verdict")
+    return columns, [_row(one) for one in found]
+
+
+def _row(one: Offset) -> Sequence[object]:
+    shift, shares = (f"{one.right:+d}", f"{one.down:+d}"), (f"{one.agreeing:.2f}", f"{one.correlation:.2f}")
+    return one.sensor.name, one.images, *shift, *shares, _verdict(one)
 
 
 def warnings_of(found: Sequence[Offset], dataset: DataSet) -> list[str]:
