@@ -11,6 +11,7 @@ from dis2_edge.errors import CheckpointError, RecipeError
 from dis2_edge.statistics import measure, with_statistics
 from dis2_train import checkpoint, networks
 from dis2_train.fitting.fit import fit, train
+from dis2_train.fitting.loop import Training
 from tests.train.fitting.two_steps import RECIPE, PowerCutError, stop_after, take_no_step
 
 ONCE = dataclasses.replace(RECIPE, epochs=1, evaluate_every=1)
@@ -133,7 +134,9 @@ def test_statistics_that_differ_by_little_are_near_enough(made, task, seen):
     network.learn_from(checkpoint.load(made("near", sensors=near)).network)
 
 
-@pytest.mark.parametrize("changes", [{"network": "early_fusion"}, {"network": "dis2"}, {"texture_weight": 0.0}])
+@pytest.mark.parametrize(
+    "changes", [{"network": "early_fusion"}, {"network": "dis2"}, {"texture_weight": 0.0, "begin_with": "random"}]
+)
 def test_a_network_that_asks_nothing_of_a_teacher_refuses_one(tmp_path, made, tiny_data, monkeypatch, changes):
     take_no_step(monkeypatch)
     recipe = dataclasses.replace(ONCE, **changes)
@@ -143,7 +146,9 @@ def test_a_network_that_asks_nothing_of_a_teacher_refuses_one(tmp_path, made, ti
 
 
 def test_without_texture_there_is_one_step(tmp_path, tiny_data, capsys):
-    done = train(dataclasses.replace(ONCE, texture_weight=0.0), tiny_data, tmp_path / "run", device="cpu")
+    done = train(
+        dataclasses.replace(ONCE, texture_weight=0.0, begin_with="random"), tiny_data, tmp_path / "run", device="cpu"
+    )
     assert not (done.path / "teacher").exists()
     assert " of 2:" not in capsys.readouterr().err
 
@@ -175,3 +180,23 @@ def test_a_teacher_follows_the_frames_and_is_no_part_of_copies(task, made):
     assert not held.training
     network.train()
     assert not held.training
+
+
+@pytest.mark.parametrize("init", [False, True])
+def test_a_run_begins_with_its_teachers_weights_unless_it_is_given_others(tmp_path, made, tiny_data, monkeypatch, init):
+    given = made("given", dataclasses.replace(LESSON, seed=7))
+    other = made("other", dataclasses.replace(ONCE, seed=8)) if init else None
+    begun = []
+
+    def look(training, *_):
+        state = training.state
+        begun.extend(each.lone("opt").head.weight.detach().clone() for each in (state.network, state.average.network))
+        raise PowerCutError
+
+    monkeypatch.setattr(Training, "run", look)
+    for resume in (False, True):
+        with pytest.raises(PowerCutError):
+            train(ONCE, tiny_data, tmp_path / "run", device="cpu", resume=resume, init=other, teacher=given)
+    wanted = checkpoint.load(other).network.lone("opt") if other else checkpoint.load(given).network.alone()
+    assert len(begun) == 4
+    assert all(torch.equal(weight, wanted.head.weight) for weight in begun)

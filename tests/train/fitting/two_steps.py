@@ -6,7 +6,9 @@ import signal
 from dis2_edge.recipe import Recipe
 from dis2_train.fitting.loop import Training
 
-RECIPE = Recipe(network="csknet", width=0.125, grid=(32, 32), crop=16, batch=4, epochs=2, threads=1, evaluate_every=2)
+TINY = {"width": 0.125, "grid": (32, 32), "crop": 16, "batch": 4, "epochs": 2, "threads": 1, "evaluate_every": 2}
+# What a run begins with must not come again when it is resumed.
+RECIPE = Recipe(network="csknet", begin_with="teacher", **TINY)
 STEPS = 4
 """Of the teacher, and again of the network."""
 

@@ -17,6 +17,8 @@ def begun(**changes):
         for weight in teacher.parameters():
             weight.add_(0.01)
     network.learn_from(teacher)
+    assert not differ(network, built(begin_with="teacher", **changes).state_dict())  # having one changes nothing
+    network.start_from_teacher()
     return network, teacher
 
 
@@ -68,7 +70,9 @@ def test_side_by_side_both_branches_have_the_teachers_batch_norms():
 
 
 def test_by_default_nothing_of_the_teacher_is_taken():
-    assert not differ(taught(), built().state_dict())
+    network = taught()
+    network.start_from_teacher()
+    assert not differ(network, built().state_dict())
 
 
 def test_a_beginning_asks_for_a_teacher_where_texture_asks_for_none():

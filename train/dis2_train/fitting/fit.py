@@ -24,7 +24,7 @@ from dis2_train.evaluate import metrics
 from dis2_train.fitting.devices import joined
 from dis2_train.fitting.loop import Training
 from dis2_train.fitting.resume import FILE, write_state
-from dis2_train.fitting.start import Start, start_from
+from dis2_train.fitting.start import INIT, Start, start_from
 from dis2_train.fitting.stopping import Stop
 from dis2_train.fitting.teaching import FOLDER, keep, take_given, take_own, tell_student, tell_teacher
 from dis2_train.networks.seam import Network
@@ -152,6 +152,9 @@ def _train(
     if lesson:
         _teach(both, network, lesson, out, teacher, statistics)
         tell_student(recipe, network)
+    if training.state.counters.is_fresh and not (out / INIT).is_file():
+        network.start_from_teacher()
+        training.state.average.restart()
     training.run(out, both.save_every_s, both.stop)
     return _close_run(out, training, seen, recipe, statistics)
 
@@ -211,7 +214,7 @@ def _open_run(
         with new_folder(out) as scratch:
             checkpoint.begin(scratch, recipe, state.network.task, statistics)
             if start:
-                write_json(scratch / "init.json", dataclasses.asdict(start))
+                write_json(scratch / INIT, dataclasses.asdict(start))
             if teacher:
                 keep(teacher, scratch)
             write_state(scratch, state)

@@ -48,6 +48,11 @@ class Counters:
     seconds: float = 0.0
     """Time spent so far."""
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether no step was taken yet."""
+        return not (self.epoch or self.step)
+
 
 @dataclass
 class State:

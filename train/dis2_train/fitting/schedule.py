@@ -50,6 +50,12 @@ class Average:
         self._exact = [pair for pair in pairs if not pair[0].is_floating_point()]
 
     @torch.no_grad()
+    def restart(self) -> None:
+        """Be as the original is now."""
+        for ours, theirs in (*self._smooth, *self._exact):
+            ours.copy_(theirs)
+
+    @torch.no_grad()
     def follow(self, step: int) -> None:
         """Move towards the original after `step` (0-based); early steps move faster, so that the start is forgotten."""
         decay = min(self.decay, (1 + step) / (10 + step))

@@ -23,6 +23,8 @@ from dis2_train.networks.seam import Network
 
 _APART = {"csknet": "norms=scenario --set shared_convs=false"}
 """By network what keeps apart what a model may have apart; of dis2 it is shared=encoders."""
+INIT = "init.json"
+"""File within a run that says which model it began from, where it was given one."""
 _NAMED = 8
 """Parts that start afresh which are named on the screen; init.json names all."""
 

@@ -73,6 +73,9 @@ class Network(nn.Module, ABC):
     def learn_from(self, teacher: Network) -> None:
         """Take the trained network that `taught_by` asked for. It is no part of this one: nothing of it is saved."""
 
+    def start_from_teacher(self) -> None:
+        """Take over the teacher's weights, where the recipe says so; asked once, before the first step."""
+
     def figures(self) -> dict[str, float]:
         """What a log may say of this network beside its losses, by name; asked once an epoch. Mostly nothing."""
         return {}

@@ -46,15 +46,15 @@ class Lesson(nn.Module):
         alone = dataclasses.replace(self.recipe, network="deeplabv3", sensors=(self.optical,), grid=self.task.grid)
         return dataclasses.replace(alone, scenario_share=(), scenario_sampling="fixed")
 
-    def take(self, teacher: Network, student: CskNet) -> None:
-        """Keep `teacher`, if `student`, whose lesson this is, can learn from it; CheckpointError if not.
-
-        Where the recipe says so, `student` gets its weights; a run that goes on has its own read over them.
-        """
+    def take(self, teacher: Network, student: Network) -> None:
+        """Keep `teacher`, if `student`, whose lesson this is, can learn from it; CheckpointError if not."""
         check_fit(teacher, student, self.optical, TAUGHT)
-        if self.recipe.begin_with == "teacher":
-            begin_as(teacher, student)
         self._teacher.network = teacher.eval().requires_grad_(False)
+
+    def start(self, student: CskNet) -> None:
+        """Give `student` the teacher's weights, if the recipe says so."""
+        if self.recipe.begin_with == "teacher":
+            begin_as(self._teacher.of(next(student.parameters()).device), student)
 
     def terms(self, net: CskNet, frames: Frames, target: Tensor, scenario: str, progress: float) -> dict[str, Tensor]:
         """Weighted loss terms of a step; `scenario` is the lone one that is trained where not every one is."""

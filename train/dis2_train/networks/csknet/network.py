@@ -93,6 +93,10 @@ class CskNet(Network):
         """Take the trained optical teacher; it is kept apart from this network's own weights."""
         self.lesson.take(teacher, self)
 
+    def start_from_teacher(self) -> None:
+        """Begin both branches with the optical teacher's weights, with `begin_with = "teacher"`."""
+        self.lesson.start(self)
+
     def figures(self) -> dict[str, float]:
         """`exchanged`: share of the channels where channels are exchanged that carry the other sensor's now, 0..0.5."""
         norms = self.exchanged()
