@@ -20,6 +20,8 @@ VENV ?= .venv
 TORCH ?=
 PYTEST_ARGS ?=
 WORKERS ?= 2
+# Files go to the processes whole, in the order of tests/conftest.py.
+DEALT = -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 20
 BOARD_ARGS ?=
 REPRODUCE_ARGS ?=
 BUNDLES ?= out/ombria-bundle out/fusion-bundle
@@ -53,7 +55,7 @@ pretend: $(STAMP)
 	$(BIN)/python -m tests.train.contracts.make_torch_tensorrt
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 20 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(DEALT) $(PYTEST_ARGS)
 
 board: $(STAMP)
 	$(BIN)/python -m tests.boards.emulated $(BOARD_ARGS)
@@ -102,4 +104,4 @@ test-runtime:
 	echo "Installing into $$venv: about 100 MB where nothing is there yet, no torch." && \
 	$$venv/bin/python -m pip install -q -c constraints.txt setuptools wheel && \
 	$$venv/bin/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[host,report,test]' && \
-	$$venv/bin/python -m pytest tests/edge tests/runtime tests/boards -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 20 $(PYTEST_ARGS)
+	$$venv/bin/python -m pytest tests/edge tests/runtime tests/boards $(DEALT) $(PYTEST_ARGS)

@@ -32,6 +32,7 @@ from dis2_train import checkpoint
 from dis2_train.card import Origin, card
 from dis2_train.checkpoint import Checkpoint
 from dis2_train.evaluate import table_rows
+from dis2_train.fitting.start import INIT
 from dis2_train.fitting.teaching import FOLDER
 from dis2_train.importing import ORIGIN
 from dis2_train.scoring import score
@@ -125,8 +126,8 @@ def _check_taught_on(run: Path, data: DataSet) -> None:
 def _check_trained_on(run: Checkpoint, data: DataSet) -> None:
     if ORIGIN in run.metrics:
         raise CheckpointError(f"{run.path} was {ORIGIN} {run.metrics[ORIGIN]}: its training data are not known")
-    if (run.path / "init.json").exists():
-        raise CheckpointError(f"{run.path} began from other weights, by its init.json", mend="train it without --init")
+    if (run.path / INIT).exists():
+        raise CheckpointError(f"{run.path} began from other weights, by its {INIT}", mend="train it without --init")
     found = {row.name: (*row.mean, *row.std) for row in measure(data, "train")}
     said = {row.name: (*row.mean, *row.std) for row in run.statistics}
     if run.task.classes != data.task.classes or found.keys() != said.keys():

@@ -15,11 +15,12 @@ from dis2_edge.recipe import Recipe
 from dis2_edge.terminal import note
 from dis2_train import checkpoint
 from dis2_train.checkpoint import WEIGHTS
+from dis2_train.fitting.start import INIT
 from dis2_train.networks.seam import Network
 
 FOLDER = "teacher"
 """Folder within a run that holds the run of its teacher, where it has one."""
-_KEPT = ("recipe.toml", "task.json", "statistics.json", "metrics.json", "init.json", "log.csv")
+_KEPT = ("recipe.toml", "task.json", "statistics.json", "metrics.json", INIT, "log.csv")
 """What a copy of a teacher's run holds beside its weights."""
 
 

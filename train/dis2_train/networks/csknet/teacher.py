@@ -12,6 +12,7 @@ from torch import nn
 from dis2_edge.errors import CheckpointError
 from dis2_edge.sensors import Sensor
 from dis2_edge.task import Task
+from dis2_train.networks.deeplab.encoder import Encoder
 from dis2_train.networks.deeplab.network import DeepLabV3
 from dis2_train.networks.seam import Network
 
@@ -54,23 +55,24 @@ def begin_as(teacher: Network, student: CskNet) -> None:
     The other sensor's first convolution stays as it was drawn, for it reads other channels; so does the fusion.
     """
     assert isinstance(teacher, DeepLabV3)
-    source = teacher.alone()
-    names = student.task.sensor_names
     both = student.both()
-    for place, name in enumerate(names):
-        whole = name == student.optical
-        _copy(source, student.lone(name), whole)
-        _copy(source.encoder, both.encoder, whole, place)
-        _copy(source.decoder, both.decoders[place], whole)
+    for place, name in enumerate(student.task.sensor_names):
+        own = student.lone(name)
+        for encoder, at in ((own.encoder, 0), (both.encoder, place)):
+            _give_units(teacher.encoder, encoder, at, with_stem=name == student.optical)
+        for decoder in (own.decoder, both.decoders[place]):
+            decoder.load_state_dict(teacher.decoder.state_dict())
+        own.head.load_state_dict(teacher.head.state_dict())
 
 
-@torch.no_grad()
-def _copy(source: nn.Module, target: nn.Module, whole: bool, place: int = 0) -> None:
-    """All tensors of `source` into those of its name in `target`, of the sensor `place`; `whole`: first ones too."""
-    held = target.state_dict()
-    for name, value in source.state_dict().items():
-        if whole or "stem" not in name:
-            held[name.replace("sensors.0.", f"sensors.{place}.")].copy_(value)
+def _give_units(teacher: Encoder, student: Encoder, place: int, with_stem: bool) -> None:
+    """Copy the units of the teacher's one sensor into those of the student's sensor at `place`."""
+    source, target = teacher.sensors[0], student.sensors[place]
+    assert isinstance(source, nn.ModuleDict)
+    assert isinstance(target, nn.ModuleDict)
+    for name, unit in source.items():
+        if with_stem or name != "stem":
+            target[name].load_state_dict(unit.state_dict())
 
 
 def _unfit(found: str, expected: str) -> CheckpointError:
